@@ -1,0 +1,19 @@
+#ifndef DEN_LOG_H
+#define DEN_LOG_H
+
+/* One line per event on stderr: `time=... level=... event=... key=value ...`.
+ * format is printf text of ` key=value` pairs; values from outside go through %s quoted
+ * by den_log_quote.  Core logs at debug only.  Thread-safe, one write(2) per line. */
+
+#include <stddef.h>
+
+enum den_level { DEN_DEBUG, DEN_INFO, DEN_WARN, DEN_ERROR };
+
+void den_log_set_level(enum den_level level); /* default DEN_INFO */
+void den_log(enum den_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Text as a quoted value with control characters, quotes and backslashes escaped, cut at
+ * size. */
+const char *den_log_quote(const char *text, char *to, size_t size);
+
+#endif
