@@ -1,0 +1,36 @@
+#ifndef DEN_FS_H
+#define DEN_FS_H
+
+/* Files that survive a power cut: temporary name, write, fsync, rename, fsync of the
+ * folder. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "err.h"
+
+bool den_fs_mkdirs(const char *path, mode_t mode, struct den_err *err) DEN_CHECKED;
+/* Whole file into fresh memory (den_free), NUL appended and not counted; DEN_E_TOO_LARGE
+ * above maximum. */
+bool den_fs_read(const char *path, size_t maximum, char **ret_data, size_t *ret_length,
+                 struct den_err *err) DEN_CHECKED;
+/* All bytes to fd, short writes continued. */
+bool den_fs_write_fd(int fd, const void *data, size_t length,
+                     struct den_err *err) DEN_CHECKED;
+/* Atomic replacement: the file at path is the old or the new content, whatever happens.
+ */
+bool den_fs_write(const char *path, const void *data, size_t length,
+                  struct den_err *err) DEN_CHECKED;
+/* fsync of fd done by the caller; renames and makes the rename durable. */
+bool den_fs_rename_durable(const char *from, const char *to,
+                           struct den_err *err) DEN_CHECKED;
+bool den_fs_size(const char *path, uint64_t *ret, struct den_err *err) DEN_CHECKED;
+bool den_fs_exists(const char *path);
+/* Removes a file; a missing one is not an error. */
+bool den_fs_remove(const char *path, struct den_err *err) DEN_CHECKED;
+/* Removes a folder with everything in it (for tests and temporary folders). */
+bool den_fs_remove_tree(const char *path, struct den_err *err) DEN_CHECKED;
+bool den_fs_free_bytes(const char *path, uint64_t *ret, struct den_err *err) DEN_CHECKED;
+
+#endif
