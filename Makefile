@@ -1,0 +1,220 @@
+# denoised: `make help` lists what can be made.
+#
+# Every leaf folder is one static library; IN_<layer> says which folders its files may include
+# from, and that IS the layering: a file that reaches further does not compile.
+
+BUILD   ?= build
+CC      ?= gcc
+PREFIX  ?= /usr/local
+OPT     ?= -O3 -g
+SAN     ?=
+VERSION := $(shell cat VERSION)
+
+STD   := -std=c11 -D_GNU_SOURCE -DDEN_VERSION='"$(VERSION)"'
+WARN  := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+         -Wformat=2 -Wundef -Wwrite-strings -Wcast-qual -Wpointer-arith -Wdouble-promotion \
+         -Wconversion $(if $(CI),-Werror)
+HARD  := $(if $(SAN),,-D_FORTIFY_SOURCE=3) -fstack-protector-strong -fPIE
+FLAGS := $(STD) $(WARN) $(HARD) $(OPT) $(SAN) $(CFLAGS) -pthread -MMD -MP
+LINK  := -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)
+
+# ---- layers -----------------------------------------------------------------------------
+BASE := core/base
+IN_base    := $(BASE)
+IN_image   := $(BASE) core/image
+IN_nn      := $(BASE) core/nn
+IN_restore := $(BASE) core/image core/nn core/restore
+IN_train   := $(IN_restore) core/train
+IN_jobs    := $(IN_train) server/jobs
+IN_http    := $(BASE) server/http
+IN_server  := $(BASE) server
+IN_api     := $(IN_jobs) server/http server api
+IN_cli     := $(BASE) core/image core/nn core/restore api/cli
+IN_main    := $(IN_api)
+
+DIR_base := core/base
+DIR_image := core/image
+DIR_nn := core/nn
+DIR_restore := core/restore
+DIR_train := core/train
+DIR_jobs := server/jobs
+DIR_http := server/http
+DIR_server := server
+DIR_api := api
+DIR_cli := api/cli
+LAYERS := base image nn restore train jobs http server api cli
+
+# A layer's library and, behind it, all it may use (link order).
+LIBS_base    := base
+LIBS_image   := image base
+LIBS_nn      := nn base
+LIBS_restore := restore image nn base
+LIBS_train   := train $(LIBS_restore)
+LIBS_jobs    := jobs $(LIBS_train)
+LIBS_http    := http base
+LIBS_server  := server base
+LIBS_api     := api http server $(LIBS_jobs)
+LIBS_cli     := cli $(LIBS_restore)
+
+# System libraries of a layer, by pkg-config name.
+PKG_base    :=
+PKG_image   := libpng libtiff-4
+PKG_nn      := openblas
+PKG_restore := $(PKG_image) $(PKG_nn)
+PKG_train   := $(PKG_restore)
+PKG_jobs    := $(PKG_train) sqlite3 libsodium
+PKG_http    := libmicrohttpd libsodium
+PKG_server  :=
+PKG_api     := $(PKG_jobs) $(PKG_http) jansson
+PKG_cli     := $(PKG_restore) libcurl jansson
+pkgflags = $(if $(1),$(shell pkg-config --cflags $(1)))
+pkglibs  = $(if $(1),$(shell pkg-config --libs $(1))) -lm
+
+SRC = $(sort $(wildcard $(1)/*.c))
+objs = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+libs = $(foreach l,$(LIBS_$(1)),$(BUILD)/lib/libden_$(l).a)
+
+SRC_server := $(filter-out server/main.c,$(call SRC,server))
+SRC_cli := $(filter-out api/cli/main.c,$(call SRC,api/cli))
+src_of = $(if $(filter server cli,$(1)),$(SRC_$(1)),$(call SRC,$(DIR_$(1))))
+
+PROGRAMS := $(BUILD)/denoised $(BUILD)/denoise
+
+.PHONY: all setup demo test test-full run install uninstall clean format lint asan tsan help \
+        check-all bench
+all: $(PROGRAMS)  ## build denoised and denoise into build/
+
+define layer
+$(BUILD)/lib/libden_$(1).a: $$(call objs,$$(call src_of,$(1)))
+$$(call objs,$$(call src_of,$(1))): INC := $(addprefix -iquote ,$(IN_$(1)))
+$$(call objs,$$(call src_of,$(1))): PKG := $(PKG_$(1))
+endef
+$(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
+
+$(BUILD)/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(INC) $(call pkgflags,$(PKG)) -c $< -o $@
+
+$(BUILD)/lib/%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/obj/server/main.o: INC := $(addprefix -iquote ,$(IN_main))
+$(BUILD)/obj/server/main.o: PKG := $(PKG_api)
+$(BUILD)/denoised: $(BUILD)/obj/server/main.o $(call libs,api)
+	$(CC) $(LINK) $^ $(call pkglibs,$(PKG_api)) -o $@
+
+$(BUILD)/obj/api/cli/main.o: INC := $(addprefix -iquote ,$(IN_cli))
+$(BUILD)/obj/api/cli/main.o: PKG := $(PKG_cli)
+$(BUILD)/denoise: $(BUILD)/obj/api/cli/main.o $(call libs,cli)
+	$(CC) $(LINK) $^ $(call pkglibs,$(PKG_cli)) -o $@
+
+# ---- core/nn once more in double, for gradient checks ---------------------------------
+NN64 := $(patsubst %.c,$(BUILD)/obj64/%.o,$(call SRC,core/nn))
+$(BUILD)/obj64/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -DDEN_REAL_DOUBLE $(addprefix -iquote ,$(IN_nn)) \
+	    $(call pkgflags,$(PKG_nn)) -c $< -o $@
+$(BUILD)/lib/libden_nn64.a: $(NN64)
+
+# ---- tests: tests/unit/<layer>/test_*.c links that layer and those below, nothing else --
+UNIT_LAYERS := base image nn restore train jobs http
+define unit_layer
+TESTS += $$(patsubst tests/%.c,$(BUILD)/tests/%,$$(sort $$(wildcard tests/unit/$(1)/test_*.c)))
+$(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $$(call libs,$(1)) tests/den_check.h Makefile
+	@mkdir -p $$(@D)
+	$$(CC) $$(FLAGS) $$(addprefix -iquote ,tests $$(IN_$(1))) \
+	    $$(call pkgflags,check $$(PKG_$(1))) $$< $$(call libs,$(1)) $$(LINK) \
+	    $$(call pkglibs,check $$(PKG_$(1))) -o $$@
+endef
+$(foreach l,$(UNIT_LAYERS),$(eval $(call unit_layer,$(l))))
+
+TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/grad/test_*.c)))
+$(BUILD)/tests/grad/%: tests/grad/%.c $(BUILD)/lib/libden_nn64.a $(call libs,base) \
+    tests/den_check.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) -DDEN_REAL_DOUBLE $(addprefix -iquote ,tests $(IN_nn)) \
+	    $(call pkgflags,check $(PKG_nn)) $< $(BUILD)/lib/libden_nn64.a $(call libs,base) \
+	    $(LINK) $(call pkglibs,check $(PKG_nn)) -o $@
+
+TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/backend/test_*.c)))
+$(BUILD)/tests/backend/%: tests/backend/%.c $(call libs,nn) tests/den_check.h Makefile
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(addprefix -iquote ,tests $(IN_nn)) $(call pkgflags,check $(PKG_nn)) \
+	    $< $(call libs,nn) $(LINK) $(call pkglibs,check $(PKG_nn)) -o $@
+
+# The real daemon on a free port, spoken to with libcurl and jansson.
+TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/http/test_*.c)))
+$(BUILD)/obj/tests/http/%.o: INC := $(addprefix -iquote ,tests tests/http $(IN_api))
+$(BUILD)/obj/tests/http/%.o: PKG := check libcurl $(PKG_api)
+HTTP_HELP := $(call objs,$(filter-out tests/http/test_%.c,$(wildcard tests/http/*.c)))
+$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP) $(call libs,api) \
+    $(BUILD)/denoised $(BUILD)/denoise
+	@mkdir -p $(@D)
+	$(CC) $< $(HTTP_HELP) $(call libs,api) $(LINK) \
+	    $(call pkglibs,check libcurl $(PKG_api)) -o $@
+.SECONDARY:
+
+# ---- what people type -------------------------------------------------------------------
+setup:
+	@deploy/setup.sh build
+
+demo:  ## the main job on an embedded default; DATA=DIR takes a folder with pairs.csv
+	@deploy/setup.sh build
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@BUILD=$(BUILD) deploy/demo.sh $(DATA)
+
+test:  ## set up, build and run all tests (under 10 minutes on 2 cores)
+	@deploy/setup.sh build
+	@$(MAKE) --no-print-directory -j$$(nproc) all check-programs
+	@$(MAKE) --no-print-directory check-all
+
+.PHONY: check-programs
+check-programs: $(TESTS)
+
+check-all:
+	@tests/run.sh $(BUILD) $(TESTS)
+
+run: all  ## serve on 127.0.0.1:8080 with state in ./state
+	$(BUILD)/denoised --listen 127.0.0.1:8080 --state state
+
+install: all  ## install into DESTDIR and PREFIX
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/denoised
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 openapi.yaml LICENSE $(DESTDIR)$(PREFIX)/share/denoised
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,denoised denoise)
+	rm -rf $(DESTDIR)$(PREFIX)/share/denoised
+
+clean:  ## remove what was built
+	rm -rf $(BUILD)
+
+SOURCES := $(sort $(shell git ls-files '*.c' '*.h' 2>/dev/null))
+format:  ## let clang-format decide
+	@deploy/setup.sh lint
+	clang-format -i $(SOURCES)
+
+lint:  ## clang-format, clang-tidy, cppcheck, layer check and house rules
+	@deploy/setup.sh build lint
+	@tests/lint.sh
+
+asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@deploy/setup.sh build
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/asan OPT='-O1 -g' \
+	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
+	    all check-programs
+	@DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/asan check-all
+
+tsan:  ## the threaded tests under ThreadSanitizer (with backend_ref: OpenBLAS is not instrumented)
+	@deploy/setup.sh build
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/tsan OPT='-O1 -g' \
+	    SAN='-fsanitize=thread' all check-programs
+	@DENOISED_TEST_SLOW=0 DENOISED_BACKEND=ref $(MAKE) --no-print-directory BUILD=build/tsan check-all
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
+	    printf '  make %-10s %s\n' "$$t" "$$d"; done
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

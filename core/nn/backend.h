@@ -1,0 +1,124 @@
+#ifndef DEN_BACKEND_H
+#define DEN_BACKEND_H
+
+/* The backend seam: a table of kernels on device memory.  Ops never touch device data
+ * themselves. backend_ref is plain loops and stays for ever as the oracle; backend_cpu is
+ * OpenBLAS and vector loops on one thread pool.  tests/backend compares every kernel of
+ * every row with backend_ref.
+ *
+ * Conventions: dx, dw, db, dgamma, dbeta named "added" are accumulated into; where a
+ * kernel has `bool add`, add = false overwrites.  Reductions have a fixed order for a
+ * fixed pool size. No kernel allocates; scratch comes from struct den_exec. */
+
+#include "err.h"
+#include "pool.h"
+#include "view.h"
+
+struct den_exec {
+    struct den_pool *pool; /* NULL = the calling thread alone */
+    den_real *scratch;     /* device memory, 64-byte aligned */
+    size_t scratch_count;  /* reals */
+};
+
+struct den_conv_geom {
+    size_t kh, kw, stride,
+        pad; /* output side = (side + 2 pad - k) / stride + 1; pad <= halo */
+};
+
+struct den_adam {
+    double lr, beta1, beta2, eps;
+    size_t t; /* steps done including this one, >= 1 */
+};
+
+struct den_backend {
+    const char *name, *doc;
+
+    /* Device memory; zeroed.  Counts are reals. */
+    bool (*alloc)(size_t count, den_real **ret, struct den_err *err);
+    void (*free)(den_real *data);
+    void (*upload)(den_real *device, const den_real *host, size_t count);
+    void (*download)(den_real *host, const den_real *device, size_t count);
+    void (*zero)(den_real *device, size_t count);
+    /* Packed host [n][h][w][c] to and from a view. */
+    void (*pack_in)(const struct den_exec *ex, const den_real *host,
+                    const struct den_view *to);
+    void (*pack_out)(const struct den_exec *ex, const struct den_view *from,
+                     den_real *host);
+
+    /* Scratch (reals) that the three convolution kernels need at most for this case. */
+    size_t (*conv_scratch)(struct den_conv_geom g, struct den_shape x, struct den_shape y,
+                           int threads);
+    /* y = conv(x, w) + bias.  x [n][h][w][ci], w [kh][kw][ci][co], bias [co] or NULL, y
+     * [n][oh][ow][co] (cross-correlation, as PyTorch's Conv2d). */
+    void (*conv_forward)(const struct den_exec *ex, struct den_conv_geom g,
+                         const struct den_view *x, const den_real *w,
+                         const den_real *bias, const struct den_view *y);
+    /* dx (=, or += when add) conv^T(dy, w) + bias: the adjoint of conv_forward in x, and
+     * also the forward pass of a transposed convolution (then bias [ci] may be given). */
+    void (*conv_backward_data)(const struct den_exec *ex, struct den_conv_geom g,
+                               const struct den_view *dy, const den_real *w,
+                               const den_real *bias, const struct den_view *dx, bool add);
+    /* dw [kh][kw][ci][co] is added. */
+    void (*conv_backward_weights)(const struct den_exec *ex, struct den_conv_geom g,
+                                  const struct den_view *x, const struct den_view *dy,
+                                  den_real *dw);
+    /* db[c] += sum of dy over images and pixels. */
+    void (*channel_sum)(const struct den_exec *ex, const struct den_view *dy,
+                        den_real *db);
+
+    /* y = x > 0 ? x : slope x (slope 0 is ReLU).  Backward reads the INPUT x; at 0 the
+     * derivative is slope, as in PyTorch. */
+    void (*lrelu_forward)(const struct den_exec *ex, const struct den_view *x,
+                          double slope, const struct den_view *y);
+    void (*lrelu_backward)(const struct den_exec *ex, const struct den_view *x,
+                           double slope, const struct den_view *dy,
+                           const struct den_view *dx, bool add);
+    void (*tanh_forward)(const struct den_exec *ex, const struct den_view *x,
+                         const struct den_view *y);
+    /* Reads the OUTPUT y. */
+    void (*tanh_backward)(const struct den_exec *ex, const struct den_view *y,
+                          const struct den_view *dy, const struct den_view *dx, bool add);
+
+    /* Inverted dropout: element e (packed NHWC index) is kept and scaled by 1 / (1 - p)
+     * when den_hash64(key, e) / 2^64 >= p, else 0.  Backward makes the same mask again.
+     */
+    void (*dropout_forward)(const struct den_exec *ex, const struct den_view *x,
+                            uint64_t key, double p, const struct den_view *y);
+    void (*dropout_backward)(const struct den_exec *ex, uint64_t key, double p,
+                             const struct den_view *dy, const struct den_view *dx,
+                             bool add);
+
+    /* Moments over images and pixels (per_image false, G = 1: batch norm) or over pixels
+     * (per_image true, G = n: instance norm).  mean, var: [G][c], var biased; sums in
+     * double. */
+    void (*moments)(const struct den_exec *ex, const struct den_view *x, bool per_image,
+                    den_real *mean, den_real *var);
+    /* y = (x - mean) / sqrt(var + eps) * gamma + beta; gamma, beta [c] or both NULL. */
+    void (*norm_forward)(const struct den_exec *ex, const struct den_view *x,
+                         bool per_image, const den_real *mean, const den_real *var,
+                         const den_real *gamma, const den_real *beta, double eps,
+                         const struct den_view *y);
+    /* The derivative including that of mean and var (training).  dgamma, dbeta added, or
+     * NULL. */
+    void (*norm_backward)(const struct den_exec *ex, const struct den_view *x,
+                          bool per_image, const den_real *mean, const den_real *var,
+                          const den_real *gamma, double eps, const struct den_view *dy,
+                          const struct den_view *dx, bool add, den_real *dgamma,
+                          den_real *dbeta);
+
+    /* y (=, or += when add) x, same shape. */
+    void (*copy)(const struct den_exec *ex, const struct den_view *x,
+                 const struct den_view *y, bool add);
+    /* p -= lr * mhat / (sqrt(vhat) + eps), mhat = m / (1 - beta1^t), vhat = v / (1 -
+     * beta2^t). [Kingma and Ba, ICLR 2015, Algorithm 1]. All [count]. */
+    void (*adam)(const struct den_exec *ex, size_t count, den_real *p, const den_real *g,
+                 den_real *m, den_real *v, const struct den_adam *adam);
+};
+
+extern const struct den_backend den_backend_ref;
+extern const struct den_backend den_backend_cpu;
+extern const struct den_backend
+    *const den_backends[]; /* ends with NULL; the first is the default */
+const struct den_backend *den_backend_find(const char *name); /* NULL if unknown */
+
+#endif

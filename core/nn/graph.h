@@ -1,0 +1,72 @@
+#ifndef DEN_GRAPH_H
+#define DEN_GRAPH_H
+
+/* A static op graph, built once for fixed shapes.  Builders return a small handle; the
+ * FIRST build error sticks and is reported once by den_graph_finish, so a net reads as
+ * straight-line code. Memory is planned once at finish; a step allocates nothing. */
+
+#include "params.h"
+
+struct den_graph;
+typedef int
+    den_node; /* handle; negative after an error, and then passed through silently */
+
+enum den_purpose {
+    DEN_FOR_TRAINING,  /* gradients, every value kept */
+    DEN_FOR_INFERENCE, /* values only; buffers are reused where lifetimes allow */
+};
+
+/* All pointers are borrowed and must outlive the graph. */
+bool den_graph_new(struct den_params *params, struct den_pool *pool,
+                   struct den_graph **ret, struct den_err *err) DEN_CHECKED;
+void den_graph_free(struct den_graph *graph);
+
+/* ---- builders: one per op; name is the PyTorch prefix of its parameters, "" if it has
+ * none ---- */
+den_node den_input(struct den_graph *g, struct den_shape shape);
+/* Conv2d: side -> (side + 2 pad - kernel) / stride + 1. */
+den_node den_conv(struct den_graph *g, const char *name, den_node x, size_t out,
+                  size_t kernel, size_t stride, size_t pad, bool bias);
+/* ConvTranspose2d: side -> (side - 1) stride - 2 pad + kernel. */
+den_node den_convt(struct den_graph *g, const char *name, den_node x, size_t out,
+                   size_t kernel, size_t stride, size_t pad, bool bias);
+/* BatchNorm2d: eps 1e-5, momentum 0.1, biased variance in training, unbiased into the
+ * running one. */
+den_node den_batch_norm(struct den_graph *g, const char *name, den_node x);
+/* InstanceNorm2d, no affine, no running statistics, eps 1e-5. */
+den_node den_instance_norm(struct den_graph *g, den_node x);
+den_node den_leaky_relu(struct den_graph *g, den_node x,
+                        double slope); /* slope 0 = ReLU */
+den_node den_tanh(struct den_graph *g, den_node x);
+den_node den_dropout(struct den_graph *g, den_node x, double p);
+/* Channels of a, then those of b. */
+den_node den_concat(struct den_graph *g, den_node a, den_node b);
+den_node den_add(struct den_graph *g, den_node a, den_node b);
+/* Linear over the flattened map [h][w][c] -> [1][1][out]; file weight (out, c*h*w) in
+ * PyTorch's order. */
+den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t out,
+                    bool bias);
+
+/* Plans memory and allocates it.  Reports the first build error, or DEN_E_NO_MEMORY. */
+bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose purpose,
+                      struct den_err *err) DEN_CHECKED;
+/* The same arithmetic without allocating: bytes that finish would take (parameters not
+ * counted). */
+bool den_graph_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
+                    size_t *ret_bytes, struct den_err *err) DEN_CHECKED;
+size_t den_graph_bytes(const struct den_graph *g); /* after finish */
+struct den_shape den_graph_shape(const struct den_graph *g, den_node node);
+
+/* ---- use: host arrays are packed [n][h][w][c] ---- */
+void den_graph_set_input(struct den_graph *g, den_node input, const den_real *data);
+/* training: batch statistics, dropout on (mask keyed by `key`), running statistics
+ * updated. */
+void den_graph_forward(struct den_graph *g, bool training, uint64_t key);
+void den_graph_get_output(struct den_graph *g, den_real *data);
+/* From dL/d output [n][h][w][c]: parameter gradients are ADDED (when wanted), and input
+ * gradients are made for den_graph_get_input_grad.  DEN_FOR_TRAINING only, after a
+ * forward with training. */
+void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param_grads);
+void den_graph_get_input_grad(struct den_graph *g, den_node input, den_real *data);
+
+#endif

@@ -1,0 +1,35 @@
+#ifndef DEN_NET_H
+#define DEN_NET_H
+
+/* Nets: each is one file and one row of den_nets[]. */
+
+#include "graph.h"
+
+struct den_net_options {
+    size_t channels_in, channels_out;
+    size_t width;       /* ngf or ndf: channels of the first layer */
+    size_t depth;       /* downs of a U-Net (5-8), layers of a PatchGAN (1-5) */
+    bool instance_norm; /* else batch norm */
+    bool dropout;
+    bool tanh_output; /* else linear */
+};
+
+struct den_net {
+    const char *name, *doc;
+    /* Input sides must be multiples of this. */
+    size_t (*multiple_of)(const struct den_net_options *options);
+    bool (*check)(const struct den_net_options *options, struct den_err *err);
+    den_node (*build)(struct den_graph *g, den_node x,
+                      const struct den_net_options *options);
+};
+
+/* "unet": generator of pix2pix [Isola et al., CVPR 2017; U-Net: Ronneberger et al.,
+ * 2015]; parameters named as UnetGenerator's state_dict (model.model.0.weight,
+ * model.model.1.model.1.weight, ...). "patchgan": discriminator with `depth` strided
+ * layers; NLayerDiscriminator's names (model.0.weight, ...).  Input = concat(noisy, clean
+ * or fake). */
+extern const struct den_net den_net_unet, den_net_patchgan;
+extern const struct den_net *const den_nets[]; /* ends with NULL */
+const struct den_net *den_net_find(const char *name);
+
+#endif

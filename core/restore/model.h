@@ -1,0 +1,52 @@
+#ifndef DEN_MODEL_H
+#define DEN_MODEL_H
+
+/* A model = net, its options, weights, and the normalisation of the images it was trained
+ * on. On disk: one safetensors file whose __metadata__ holds all but the weights. */
+
+#include "net.h"
+#include "weights.h"
+
+/* network value = (grey value - shift) / scale.  One pair per model: training statistics,
+ * never those of a tile or of the image at hand. */
+struct den_norm {
+    const char *kind;    /* a name of den_norm_kinds[] */
+    double shift, scale; /* grey values; scale > 0 */
+};
+struct den_norm_kind {
+    const char *name, *doc;
+    /* From all training noisy pixels (any order), n > 0. */
+    bool (*fit)(const float *pixels, size_t n, double *ret_shift, double *ret_scale,
+                struct den_err *err);
+};
+/* mean_std: mean and standard deviation; percentile: 0.1 and 99.9 % to -1 and 1;
+ * min_max: minimum and maximum to -1 and 1.  A constant image gets scale 1. */
+extern const struct den_norm_kind den_norm_kinds[]; /* ends with name NULL */
+const struct den_norm_kind *den_norm_find(const char *name);
+
+struct den_model {
+    const struct den_net *net;
+    struct den_net_options options;
+    struct den_norm norm;
+    struct den_params *params; /* owned */
+};
+
+#define DEN_MODEL_FILE_MAX ((size_t)1 << 30)
+
+/* Fresh weights for inference or training (den_params_init is the caller's). */
+bool den_model_new(const struct den_backend *backend, const struct den_net *net,
+                   const struct den_net_options *options, const struct den_norm *norm,
+                   struct den_model **ret, struct den_err *err) DEN_CHECKED;
+void den_model_free(struct den_model *model);
+/* extra: further metadata (config, step, ...), `extra_count` entries. */
+bool den_model_save(struct den_model *model, const struct den_meta *extra,
+                    size_t extra_count, const char *path,
+                    struct den_err *err) DEN_CHECKED;
+/* A hostile file ends in a sentence.  Only nets of den_nets[], finite weights. */
+bool den_model_load(const struct den_backend *backend, const char *path,
+                    struct den_model **ret, struct den_err *err) DEN_CHECKED;
+/* Bytes of the parameters of a net with these options (float). */
+bool den_model_bytes(const struct den_net *net, const struct den_net_options *options,
+                     size_t *ret, struct den_err *err) DEN_CHECKED;
+
+#endif

@@ -1,0 +1,117 @@
+#ifndef DEN_HTTP_H
+#define DEN_HTTP_H
+
+/* HTTP on libmicrohttpd: epoll and a thread pool.  It knows requests, replies and routes,
+ * and nothing of images or jobs.  A handler fills a reply; it never sees libmicrohttpd.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+
+struct den_http;
+struct den_request;
+struct den_reply;
+
+enum den_body {
+    DEN_BODY_NONE, /* a body is refused with 400 */
+    DEN_BODY_JSON, /* kept in memory up to body_max */
+    DEN_BODY_FILE, /* raw bytes or multipart field "file", streamed to a temporary file,
+                      SHA-256 on the way */
+};
+
+struct den_route {
+    const char *method;  /* "GET", "POST", "PUT", "DELETE" */
+    const char *pattern; /* "/v1/jobs/{id}/cancel": a {name} is one path segment */
+    bool (*handle)(void *app, struct den_request *request, struct den_reply *reply,
+                   struct den_err *err); /* false: problem+json from err */
+    enum den_body body;
+    const char
+        *query; /* allowed query keys, "limit cursor"; others are 400; NULL = none */
+    const char *scope; /* read, submit, train, admin; NULL = open to all */
+    bool slow; /* run on the side threads with the connection suspended (decoding, fsync)
+                */
+};
+
+struct den_http_config {
+    const char *address; /* "127.0.0.1" or "::1" */
+    uint16_t port;       /* 0 = a free one */
+    int threads;
+    unsigned connections;           /* limit */
+    size_t json_max;                /* bytes of a JSON body */
+    uint64_t upload_max;            /* bytes of an uploaded file */
+    unsigned timeout_s;             /* idle connection */
+    const struct den_route *routes; /* ends with method NULL */
+    void *app;
+    /* A fresh temporary file name for uploads, into to[size]. */
+    void (*temporary)(void *app, char *to, size_t size);
+    /* Maps an error to status and fills the problem body (api/errors.c). */
+    void (*problem)(void *app, const struct den_request *request,
+                    const struct den_err *err, struct den_reply *reply);
+};
+
+bool den_http_start(const struct den_http_config *config, struct den_http **ret,
+                    struct den_err *err) DEN_CHECKED;
+uint16_t den_http_port(const struct den_http *http);
+/* No new connections, streams end, requests under way finish (at most drain_s seconds),
+ * then stop. */
+void den_http_stop(struct den_http *http, unsigned drain_s);
+/* Wakes all event streams: something new may be there.  Any thread, cheap. */
+void den_http_wake(struct den_http *http);
+bool den_http_draining(const struct den_http *http);
+
+/* ---- request: strings live as long as the request ---- */
+const char *den_request_id(const struct den_request *r); /* X-Request-Id */
+const char *den_request_method(const struct den_request *r);
+const char *den_request_path(const struct den_request *r);
+const char *den_request_param(const struct den_request *r,
+                              const char *name); /* {name}, decoded */
+const char *den_request_query(const struct den_request *r,
+                              const char *key); /* NULL if absent */
+const char *den_request_header(const struct den_request *r, const char *name);
+const char *den_request_body(const struct den_request *r,
+                             size_t *ret_length); /* JSON routes */
+struct den_upload {
+    const char *path; /* complete and fsynced; removed after the handler unless taken */
+    const char *filename; /* of the multipart part, or NULL */
+    const char *sha256;   /* 64 hex digits */
+    uint64_t bytes;
+};
+/* File routes.  After den_request_take_upload the file is the caller's to remove. */
+const struct den_upload *den_request_upload(const struct den_request *r);
+void den_request_take_upload(struct den_request *r);
+
+/* ---- reply: status 200 unless set ---- */
+void den_reply_status(struct den_reply *reply, unsigned status);
+/* CR and LF in values are refused silently. */
+void den_reply_header(struct den_reply *reply, const char *name, const char *value);
+/* Takes the memory (den_free); media e.g. "application/json". */
+void den_reply_take(struct den_reply *reply, const char *media, char *data,
+                    size_t length);
+void den_reply_text(struct den_reply *reply, const char *media,
+                    const char *text); /* copies */
+/* A file: strong ETag (quoted) when etag is given, If-None-Match -> 304, Range -> 206 or
+ * 416, Accept-Ranges, HEAD.  disposition: file name for Content-Disposition: attachment,
+ * or NULL. */
+bool den_reply_file(struct den_reply *reply, const char *path, const char *media,
+                    const char *etag, const char *disposition,
+                    struct den_err *err) DEN_CHECKED;
+/* Server-sent events: pull is called after each den_http_wake (and at least every
+ * second); it appends whole events to out and sets *done when the stream ends.  A comment
+ * line goes out every 15 s.  release frees the context when the stream has ended for any
+ * reason. */
+void den_reply_stream(struct den_reply *reply, void *context,
+                      void (*pull)(void *context, struct den_buf *out, bool *done),
+                      void (*release)(void *context));
+
+/* Counters for /metrics. */
+struct den_http_stats {
+    uint64_t requests[6]; /* by status class: [2] = 2xx ... */
+    uint64_t upload_bytes;
+    unsigned connections, streams;
+};
+struct den_http_stats den_http_stats(struct den_http *http);
+
+#endif

@@ -1,0 +1,27 @@
+#ifndef DEN_BLOB_H
+#define DEN_BLOB_H
+
+/* Content-addressed files: <state>/blobs/<first two>/<sha256>.  A blob never changes. */
+
+#include "rows.h"
+
+struct den_blobs;
+
+bool den_blobs_open(const char *folder, struct den_blobs **ret,
+                    struct den_err *err) DEN_CHECKED;
+void den_blobs_close(struct den_blobs *blobs);
+/* A fresh file name on the blobs' file system, for uploads and results, into
+ * to[PATH_MAX]. */
+void den_blobs_temporary(struct den_blobs *blobs, char *to, size_t size);
+/* Takes the (fsynced) file into the store under its hash; durable when true.  The
+ * temporary file is gone afterwards in any case.  sha256 may be NULL: then the file is
+ * read and hashed here. */
+bool den_blobs_take(struct den_blobs *blobs, const char *temporary, const char *sha256,
+                    char ret_sha256[DEN_SHA256_SIZE], uint64_t *ret_bytes,
+                    struct den_err *err) DEN_CHECKED;
+void den_blobs_path(const struct den_blobs *blobs, const char *sha256, char *to,
+                    size_t size);
+bool den_blobs_remove(struct den_blobs *blobs, const char *sha256,
+                      struct den_err *err) DEN_CHECKED;
+
+#endif

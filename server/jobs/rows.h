@@ -1,0 +1,109 @@
+#ifndef DEN_ROWS_H
+#define DEN_ROWS_H
+
+/* What the store keeps.  Ids are a type prefix and 26 characters of ULID; times are
+ * milliseconds since 1970 UTC, 0 = not yet.  Text fields are NUL-terminated and were
+ * checked when they came in.         */
+
+#include "image.h"
+
+#define DEN_ID_SIZE 32    /* "job_01JD..." with its NUL */
+#define DEN_NAME_SIZE 256 /* file, data set and model names */
+#define DEN_SHA256_SIZE 65
+#define DEN_CONFIG_SIZE 4096 /* "key=value\n" lines */
+
+struct den_image_row {
+    char id[DEN_ID_SIZE], sha256[DEN_SHA256_SIZE], name[DEN_NAME_SIZE];
+    struct den_image_info info;
+    uint64_t bytes;
+    int64_t created_ms;
+};
+
+struct den_dataset_row {
+    char id[DEN_ID_SIZE], name[DEN_NAME_SIZE];
+    char kind[16]; /* pairs, repeats */
+    uint64_t samples, scenes;
+    int64_t created_ms;
+};
+
+/* One noisy file with its clean one ("" for repeats); all pages of the noisy file are
+ * samples, a clean file has one page (shared by all) or as many. */
+struct den_dataset_item {
+    char noisy[DEN_ID_SIZE], clean[DEN_ID_SIZE];
+};
+
+enum den_job_state {
+    DEN_JOB_QUEUED,
+    DEN_JOB_RUNNING,
+    DEN_JOB_SUCCEEDED,
+    DEN_JOB_FAILED,
+    DEN_JOB_CANCELLING,
+    DEN_JOB_CANCELLED,
+    DEN_JOB_STATES
+};
+const char *den_job_state_name(enum den_job_state state);
+bool den_job_state_find(const char *name, enum den_job_state *ret);
+
+struct den_job_row {
+    char id[DEN_ID_SIZE];
+    char kind[16]; /* a name of den_job_kinds[] */
+    enum den_job_state state;
+    /* what was asked */
+    char dataset[DEN_ID_SIZE], image[DEN_ID_SIZE]; /* "" where the kind has none */
+    char model[DEN_NAME_SIZE]; /* train: name of the model to make; else the model to use
+                                */
+    int64_t version; /* train: the version made; else the version used; 0 = none yet */
+    char method[32], preset[32];
+    char config[DEN_CONFIG_SIZE]; /* every key, resolved */
+    uint64_t seed;
+    /* how it goes */
+    int64_t created_ms, started_ms, finished_ms;
+    int64_t attempts;
+    uint64_t step, steps; /* progress; steps 0 = not known yet */
+    char error_code[32], error_text[400];
+    /* what came out */
+    char result_sha256[DEN_SHA256_SIZE], result_name[DEN_NAME_SIZE], result_media[32];
+    uint64_t clipped; /* denoise: pixels that were clipped to the type */
+    double seconds;   /* of compute */
+};
+
+struct den_model_row {
+    char name[DEN_NAME_SIZE];
+    int64_t version;
+    char job[DEN_ID_SIZE], dataset[DEN_ID_SIZE];
+    char sha256[DEN_SHA256_SIZE]; /* of the weights file */
+    uint64_t bytes, seed, steps;
+    char method[32], preset[32], config[DEN_CONFIG_SIZE];
+    double shift, scale; /* normalisation */
+    bool has_validation;
+    double validation_psnr;
+    int64_t created_ms;
+};
+
+/* One fact about a job, numbered from 1 within the job. */
+struct den_event_row {
+    uint64_t seq;
+    char type[12]; /* state, progress, metric, log, done */
+    uint64_t step, steps;
+    char name[32];  /* metric: its name; state, done: the state */
+    double value;   /* metric */
+    char text[400]; /* log: a sentence */
+    int64_t created_ms;
+};
+
+/* One number of an evaluation. */
+struct den_score_row {
+    char image[DEN_ID_SIZE], name[DEN_NAME_SIZE]; /* noisy image */
+    uint32_t page;
+    char method[DEN_NAME_SIZE]; /* noisy, gaussian, median, or "name@version" */
+    char metric[32];
+    double value; /* +infinity for identical images */
+};
+
+/* 26 characters of ULID behind the prefix, ascending in time: "job_" -> "job_01JDB...".
+ */
+void den_id_new(const char *prefix, char *to /* [DEN_ID_SIZE] */);
+/* prefix + 26 characters of Crockford base32? */
+bool den_id_valid(const char *id, const char *prefix);
+
+#endif

@@ -1,0 +1,128 @@
+#ifndef DEN_SERVICE_H
+#define DEN_SERVICE_H
+
+/* The job machine as the API sees it: images, data sets, jobs, models.  Every call may
+ * come from any thread.  No JSON and no HTTP here. */
+
+#include "blob.h"
+#include "store.h"
+#include "train_config.h"
+
+struct den_service;
+
+struct den_service_config {
+    const char *state;   /* folder; everything lies under it */
+    const char *store;   /* a name of den_stores[]; NULL = the first */
+    const char *backend; /* a name of den_backends[]; NULL = the first */
+    int threads;         /* per worker */
+    bool with_workers;   /* false: only the data, for tools and tests */
+    size_t queue_limit;
+    int64_t max_attempts;
+    size_t memory_limit; /* bytes a job may plan for; 0 = none */
+    struct den_image_limits image_limits;
+    double checkpoint_seconds;
+    size_t model_tile; /* side of a tile, pixels */
+};
+
+/* Opens or makes the state folder, takes its lock (DEN_E_CONFLICT when another process
+ * has it), recovers interrupted jobs.  Workers start with den_service_start. */
+bool den_service_open(const struct den_service_config *config, struct den_service **ret,
+                      struct den_err *err) DEN_CHECKED;
+/* Two workers: one for denoise and evaluate, one that also trains: a microscope never
+ * waits for a training. */
+bool den_service_start(struct den_service *service, struct den_err *err) DEN_CHECKED;
+/* Running jobs save a checkpoint and go back to the queue; returns when the workers have
+ * ended. */
+void den_service_stop(struct den_service *service);
+void den_service_close(struct den_service *service); /* after stop; NULL is fine */
+
+/* For reads and simple changes the API uses the store directly. */
+const struct den_store_kind *den_service_store(struct den_service *service,
+                                               struct den_store **ret_store);
+struct den_blobs *den_service_blobs(struct den_service *service);
+const struct den_image_limits *
+den_service_image_limits(const struct den_service *service);
+
+/* ---- images ---- */
+/* Takes a complete temporary file: decodes every page (so a truncated file or a NaN is
+ * refused and nothing stays), stores it under its hash.  The temporary file is gone
+ * afterwards.  *ret_new false: the same bytes were there already, ret is that row. */
+bool den_service_add_image(struct den_service *service, const char *temporary,
+                           const char *name, const char *sha256,
+                           struct den_image_row *ret, bool *ret_new,
+                           struct den_err *err) DEN_CHECKED;
+/* Deletes the row and the bytes when nobody else needs them. */
+bool den_service_delete_image(struct den_service *service, const char *id,
+                              struct den_err *err) DEN_CHECKED;
+
+/* ---- data sets ---- */
+/* Checks that the images exist and that pairs agree in size and pages; fields in errors
+ * are JSON Pointers
+ * ("/pairs/3/clean", "/images/0").  ret gets id, counts and time. */
+bool den_service_add_dataset(struct den_service *service, const char *name,
+                             const char *kind, const struct den_dataset_item *items,
+                             size_t count, struct den_dataset_row *ret,
+                             struct den_err *err) DEN_CHECKED;
+
+/* ---- jobs ---- */
+struct den_setting {
+    char key[48], value[64];
+};
+struct den_job_request { /* "" or 0 where the client said nothing */
+    char kind[16], dataset[DEN_ID_SIZE], image[DEN_ID_SIZE];
+    char model[DEN_NAME_SIZE]; /* "name", or "name@3" for denoise and evaluate */
+    char method[32], preset[32];
+    bool has_seed;
+    uint64_t seed;
+    struct den_setting settings[64]; /* of config, unchecked text */
+    size_t setting_count;
+};
+struct den_job_estimate {
+    size_t bytes, steps; /* steps: tiles for denoise and evaluate, iterations for train */
+    size_t queue_position;
+};
+/* Everything that can be known to be wrong is refused here, before the queue: unknown
+ * ids, unknown or contradictory settings, a crop larger than the images, more memory than
+ * allowed.  dry_run: no job is made, ret has no id. */
+bool den_service_submit(struct den_service *service,
+                        const struct den_job_request *request, bool dry_run,
+                        struct den_job_row *ret, struct den_job_estimate *ret_estimate,
+                        struct den_err *err) DEN_CHECKED;
+bool den_service_cancel(struct den_service *service, const char *id,
+                        struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
+bool den_service_retry(struct den_service *service, const char *id,
+                       struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
+bool den_service_delete_job(struct den_service *service, const char *id,
+                            struct den_err *err) DEN_CHECKED;
+bool den_service_delete_model(struct den_service *service, const char *name,
+                              int64_t version, struct den_err *err) DEN_CHECKED;
+
+/* Called (from any worker thread, no lock held) whenever a job got a new event; for
+ * streams. */
+void den_service_on_event(struct den_service *service, void (*notify)(void *context),
+                          void *context);
+
+/* Numbers for /metrics. */
+struct den_service_stats {
+    uint64_t jobs[DEN_JOB_STATES];
+    uint64_t images_added, tiles_done, iterations_done; /* since start */
+    int workers, workers_busy;
+};
+bool den_service_stats(struct den_service *service, struct den_service_stats *ret,
+                       struct den_err *err) DEN_CHECKED;
+
+/* ---- the job kind seam: each is run_x.c and one row ---- */
+struct den_job_context; /* run.h, private to server/jobs */
+struct den_job_kind {
+    const char *name, *doc;
+    /* Fills and checks the row from the request; the estimate without the position. */
+    bool (*check)(struct den_service *service, const struct den_job_request *request,
+                  struct den_job_row *row, struct den_job_estimate *ret,
+                  struct den_err *err);
+    bool (*run)(struct den_job_context *context, struct den_job_row *row,
+                struct den_err *err);
+};
+extern const struct den_job_kind
+    *const den_job_kinds[]; /* train, denoise, evaluate; ends with NULL */
+
+#endif

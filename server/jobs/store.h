@@ -1,0 +1,119 @@
+#ifndef DEN_STORE_H
+#define DEN_STORE_H
+
+/* The store seam: metadata and the durable queue.  One row of den_stores[] per kind of
+ * database; the suite in tests/store runs on each.  Every function is one transaction and
+ * may be called from any thread.  A function that returned true has been made durable.
+ * Lists are newest first; `after` is the id of the last row seen ("" = from the start),
+ * at most `limit` rows are written to ret, *ret_count says how many. */
+
+#include "rows.h"
+
+struct den_store;
+
+struct den_store_kind {
+    const char *name, *doc;
+    /* location: for sqlite the path of the database file; migrations run here. */
+    bool (*open)(const char *location, struct den_store **ret, struct den_err *err);
+    void (*close)(struct den_store *store);
+    bool (*ping)(struct den_store *store, struct den_err *err); /* for readiness */
+
+    /* images; add gives the row that has the same sha256 when there is one (*ret_new
+     * false) */
+    bool (*image_add)(struct den_store *s, const struct den_image_row *row,
+                      struct den_image_row *ret, bool *ret_new, struct den_err *err);
+    bool (*image_get)(struct den_store *s, const char *id, struct den_image_row *ret,
+                      struct den_err *err);
+    bool (*image_list)(struct den_store *s, const char *after, size_t limit,
+                       struct den_image_row *ret, size_t *ret_count, struct den_err *err);
+    /* DEN_E_CONFLICT while a data set or an unfinished job names it. */
+    bool (*image_delete)(struct den_store *s, const char *id, struct den_err *err);
+
+    bool (*dataset_add)(struct den_store *s, const struct den_dataset_row *row,
+                        const struct den_dataset_item *items, size_t count,
+                        struct den_err *err);
+    bool (*dataset_get)(struct den_store *s, const char *id, struct den_dataset_row *ret,
+                        struct den_err *err);
+    /* items: fresh memory, den_free */
+    bool (*dataset_items)(struct den_store *s, const char *id,
+                          struct den_dataset_item **ret, size_t *ret_count,
+                          struct den_err *err);
+    bool (*dataset_list)(struct den_store *s, const char *after, size_t limit,
+                         struct den_dataset_row *ret, size_t *ret_count,
+                         struct den_err *err);
+    bool (*dataset_delete)(struct den_store *s, const char *id, struct den_err *err);
+
+    /* jobs; add fails with DEN_E_BUSY when `queue_limit` jobs are queued already (0 = no
+     * limit) */
+    bool (*job_add)(struct den_store *s, const struct den_job_row *row,
+                    size_t queue_limit, struct den_err *err);
+    bool (*job_get)(struct den_store *s, const char *id, struct den_job_row *ret,
+                    struct den_err *err);
+    /* state and kind filter: NULL = all */
+    bool (*job_list)(struct den_store *s, const char *state, const char *kind,
+                     const char *after, size_t limit, struct den_job_row *ret,
+                     size_t *ret_count, struct den_err *err);
+    bool (*job_delete)(struct den_store *s, const char *id,
+                       struct den_err *err); /* ended only */
+    /* Oldest queued job of the given kinds (NULL-terminated, in order of preference: all
+     * queued jobs of the first kind come before any of the second) becomes running;
+     * *ret_found false when none. */
+    bool (*job_claim)(struct den_store *s, const char *const *kinds,
+                      struct den_job_row *ret, bool *ret_found, struct den_err *err);
+    bool (*job_progress)(struct den_store *s, const char *id, uint64_t step,
+                         uint64_t steps, struct den_err *err);
+    /* The end of a running job: state succeeded, failed or cancelled, with everything of
+     * `row` that is a result or an error.  A train job's model row is added in the same
+     * transaction (model may be NULL; its version is chosen here and written to row and
+     * model), so are the scores. */
+    bool (*job_finish)(struct den_store *s, struct den_job_row *row,
+                       struct den_model_row *model, const struct den_score_row *scores,
+                       size_t score_count, struct den_err *err);
+    /* queued -> cancelled, running -> cancelling; ended or cancelling: no change.  ret:
+     * the row after. */
+    bool (*job_cancel)(struct den_store *s, const char *id, struct den_job_row *ret,
+                       struct den_err *err);
+    /* failed or cancelled -> queued; queued or running: no change; succeeded:
+     * DEN_E_CONFLICT. */
+    bool (*job_retry)(struct den_store *s, const char *id, struct den_job_row *ret,
+                      struct den_err *err);
+    /* running -> queued again (graceful stop). */
+    bool (*job_requeue)(struct den_store *s, const char *id, struct den_err *err);
+    /* At start: running jobs become queued, cancelling ones cancelled; a job that was
+     * started `max_attempts` times fails with a sentence (a poison job must not loop). */
+    bool (*job_recover)(struct den_store *s, int64_t max_attempts, size_t *ret_requeued,
+                        struct den_err *err);
+    /* 0 for a job that is not queued; else 1 = next. */
+    bool (*job_position)(struct den_store *s, const char *id, size_t *ret,
+                         struct den_err *err);
+    bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
+                       struct den_err *err);
+
+    /* events: seq is set here; get gives those with seq > since, oldest first */
+    bool (*event_add)(struct den_store *s, const char *job, struct den_event_row *row,
+                      struct den_err *err);
+    bool (*event_list)(struct den_store *s, const char *job, uint64_t since, size_t limit,
+                       struct den_event_row *ret, size_t *ret_count, struct den_err *err);
+    /* scores: fresh memory, den_free; order of adding */
+    bool (*score_list)(struct den_store *s, const char *job, struct den_score_row **ret,
+                       size_t *ret_count, struct den_err *err);
+
+    bool (*model_get)(struct den_store *s, const char *name,
+                      int64_t version /* 0 = newest */, struct den_model_row *ret,
+                      struct den_err *err);
+    /* name NULL: the newest version of each model; else all versions of it */
+    bool (*model_list)(struct den_store *s, const char *name, const char *after,
+                       size_t limit, struct den_model_row *ret, size_t *ret_count,
+                       struct den_err *err);
+    /* version 0: all versions.  DEN_E_CONFLICT while an unfinished job uses it. */
+    bool (*model_delete)(struct den_store *s, const char *name, int64_t version,
+                         struct den_err *err);
+    /* Is a blob named by any row?  (For removal of what nobody needs.) */
+    bool (*blob_used)(struct den_store *s, const char *sha256, bool *ret,
+                      struct den_err *err);
+};
+
+extern const struct den_store_kind
+    *const den_stores[]; /* ends with NULL; the first is the default */
+
+#endif
