@@ -1,0 +1,25 @@
+#ifndef DEN_API_H
+#define DEN_API_H
+
+/* The HTTP interface of denoised: openapi.yaml in C.  One file per resource, one row per
+ * endpoint. */
+
+#include "http.h"
+#include "service.h"
+
+struct den_api;
+
+/* The service is borrowed and must outlive the api. */
+bool den_api_new(struct den_service *service, struct den_api **ret,
+                 struct den_err *err) DEN_CHECKED;
+void den_api_free(struct den_api *api);
+/* After den_http_start: job events wake its streams, /metrics reads its counters. */
+void den_api_set_http(struct den_api *api, struct den_http *http);
+/* Ends with method NULL.  app of the handlers is the struct den_api. */
+const struct den_route *den_api_routes(void);
+/* For struct den_http_config. */
+void den_api_problem(void *app, const struct den_request *request,
+                     const struct den_err *err, struct den_reply *reply);
+void den_api_temporary(void *app, char *to, size_t size);
+
+#endif
