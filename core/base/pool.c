@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ struct worker {
  * loop too short to wake anybody is not held up by a sleeper. */
 struct den_pool {
     int threads;
+    double spin_s;          /* how long to watch before sleeping */
     struct worker *workers; /* threads - 1 */
     pthread_mutex_t lock;
     pthread_cond_t wake, done;
@@ -50,13 +52,23 @@ static inline void relax(void)
 #endif
 }
 
-/* Waking a sleeper costs about 40 us, the next loop of a network often comes sooner. */
-static const double spin_s = 20e-6;
+/* Waking a sleeper costs some 40 us, and the next loop of a network often comes sooner
+ * than that: with serial gaps of 50 to 150 us, loops of 200 us were 10 % faster with 200
+ * us of spinning than with 20.  Where threads outnumber processors, spinning only takes
+ * time from those that have work. */
+static double spin_for(int threads)
+{
+    cpu_set_t cpus;
+    int processors = 1;
+    if (sched_getaffinity(0, sizeof cpus, &cpus) == 0)
+        processors = CPU_COUNT(&cpus);
+    return threads <= processors ? 200e-6 : 20e-6;
+}
 
-static bool spin_over(double *end)
+static bool spin_over(const struct den_pool *pool, double *end)
 {
     if (*end == 0) {
-        *end = den_monotonic_s() + spin_s;
+        *end = den_monotonic_s() + pool->spin_s;
         return false;
     }
     for (int i = 0; i < 8; i++)
@@ -80,7 +92,7 @@ static bool join_next(struct den_pool *pool, unsigned *seen, struct job *ret_job
                       bool *ret_joined)
 {
     double end = 0;
-    while (atomic_load(&pool->generation) == *seen && !spin_over(&end))
+    while (atomic_load(&pool->generation) == *seen && !spin_over(pool, &end))
         ;
     pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->generation) == *seen) {
@@ -172,6 +184,7 @@ bool den_pool_new(int threads, struct den_pool **ret, struct den_err *err)
         return false;
     }
     pool->threads = threads;
+    pool->spin_s = spin_for(threads);
     pthread_mutex_init(&pool->lock, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
@@ -209,7 +222,7 @@ static void wait_for_joined(struct den_pool *pool)
     pthread_mutex_unlock(&pool->lock);
     double end = 0;
     while (atomic_load(&pool->busy) > 0)
-        if (spin_over(&end))
+        if (spin_over(pool, &end))
             break;
     pthread_mutex_lock(&pool->lock);
     while (atomic_load(&pool->busy) > 0)
