@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 
 #include "den_check.h"
 #include "fs.h"
@@ -126,29 +128,46 @@ START_TEST(a_full_disk_is_told_as_such)
 }
 END_TEST
 
-/* A pipe takes what fits at a time, so that writes come back short. */
-START_TEST(short_writes_are_continued)
+static void on_alarm(int number)
+{
+    (void)number;
+}
+
+/* Writes the data while a signal interrupts every millisecond: write(2) then comes back
+ * short, or with EINTR. */
+static void write_interrupted(int fd, const char *data, size_t size)
 {
     struct den_err err = DEN_ERR_INIT;
+    struct sigaction action = {.sa_handler = on_alarm}; /* no SA_RESTART */
+    struct itimerval timer = {.it_interval = {.tv_usec = 1000},
+                              .it_value = {.tv_usec = 1000}};
+    sigaction(SIGALRM, &action, NULL);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    _exit(den_fs_write_fd(fd, data, size, &err) ? 0 : 1);
+}
+
+START_TEST(an_interrupted_write_is_continued)
+{
     enum { SIZE = 1 << 20 };
     static char data[SIZE];
     for (size_t i = 0; i < SIZE; i++)
         data[i] = (char)(i * 31 >> 4);
-    int ends[2];
+    int ends[2], status = -1;
     ck_assert_int_eq(pipe2(ends, O_CLOEXEC), 0);
     pid_t child = fork();
-    if (child == 0) {
-        bool done = den_fs_write_fd(ends[1], data, SIZE, &err);
-        _exit(done ? 0 : 1);
-    }
+    if (child == 0)
+        write_interrupted(ends[1], data, SIZE);
     close(ends[1]);
     size_t total = 0;
     char piece[3000];
     for (ssize_t got; (got = read(ends[0], piece, sizeof piece)) > 0;) {
         ck_assert_mem_eq(piece, data + total, (size_t)got);
         total += (size_t)got;
+        usleep(total < 30000 ? 5000 : 100); /* a full pipe holds the writer in write(2) */
     }
     ck_assert_uint_eq(total, SIZE);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
     close(ends[0]);
 }
 END_TEST
@@ -282,7 +301,7 @@ int main(void)
     tcase_add_test(all, a_write_that_fails_half_way_leaves_the_old_file);
     tcase_add_test(all, a_write_that_runs_out_of_memory_leaves_the_old_file);
     tcase_add_test(all, a_full_disk_is_told_as_such);
-    tcase_add_test(all, short_writes_are_continued);
+    tcase_add_test(all, an_interrupted_write_is_continued);
     tcase_add_test(all, a_file_above_the_maximum_is_not_read);
     tcase_add_test(all, a_file_longer_than_it_says_is_read_to_its_end);
     tcase_add_test(all, what_is_not_a_file_is_refused_at_once);

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "den_check.h"
 #include "mem.h"
@@ -17,6 +18,9 @@ static bool is_zero(const char *bytes, size_t n)
 START_TEST(memory_is_zeroed_and_counted)
 {
     ck_assert_uint_eq(den_mem_live(), 0);
+    char *dirty = den_calloc(1000, 3);
+    memset(dirty, 0xff, 3000);
+    den_free(dirty);
     char *block = den_calloc(1000, 3);
     ck_assert(is_zero(block, 3000));
     ck_assert_uint_ge(den_mem_live(), 3000);
@@ -137,6 +141,24 @@ START_TEST(the_limit_holds_and_is_reported)
 }
 END_TEST
 
+START_TEST(a_refusal_by_the_system_is_not_counted)
+{
+    need_slow(); /* sanitizers end the program where malloc would return NULL */
+    struct rlimit limit;
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &limit), 0);
+    limit.rlim_cur = 1 << 28;
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
+    char *block = den_strdup("kept");
+    size_t before = den_mem_live();
+    ck_assert_ptr_null(den_calloc(1 << 29, 1));
+    ck_assert_ptr_null(den_calloc64(1 << 29, 1));
+    ck_assert_ptr_null(den_realloc(block, 1 << 29, 1));
+    ck_assert_str_eq(block, "kept");
+    ck_assert_uint_eq(den_mem_live(), before);
+    den_free(block);
+}
+END_TEST
+
 START_TEST(the_nth_allocation_fails_once)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -216,6 +238,7 @@ int main(void)
     tcase_add_test(all, a_product_is_computed_or_refused);
     tcase_add_test(all, a_block_keeps_its_content_as_it_grows_and_shrinks);
     tcase_add_test(all, the_limit_holds_and_is_reported);
+    tcase_add_test(all, a_refusal_by_the_system_is_not_counted);
     tcase_add_test(all, the_nth_allocation_fails_once);
     tcase_add_test(all, threads_do_not_lose_count);
     suite_add_tcase(suite, all);
