@@ -1,0 +1,140 @@
+#include "metric.h"
+
+#include <string.h>
+
+#include "metric_judge.h"
+
+const struct den_metric den_metrics[] = {
+    {"psnr", "dB",
+     "10 log10(R^2 / MSE), MSE = mean (reference - prediction)^2, R = maximum - minimum "
+     "of the reference. Nothing is clipped or fitted.",
+     true, den_psnr},
+    {"psnr_matched", "dB",
+     "PSNR against a * reference + b, where a and b minimise the squared distance to the "
+     "noisy input; R is the range of that matched reference.",
+     true, den_psnr_matched},
+    {"ssim", "",
+     "Structural similarity [Wang et al., IEEE TIP 13 (2004), eq. 13], mean over uniform "
+     "7 x 7 windows inside the image, sample covariance (49/48), C1 = (0.01 R)^2, C2 = "
+     "(0.03 R)^2, R = range of the reference. The default of scikit-image.",
+     true, den_ssim},
+    {"ssim_matched", "",
+     "SSIM (7 x 7) against a * reference + b, where a and b minimise the squared "
+     "distance "
+     "to the noisy input; R is the range of that matched reference.",
+     true, den_ssim_matched},
+    {"ssim_gaussian", "",
+     "SSIM as Wang et al. (2004) computed it: 11 x 11 Gaussian windows of sigma 1.5 "
+     "inside the image, population covariance, R = range of the reference.",
+     true, den_ssim_gaussian},
+    {"nrmse", "",
+     "sqrt(MSE / mean reference^2): root mean square error in units of the reference's "
+     "root mean square (\"euclidean\" in scikit-image).",
+     false, den_nrmse},
+    {"nrmse_min_max", "",
+     "sqrt(MSE) / (maximum - minimum of the reference) (\"min-max\" in scikit-image).",
+     false, den_nrmse_min_max},
+    {"nrmse_mean", "", "sqrt(MSE) / mean of the reference (\"mean\" in scikit-image).",
+     false, den_nrmse_mean},
+    {"si_psnr", "dB",
+     "Scale-invariant PSNR: PSNR of the gain and offset of the PREDICTION that fit the "
+     "reference best, so that neither counts as an error. As in CAREamics.",
+     true, den_si_psnr},
+    {0},
+};
+
+const struct den_metric *den_metric_find(const char *name)
+{
+    for (const struct den_metric *m = den_metrics; m->name != NULL; m++)
+        if (strcmp(m->name, name) == 0)
+            return m;
+    return NULL;
+}
+
+size_t den_metric_count(void)
+{
+    return sizeof den_metrics / sizeof *den_metrics - 1;
+}
+
+static double mean_of(const float *x, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    return sum / (double)n;
+}
+
+/* Two passes: the one-pass formula loses all digits for a small signal on a large
+ * offset. */
+void den_gain_match(const float *reference, const float *noisy, size_t n, double *ret_a,
+                    double *ret_b)
+{
+    *ret_a = 1;
+    *ret_b = 0;
+    if (n == 0)
+        return;
+    double mean_r = mean_of(reference, n), mean_n = mean_of(noisy, n);
+    double rr = 0, rn = 0;
+    for (size_t i = 0; i < n; i++) {
+        double r = (double)reference[i] - mean_r;
+        rr += r * r;
+        rn += r * ((double)noisy[i] - mean_n);
+    }
+    if (!(rr > 0))
+        return;
+    *ret_a = rn / rr;
+    *ret_b = mean_n - *ret_a * mean_r;
+}
+
+static bool is_finite(const struct den_metric_case *c, const float *pixels,
+                      const char *whose, struct den_err *err)
+{
+    for (size_t i = 0; i < c->width * c->height; i++)
+        if (!isfinite(pixels[i]))
+            return den_err_set(
+                err, DEN_E_UNPROCESSABLE,
+                "the %s has a pixel that is not a finite number, at x = %zu, y = %zu",
+                whose, i % c->width, i / c->width);
+    return true;
+}
+
+static double range_of(const float *x, size_t n)
+{
+    float least = x[0], most = x[0];
+    for (size_t i = 1; i < n; i++) {
+        least = x[i] < least ? x[i] : least;
+        most = x[i] > most ? x[i] : most;
+    }
+    return (double)most - (double)least;
+}
+
+bool den_judge(const struct den_metric_case *c, bool matched, struct den_judged *ret,
+               struct den_err *err)
+{
+    size_t n = c->width * c->height;
+    if (n == 0)
+        return den_err_set(err, DEN_E_UNPROCESSABLE,
+                           "an image of %zu x %zu has no pixels to be judged", c->width,
+                           c->height);
+    if (!is_finite(c, c->reference, "reference", err) ||
+        !is_finite(c, c->prediction, "judged image", err))
+        return false;
+    double a = matched ? c->a : 1, b = matched ? c->b : 0;
+    double range = fabs(a) * range_of(c->reference, n);
+    if (!(range > 0) || !isfinite(range) || !isfinite(b))
+        return den_err_set(err, DEN_E_UNPROCESSABLE,
+                           matched && range_of(c->reference, n) > 0
+                               ? "the gain match leaves nothing of the reference: the "
+                                 "two images have nothing in common"
+                               : "the reference has the same value in every pixel, so "
+                                 "there is no range to measure errors by");
+    *ret = (struct den_judged){.width = c->width,
+                               .height = c->height,
+                               .n = n,
+                               .reference = c->reference,
+                               .prediction = c->prediction,
+                               .a = a,
+                               .b = b,
+                               .range = range};
+    return true;
+}
