@@ -28,7 +28,12 @@ struct den_filter {
 /* gaussian (sigma, default 1.5), median (radius, default 2: a 5 x 5 window) */
 extern const struct den_filter *const den_filters[]; /* ends with NULL */
 const struct den_filter *den_filter_find(const char *name);
+extern const struct den_filter den_filter_gaussian, den_filter_median;
 /* Fills values with the defaults. */
 void den_filter_defaults(const struct den_filter *filter, double *values);
+/* Every value within its option's range, and whole where it must be; DEN_E_INVALID names
+ * option, value and range.  apply asks this first. */
+bool den_filter_check(const struct den_filter *filter, const double *values,
+                      struct den_err *err) DEN_CHECKED;
 
 #endif
