@@ -18,7 +18,8 @@ struct den_source {
     uint32_t noisy_page;
     const char *clean_path; /* NULL for repeats */
     uint32_t clean_page;
-    const char *scene; /* equal text = same static scene; NULL = a scene of its own */
+    const char *scene; /* equal text = same static scene; NULL = a scene of its own, but
+                          for repeats NULL = all of one scene */
 };
 
 struct den_sample {
@@ -30,7 +31,8 @@ struct den_sample {
 struct den_dataset;
 
 /* Checks: pairs of equal size (the sentence names both sizes), all pages finite, at least
- * one sample (two for repeats), sum of bytes within max_bytes. */
+ * one sample (two of each scene for repeats), sum of bytes within max_bytes.  A clean
+ * page named by several sources is held once. */
 bool den_dataset_open(enum den_dataset_kind kind, const struct den_source *sources,
                       size_t count, const struct den_image_limits *limits,
                       size_t max_bytes, struct den_dataset **ret,
@@ -41,7 +43,7 @@ size_t den_dataset_scenes(const struct den_dataset *dataset);
 const struct den_sample *den_dataset_at(const struct den_dataset *dataset, size_t index);
 /* Target of sample `index` in rows [y, y + h), columns [x, x + w) into to[h][w]; for
  * repeats the mean of the other frames.  match_gain: a * clean + b, fitted over the whole
- * image at open. */
+ * image at open (pairs; frames of one scene are taken to share their gain). */
 void den_dataset_target(const struct den_dataset *dataset, size_t index, size_t x,
                         size_t y, size_t w, size_t h, bool match_gain, float *to);
 /* Splits into training and validation indices: whole scenes when there is more than one,
