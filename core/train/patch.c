@@ -1,0 +1,101 @@
+#include "patch.h"
+
+#include <string.h>
+
+#include "rng.h"
+
+void den_patch_flip(float *patch, size_t side)
+{
+    for (size_t y = 0; y < side; y++, patch += side)
+        for (size_t x = 0; x < side / 2; x++) {
+            float left = patch[x];
+            patch[x] = patch[side - 1 - x];
+            patch[side - 1 - x] = left;
+        }
+}
+
+/* Pixels move in cycles of four: (x, y) takes what lies a quarter turn clockwise of it.
+ */
+void den_patch_turn(float *patch, size_t side)
+{
+    for (size_t y = 0; y < side / 2; y++)
+        for (size_t x = 0; x < (side + 1) / 2; x++) {
+            size_t far_x = side - 1 - x, far_y = side - 1 - y;
+            float *a = &patch[y * side + x], *b = &patch[x * side + far_y];
+            float *c = &patch[far_y * side + far_x], *d = &patch[far_x * side + y];
+            float first = *a;
+            *a = *b;
+            *b = *c;
+            *c = *d;
+            *d = first;
+        }
+}
+
+size_t den_patches_pick(const struct den_patches *patches, size_t position, size_t *epoch)
+{
+    size_t wanted = position / patches->count;
+    if (*epoch != wanted) {
+        struct den_rng rng;
+        den_rng_seed(&rng, patches->seed, DEN_STREAM_ORDER, wanted);
+        den_rng_permutation(&rng, patches->count, patches->order);
+        *epoch = wanted;
+    }
+    return patches->order[position % patches->count];
+}
+
+static void normalise(const struct den_norm *norm, float *pixels, size_t n)
+{
+    float shift = (float)norm->shift, factor = (float)(1 / norm->scale);
+    for (size_t i = 0; i < n; i++)
+        pixels[i] = (pixels[i] - shift) * factor;
+}
+
+/* Both patches [side][side] in grey values, at a place drawn from (seed, position). */
+static void crop(const struct den_patches *patches, size_t index, size_t position,
+                 float *noisy, float *clean)
+{
+    const struct den_sample *sample = den_dataset_at(patches->dataset, index);
+    size_t side = patches->side;
+    struct den_rng rng;
+    den_rng_seed(&rng, patches->seed, DEN_STREAM_CROP, position);
+    size_t x = (size_t)den_rng_below(&rng, sample->width - side + 1);
+    size_t y = (size_t)den_rng_below(&rng, sample->height - side + 1);
+    for (size_t row = 0; row < side; row++)
+        memcpy(noisy + row * side, sample->noisy + (y + row) * sample->width + x,
+               side * sizeof *noisy);
+    den_dataset_target(patches->dataset, index, x, y, side, side, patches->match_gain,
+                       clean);
+}
+
+static void augment(const struct den_patches *patches, size_t position, float *noisy,
+                    float *clean)
+{
+    struct den_rng rng;
+    den_rng_seed(&rng, patches->seed, DEN_STREAM_AUGMENT, position);
+    bool flip = den_rng_below(&rng, 2) == 1;
+    size_t turns = (size_t)den_rng_below(&rng, 4);
+    if (flip) {
+        den_patch_flip(noisy, patches->side);
+        den_patch_flip(clean, patches->side);
+    }
+    for (size_t t = 0; t < turns; t++) {
+        den_patch_turn(noisy, patches->side);
+        den_patch_turn(clean, patches->side);
+    }
+}
+
+void den_patches_fill(const struct den_patches *patches, size_t step, float *noisy,
+                      float *clean)
+{
+    size_t pixels = patches->side * patches->side, epoch = SIZE_MAX;
+    for (size_t slot = 0; slot < patches->batch; slot++) {
+        size_t position = step * patches->batch + slot;
+        float *x = noisy + slot * pixels, *y = clean + slot * pixels;
+        size_t image = den_patches_pick(patches, position, &epoch);
+        crop(patches, patches->images[image], position, x, y);
+        if (patches->augment)
+            augment(patches, position, x, y);
+    }
+    normalise(&patches->norm, noisy, patches->batch * pixels);
+    normalise(&patches->norm, clean, patches->batch * pixels);
+}
