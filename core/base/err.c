@@ -8,6 +8,12 @@
 
 #include "str.h"
 
+/* Macros of these names are for analyzers of the callers. */
+#undef den_err_set
+#undef den_err_field
+#undef den_err_limit
+#undef den_err_sys
+
 static const char *const names[DEN_CODES] = {
     [DEN_OK] = "ok",
     [DEN_E_MALFORMED] = "malformed",
