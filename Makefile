@@ -4,7 +4,9 @@
 # from, and that IS the layering: a file that reaches further does not compile.
 
 BUILD   ?= build
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX  ?= /usr/local
 OPT     ?= -O3 -g
 SAN     ?=
@@ -109,6 +111,15 @@ $(BUILD)/obj/api/cli/main.o: INC := $(addprefix -iquote ,$(IN_cli))
 $(BUILD)/obj/api/cli/main.o: PKG := $(PKG_cli)
 $(BUILD)/denoise: $(BUILD)/obj/api/cli/main.o $(call libs,cli)
 	$(CC) $(LINK) $^ $(call pkglibs,$(PKG_cli)) -o $@
+
+# The contract and the page are part of the program.
+$(BUILD)/gen/openapi.inc: openapi.yaml
+$(BUILD)/gen/index.inc: api/web/index.html
+$(BUILD)/gen/%.inc:
+	@mkdir -p $(@D)
+	od -An -v -td1 $< | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g' > $@
+$(BUILD)/obj/api/h_system.o: $(BUILD)/gen/openapi.inc $(BUILD)/gen/index.inc
+$(BUILD)/obj/api/h_system.o: INC += -iquote $(BUILD)/gen
 
 # ---- core/nn once more in double, for gradient checks ---------------------------------
 NN64 := $(patsubst %.c,$(BUILD)/obj64/%.o,$(call SRC,core/nn))

@@ -1,0 +1,228 @@
+#include <limits.h>
+#include <string.h>
+
+#include "handlers.h"
+#include "mem.h"
+#include "str.h"
+
+/* A text member of the request, copied into a field of the same size or smaller. */
+static bool copy_member(const json_t *body, const char *name, bool required, char *to,
+                        size_t size, struct den_err *err)
+{
+    const char *text = NULL;
+    if (!den_json_string(body, "", name, required, size - 1, &text, err))
+        return false;
+    if (text != NULL)
+        (void)den_str_copy(to, size, text);
+    return true;
+}
+
+static bool read_settings(const json_t *body, struct den_job_request *ask,
+                          struct den_err *err)
+{
+    json_t *config = NULL;
+    if (!den_json_object(body, "", "config", &config, err))
+        return false;
+    const char *key;
+    json_t *value;
+    json_object_foreach(config, key, value)
+    {
+        char at[96];
+        (void)den_str_format(at, sizeof at, "/config/%.60s", key);
+        if (ask->setting_count == sizeof ask->settings / sizeof ask->settings[0])
+            return den_err_field(err, DEN_E_INVALID, "/config",
+                                 "config has more than %zu members", ask->setting_count);
+        struct den_setting *setting = &ask->settings[ask->setting_count];
+        if (!den_str_copy(setting->key, sizeof setting->key, key))
+            return den_err_field(err, DEN_E_INVALID, at, "unknown setting '%.60s'", key);
+        if (!den_json_scalar_text(value, setting->value, sizeof setting->value))
+            return den_err_field(
+                err, DEN_E_MALFORMED, at,
+                "setting '%s' must be a number, a boolean or a short text, "
+                "not %s",
+                key, den_json_kind(value));
+        ask->setting_count++;
+    }
+    return true;
+}
+
+static bool read_request(const json_t *body, struct den_job_request *ask,
+                         struct den_err *err)
+{
+    int64_t seed = 0;
+    if (!den_json_only(body, "", "kind dataset image model method preset config seed",
+                       err) ||
+        !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
+        !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
+        !copy_member(body, "image", false, ask->image, sizeof ask->image, err) ||
+        !copy_member(body, "model", false, ask->model, sizeof ask->model, err) ||
+        !copy_member(body, "method", false, ask->method, sizeof ask->method, err) ||
+        !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
+        !read_settings(body, ask, err) ||
+        !den_json_integer(body, "", "seed", 0, (int64_t)1 << 53, &ask->has_seed, &seed,
+                          err))
+        return false;
+    ask->seed = (uint64_t)seed;
+    return true;
+}
+
+static bool reply_job(struct den_api *api, struct den_reply *reply, unsigned status,
+                      const struct den_job_row *row, struct den_err *err)
+{
+    size_t position = 0;
+    if (row->state == DEN_JOB_QUEUED &&
+        !api->store_kind->job_position(api->store, row->id, &position, err))
+        return false;
+    return den_reply_json(reply, status, den_json_job(row, position), err);
+}
+
+DEN_HANDLER(den_h_job_add)
+{
+    struct den_api *api = app;
+    json_t *body = NULL;
+    bool dry_run = false, done = false;
+    const char *flag = den_request_query(request, "dry_run");
+    if (flag != NULL && !den_parse_bool(flag, &dry_run, NULL))
+        return den_err_field(err, DEN_E_MALFORMED, "dry_run",
+                             "query key 'dry_run' must be true or false");
+    struct den_job_request *ask = den_new(1, sizeof *ask, err);
+    struct den_job_row *row = den_new(1, sizeof *row, err);
+    struct den_job_estimate estimate = {0};
+    if (ask == NULL || row == NULL || !den_json_body(request, &body, err) ||
+        !read_request(body, ask, err) ||
+        !den_service_submit(api->service, ask, dry_run, row, &estimate, err))
+        goto out;
+    if (dry_run) {
+        json_t *out = json_pack(
+            "{ss sI sI sI so}", "kind", row->kind, "steps", (json_int_t)estimate.steps,
+            "peak_bytes", (json_int_t)estimate.bytes, "queue_position",
+            (json_int_t)estimate.queue_position, "config", den_json_config(row->config));
+        done = den_reply_json(reply, 200, out, err);
+        goto out;
+    }
+    char location[80];
+    (void)den_str_format(location, sizeof location, "/v1/jobs/%s", row->id);
+    den_reply_header(reply, "Location", location);
+    done = reply_job(api, reply, 202, row, err);
+out:
+    json_decref(body);
+    den_free(ask);
+    den_free(row);
+    return done;
+}
+
+/* A list filter: absent, or one of the names that `known` accepts. */
+static bool read_filter(const struct den_request *request, const char *key,
+                        bool (*known)(const char *name), const char **ret,
+                        struct den_err *err)
+{
+    *ret = den_request_query(request, key);
+    if (*ret == NULL || known(*ret))
+        return true;
+    return den_err_field(err, DEN_E_MALFORMED, key, "query key '%s' has an unknown value",
+                         key);
+}
+
+static bool known_state(const char *name)
+{
+    enum den_job_state state;
+    return den_job_state_find(name, &state);
+}
+
+static bool known_kind(const char *name)
+{
+    for (size_t i = 0; den_job_kinds[i] != NULL; i++)
+        if (strcmp(den_job_kinds[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+DEN_HANDLER(den_h_job_list)
+{
+    struct den_api *api = app;
+    size_t limit, count = 0;
+    const char *after, *state, *kind;
+    if (!den_api_page(request, "job_", &limit, &after, err) ||
+        !read_filter(request, "state", known_state, &state, err) ||
+        !read_filter(request, "kind", known_kind, &kind, err))
+        return false;
+    struct den_job_row *rows = den_new(limit, sizeof *rows, err);
+    json_t *items = json_array();
+    bool done = rows != NULL && api->store_kind->job_list(api->store, state, kind, after,
+                                                          limit, rows, &count, err);
+    for (size_t i = 0; done && i < count; i++) {
+        size_t position = 0;
+        if (rows[i].state == DEN_JOB_QUEUED)
+            done = api->store_kind->job_position(api->store, rows[i].id, &position, err);
+        (void)json_array_append_new(items, den_json_job(&rows[i], position));
+    }
+    if (done)
+        done = den_reply_list(reply, "jobs", items,
+                              count == limit ? rows[count - 1].id : "", err);
+    else
+        json_decref(items);
+    den_free(rows);
+    return done;
+}
+
+DEN_HANDLER(den_h_job_get)
+{
+    struct den_api *api = app;
+    const char *id;
+    struct den_job_row row;
+    return den_api_id(request, "job_", &id, err) &&
+           api->store_kind->job_get(api->store, id, &row, err) &&
+           reply_job(api, reply, 200, &row, err);
+}
+
+DEN_HANDLER(den_h_job_delete)
+{
+    struct den_api *api = app;
+    const char *id;
+    if (!den_api_id(request, "job_", &id, err) ||
+        !den_service_delete_job(api->service, id, err))
+        return false;
+    den_reply_status(reply, 204);
+    return true;
+}
+
+DEN_HANDLER(den_h_job_cancel)
+{
+    struct den_api *api = app;
+    const char *id;
+    struct den_job_row row;
+    return den_api_id(request, "job_", &id, err) &&
+           den_service_cancel(api->service, id, &row, err) &&
+           reply_job(api, reply, 200, &row, err);
+}
+
+DEN_HANDLER(den_h_job_retry)
+{
+    struct den_api *api = app;
+    const char *id;
+    struct den_job_row row;
+    return den_api_id(request, "job_", &id, err) &&
+           den_service_retry(api->service, id, &row, err) &&
+           reply_job(api, reply, 200, &row, err);
+}
+
+DEN_HANDLER(den_h_job_result)
+{
+    struct den_api *api = app;
+    const char *id;
+    struct den_job_row row;
+    if (!den_api_id(request, "job_", &id, err) ||
+        !api->store_kind->job_get(api->store, id, &row, err))
+        return false;
+    if (strcmp(row.kind, "denoise") != 0)
+        return den_err_set(err, DEN_E_NOT_FOUND,
+                           "a %s job has no result file; see its report", row.kind);
+    if (row.state != DEN_JOB_SUCCEEDED)
+        return den_err_set(err, DEN_E_CONFLICT,
+                           "the job is %s; there is a result when it is succeeded",
+                           den_job_state_name(row.state));
+    char path[PATH_MAX];
+    den_blobs_path(den_service_blobs(api->service), row.result_sha256, path, sizeof path);
+    return den_reply_file(reply, path, row.result_media, row.result_sha256,
+                          row.result_name, err);
+}

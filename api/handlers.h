@@ -1,0 +1,87 @@
+#ifndef DEN_HANDLERS_H
+#define DEN_HANDLERS_H
+
+/* Private to api/: the handlers behind the rows of den_routes[] and what they share. */
+
+#include <jansson.h>
+
+#include "api.h"
+#include "json_in.h"
+
+struct den_api {
+    struct den_service *service;
+    const struct den_store_kind *store_kind;
+    struct den_store *store;
+    struct den_http *http; /* NULL until den_api_set_http */
+};
+
+#define DEN_HANDLER(name)                                                      \
+    bool name(void *app, struct den_request *request, struct den_reply *reply, \
+              struct den_err *err)
+
+DEN_HANDLER(den_h_image_add);
+DEN_HANDLER(den_h_image_list);
+DEN_HANDLER(den_h_image_get);
+DEN_HANDLER(den_h_image_delete);
+DEN_HANDLER(den_h_image_content);
+DEN_HANDLER(den_h_image_preview);
+DEN_HANDLER(den_h_dataset_add);
+DEN_HANDLER(den_h_dataset_list);
+DEN_HANDLER(den_h_dataset_get);
+DEN_HANDLER(den_h_dataset_delete);
+DEN_HANDLER(den_h_job_add);
+DEN_HANDLER(den_h_job_list);
+DEN_HANDLER(den_h_job_get);
+DEN_HANDLER(den_h_job_delete);
+DEN_HANDLER(den_h_job_cancel);
+DEN_HANDLER(den_h_job_retry);
+DEN_HANDLER(den_h_job_events);
+DEN_HANDLER(den_h_job_report);
+DEN_HANDLER(den_h_job_result);
+DEN_HANDLER(den_h_model_list);
+DEN_HANDLER(den_h_model_versions);
+DEN_HANDLER(den_h_model_get);
+DEN_HANDLER(den_h_model_delete);
+DEN_HANDLER(den_h_model_weights);
+DEN_HANDLER(den_h_methods);
+DEN_HANDLER(den_h_health);
+DEN_HANDLER(den_h_ready);
+DEN_HANDLER(den_h_metrics);
+DEN_HANDLER(den_h_contract);
+DEN_HANDLER(den_h_page);
+
+/* ---- json_out.c ---- */
+/* Takes the reference of value (NULL = out of memory). */
+bool den_reply_json(struct den_reply *reply, unsigned status, json_t *value,
+                    struct den_err *err) DEN_CHECKED;
+json_t *den_json_time(int64_t wall_ms);  /* null for 0 */
+json_t *den_json_text(const char *text); /* null for "" */
+json_t *den_json_number(double value);   /* null for NaN and infinity */
+json_t *den_json_config(
+    const char *config); /* "key=value\n" lines as an object of typed values */
+json_t *den_json_image(const struct den_image_row *row);
+json_t *den_json_dataset(const struct den_dataset_row *row);
+/* position 0 = not queued */
+json_t *den_json_job(const struct den_job_row *row, size_t position);
+json_t *den_json_model(const struct den_model_row *row);
+
+/* ---- what handlers share (api.c) ---- */
+/* The path parameter {id}, checked for its prefix ("img_"): anything else is
+ * DEN_E_NOT_FOUND. */
+bool den_api_id(const struct den_request *request, const char *prefix, const char **ret,
+                struct den_err *err) DEN_CHECKED;
+/* Query numbers; *ret keeps its default when the key is absent. */
+bool den_api_query_int(const struct den_request *request, const char *key, int64_t min,
+                       int64_t max, int64_t *ret, struct den_err *err) DEN_CHECKED;
+bool den_api_query_double(const struct den_request *request, const char *key, double min,
+                          double max, double *ret, struct den_err *err) DEN_CHECKED;
+#define DEN_PAGE_MAX 500
+/* ?limit= and ?cursor= of a list. */
+bool den_api_page(const struct den_request *request, const char *prefix,
+                  size_t *ret_limit, const char **ret_after,
+                  struct den_err *err) DEN_CHECKED;
+/* {key: items, next_cursor}: takes items; cursor "" = last page. */
+bool den_reply_list(struct den_reply *reply, const char *key, json_t *items,
+                    const char *cursor, struct den_err *err) DEN_CHECKED;
+
+#endif

@@ -1,0 +1,180 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "handlers.h"
+#include "str.h"
+
+bool den_reply_json(struct den_reply *reply, unsigned status, json_t *value,
+                    struct den_err *err)
+{
+    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+    json_decref(value);
+    if (text == NULL)
+        return den_err_set(err, DEN_E_NO_MEMORY,
+                           "there is no memory left for the answer");
+    den_reply_status(reply, status);
+    den_reply_text(reply, "application/json", text);
+    free(text);
+    return true;
+}
+
+bool den_reply_list(struct den_reply *reply, const char *key, json_t *items,
+                    const char *cursor, struct den_err *err)
+{
+    return den_reply_json(
+        reply, 200,
+        json_pack("{so so}", key, items, "next_cursor", den_json_text(cursor)), err);
+}
+
+json_t *den_json_time(int64_t wall_ms)
+{
+    char text[DEN_TIME_SIZE];
+    if (wall_ms == 0)
+        return json_null();
+    den_time_format(wall_ms, text);
+    return json_string(text);
+}
+
+json_t *den_json_text(const char *text)
+{
+    return text[0] == '\0' ? json_null() : json_string(text);
+}
+
+json_t *den_json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+/* Settings are kept as text; numbers and booleans become JSON's own again. */
+static json_t *typed(const char *text)
+{
+    bool flag;
+    int64_t whole;
+    double real;
+    if (den_parse_bool(text, &flag, NULL))
+        return json_boolean(flag);
+    if (den_parse_int(text, INT64_MIN, INT64_MAX, &whole, NULL))
+        return json_integer(whole);
+    if (den_parse_double(text, -1e300, 1e300, &real, NULL))
+        return json_real(real);
+    return json_string(text);
+}
+
+json_t *den_json_config(const char *config)
+{
+    json_t *object = json_object();
+    while (object != NULL && *config != '\0') {
+        size_t line = strcspn(config, "\n");
+        const char *equals = memchr(config, '=', line);
+        char key[64], value[64];
+        if (equals != NULL) {
+            size_t key_length = (size_t)(equals - config);
+            if (den_str_format(key, sizeof key, "%.*s", (int)key_length, config) &&
+                den_str_format(value, sizeof value, "%.*s", (int)(line - key_length - 1),
+                               equals + 1))
+                (void)json_object_set_new(object, key, typed(value));
+        }
+        config += line + (config[line] == '\n');
+    }
+    return object;
+}
+
+json_t *den_json_image(const struct den_image_row *row)
+{
+    return json_pack(
+        "{ss ss ss ss sI sI sI sI ss sI so so}", "id", row->id, "sha256", row->sha256,
+        "name", row->name, "format", row->info.format, "width",
+        (json_int_t)row->info.width, "height", (json_int_t)row->info.height, "pages",
+        (json_int_t)row->info.pages, "channels", (json_int_t)row->info.channels, "dtype",
+        den_dtype_name(row->info.dtype), "bytes", (json_int_t)row->bytes, "pixel_size_um",
+        row->info.pixel_size_um > 0 ? json_real(row->info.pixel_size_um) : json_null(),
+        "created_at", den_json_time(row->created_ms));
+}
+
+json_t *den_json_dataset(const struct den_dataset_row *row)
+{
+    return json_pack("{ss ss ss sI sI so}", "id", row->id, "name", row->name, "kind",
+                     row->kind, "samples", (json_int_t)row->samples, "scenes",
+                     (json_int_t)row->scenes, "created_at",
+                     den_json_time(row->created_ms));
+}
+
+static json_t *progress_of(const struct den_job_row *row)
+{
+    double fraction = row->steps > 0 ? (double)row->step / (double)row->steps : 0.0;
+    if (row->state == DEN_JOB_SUCCEEDED)
+        fraction = 1.0;
+    json_t *eta = json_null();
+    if (row->state == DEN_JOB_RUNNING && row->step > 0 && row->started_ms > 0) {
+        double spent = (double)(den_wall_ms() - row->started_ms) / 1000.0;
+        double left = spent * (1.0 - fraction) / (fraction > 0 ? fraction : 1.0);
+        eta = json_real(round(left * 10.0) / 10.0);
+    }
+    return json_pack("{sf sI sI so}", "fraction", fraction, "step", (json_int_t)row->step,
+                     "steps", (json_int_t)row->steps, "eta_s", eta);
+}
+
+static json_t *result_of(const struct den_job_row *row)
+{
+    char href[400];
+    if (row->state != DEN_JOB_SUCCEEDED)
+        return json_null();
+    if (strcmp(row->kind, "train") == 0) {
+        (void)den_str_format(href, sizeof href, "/v1/models/%s/versions/%lld", row->model,
+                             (long long)row->version);
+        return json_pack("{ss ss sI}", "href", href, "model", row->model, "version",
+                         (json_int_t)row->version);
+    }
+    if (row->result_sha256[0] != '\0') {
+        (void)den_str_format(href, sizeof href, "/v1/jobs/%s/result", row->id);
+        return json_pack("{ss ss ss ss sI}", "href", href, "name", row->result_name,
+                         "media_type", row->result_media, "sha256", row->result_sha256,
+                         "clipped_pixels", (json_int_t)row->clipped);
+    }
+    (void)den_str_format(href, sizeof href, "/v1/jobs/%s/report", row->id);
+    return json_pack("{ss}", "href", href);
+}
+
+json_t *den_json_job(const struct den_job_row *row, size_t position)
+{
+    json_t *failure =
+        row->error_code[0] == '\0'
+            ? json_null()
+            : json_pack("{ss ss}", "code", row->error_code, "detail", row->error_text);
+    json_t *job = json_pack(
+        "{ss ss ss so so so so so so so sI so so sI so so so so so}", "id", row->id,
+        "kind", row->kind, "state", den_job_state_name(row->state), "dataset",
+        den_json_text(row->dataset), "image", den_json_text(row->image), "model",
+        den_json_text(row->model), "version",
+        row->version > 0 ? json_integer(row->version) : json_null(), "method",
+        den_json_text(row->method), "preset", den_json_text(row->preset), "config",
+        den_json_config(row->config), "seed", (json_int_t)row->seed, "progress",
+        progress_of(row), "queue_position",
+        position > 0 ? json_integer((json_int_t)position) : json_null(), "attempts",
+        (json_int_t)row->attempts, "created_at", den_json_time(row->created_ms),
+        "started_at", den_json_time(row->started_ms), "finished_at",
+        den_json_time(row->finished_ms), "error", failure, "result", result_of(row));
+    return job;
+}
+
+json_t *den_json_model(const struct den_model_row *row)
+{
+    char weights[400];
+    (void)den_str_format(weights, sizeof weights, "/v1/models/%s/versions/%lld/weights",
+                         row->name, (long long)row->version);
+    json_t *config = den_json_config(row->config);
+    const char *kind = json_string_value(json_object_get(config, "normalisation"));
+    json_t *norm =
+        json_pack("{ss? sf sf}", "kind", kind, "shift", row->shift, "scale", row->scale);
+    return json_pack("{ss sI ss ss ss ss so sI sI so so sI ss ss so}", "name", row->name,
+                     "version", (json_int_t)row->version, "job", row->job, "dataset",
+                     row->dataset, "method", row->method, "preset", row->preset, "config",
+                     config, "seed", (json_int_t)row->seed, "steps",
+                     (json_int_t)row->steps, "normalisation", norm, "validation_psnr",
+                     row->has_validation ? den_json_number(row->validation_psnr)
+                                         : json_null(),
+                     "bytes", (json_int_t)row->bytes, "sha256", row->sha256, "weights",
+                     weights, "created_at", den_json_time(row->created_ms));
+}

@@ -1,0 +1,55 @@
+#include "handlers.h"
+
+/* Every endpoint is one row; a test holds this table against openapi.yaml both ways. */
+static const struct den_route routes[] = {
+    {"POST", "/v1/images", den_h_image_add, DEN_BODY_FILE, "name", "submit", true},
+    {"GET", "/v1/images", den_h_image_list, DEN_BODY_NONE, "limit cursor", "read", false},
+    {"GET", "/v1/images/{id}", den_h_image_get, DEN_BODY_NONE, NULL, "read", false},
+    {"DELETE", "/v1/images/{id}", den_h_image_delete, DEN_BODY_NONE, NULL, "submit",
+     false},
+    {"GET", "/v1/images/{id}/content", den_h_image_content, DEN_BODY_NONE, NULL, "read",
+     false},
+    {"GET", "/v1/images/{id}/preview", den_h_image_preview, DEN_BODY_NONE,
+     "page size low high", "read", true},
+    {"POST", "/v1/datasets", den_h_dataset_add, DEN_BODY_JSON, NULL, "submit", false},
+    {"GET", "/v1/datasets", den_h_dataset_list, DEN_BODY_NONE, "limit cursor", "read",
+     false},
+    {"GET", "/v1/datasets/{id}", den_h_dataset_get, DEN_BODY_NONE, NULL, "read", false},
+    {"DELETE", "/v1/datasets/{id}", den_h_dataset_delete, DEN_BODY_NONE, NULL, "submit",
+     false},
+    {"POST", "/v1/jobs", den_h_job_add, DEN_BODY_JSON, "dry_run", "submit", true},
+    {"GET", "/v1/jobs", den_h_job_list, DEN_BODY_NONE, "state kind limit cursor", "read",
+     false},
+    {"GET", "/v1/jobs/{id}", den_h_job_get, DEN_BODY_NONE, NULL, "read", false},
+    {"DELETE", "/v1/jobs/{id}", den_h_job_delete, DEN_BODY_NONE, NULL, "submit", false},
+    {"POST", "/v1/jobs/{id}/cancel", den_h_job_cancel, DEN_BODY_NONE, NULL, "submit",
+     false},
+    {"POST", "/v1/jobs/{id}/retry", den_h_job_retry, DEN_BODY_NONE, NULL, "submit",
+     false},
+    {"GET", "/v1/jobs/{id}/events", den_h_job_events, DEN_BODY_NONE, NULL, "read", false},
+    {"GET", "/v1/jobs/{id}/report", den_h_job_report, DEN_BODY_NONE, NULL, "read", false},
+    {"GET", "/v1/jobs/{id}/result", den_h_job_result, DEN_BODY_NONE, NULL, "read", false},
+    {"GET", "/v1/models", den_h_model_list, DEN_BODY_NONE, "limit cursor", "read", false},
+    {"GET", "/v1/models/{name}", den_h_model_versions, DEN_BODY_NONE, "limit cursor",
+     "read", false},
+    {"DELETE", "/v1/models/{name}", den_h_model_delete, DEN_BODY_NONE, NULL, "train",
+     false},
+    {"GET", "/v1/models/{name}/versions/{version}", den_h_model_get, DEN_BODY_NONE, NULL,
+     "read", false},
+    {"DELETE", "/v1/models/{name}/versions/{version}", den_h_model_delete, DEN_BODY_NONE,
+     NULL, "train", false},
+    {"GET", "/v1/models/{name}/versions/{version}/weights", den_h_model_weights,
+     DEN_BODY_NONE, NULL, "read", false},
+    {"GET", "/v1/methods", den_h_methods, DEN_BODY_NONE, NULL, "read", false},
+    {"GET", "/healthz", den_h_health, DEN_BODY_NONE, NULL, NULL, false},
+    {"GET", "/readyz", den_h_ready, DEN_BODY_NONE, NULL, NULL, false},
+    {"GET", "/metrics", den_h_metrics, DEN_BODY_NONE, NULL, NULL, false},
+    {"GET", "/openapi.yaml", den_h_contract, DEN_BODY_NONE, NULL, NULL, false},
+    {"GET", "/", den_h_page, DEN_BODY_NONE, NULL, NULL, false},
+    {NULL, NULL, NULL, DEN_BODY_NONE, NULL, NULL, false},
+};
+
+const struct den_route *den_api_routes(void)
+{
+    return routes;
+}
