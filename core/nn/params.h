@@ -16,10 +16,12 @@ enum den_param_kind {
 /* Order of axes in files against memory.  Memory is [kh][kw][ci][co] for both
  * convolutions, where ci, co are those of the underlying convolution (see op_convt). */
 enum den_param_layout {
-    DEN_LAYOUT_FLAT, /* one axis, the same */
-    DEN_LAYOUT_OIHW, /* file (co, ci, kh, kw): Conv2d */
-    DEN_LAYOUT_IOHW, /* file (in, out, kh, kw) of ConvTranspose2d; memory
-                        [kh][kw][out][in] */
+    DEN_LAYOUT_FLAT,   /* one axis, the same */
+    DEN_LAYOUT_OIHW,   /* file (co, ci, kh, kw): Conv2d */
+    DEN_LAYOUT_IOHW,   /* file (in, out, kh, kw) of ConvTranspose2d; memory
+                          [kh][kw][out][in] */
+    DEN_LAYOUT_LINEAR, /* file (co, ci kh kw) of Linear over a map, dims (co, ci, kh, kw);
+                          memory as OIHW */
 };
 
 enum den_param_init { DEN_INIT_ZERO, DEN_INIT_ONE, DEN_INIT_CONV, DEN_INIT_GAMMA };
@@ -64,8 +66,8 @@ void den_params_adam(struct den_params *params, const struct den_exec *ex,
                      const struct den_adam *adam);
 
 /* Init of pix2pix (Isola et al., CVPR 2017, appendix 6.2): conv N(0, 0.02), gamma N(1,
- * 0.02), the rest 0, running variance 1.  Values are drawn in file order, parameter by
- * parameter. */
+ * 0.02), the rest 0, running variance 1; moments become 0.  Each number is a function of
+ * the seed, the parameter's place in the set and the element's place in the file. */
 void den_params_init(struct den_params *params, uint64_t seed);
 
 /* Host copies in FILE order; data [count]. */
