@@ -66,6 +66,9 @@ struct den_backend {
     void (*channel_sum)(const struct den_exec *ex, const struct den_view *dy,
                         den_real *db);
 
+    /* The element by element kernels (lrelu, tanh, dropout, norm_forward) may be called
+     * in place: y the same view as x, and in the backward ones dx the same view as dy. */
+
     /* y = x > 0 ? x : slope x (slope 0 is ReLU).  Backward reads the INPUT x; at 0 the
      * derivative is slope, as in PyTorch. */
     void (*lrelu_forward)(const struct den_exec *ex, const struct den_view *x,
