@@ -1,0 +1,308 @@
+#include "graph.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "mem.h"
+#include "plan.h"
+#include "str.h"
+
+/* A graph input has no work to do; it is not one of den_ops[]. */
+static const struct den_op op_input = {.name = "input", .doc = "given from outside"};
+
+bool den_graph_new(struct den_params *params, struct den_pool *pool,
+                   struct den_graph **ret, struct den_err *err)
+{
+    struct den_graph *g = den_new(1, sizeof *g, err);
+    if (g == NULL)
+        return false;
+    g->params = params;
+    g->backend = den_params_backend(params);
+    g->pool = pool;
+    g->err = DEN_ERR_INIT;
+    *ret = g;
+    return true;
+}
+
+void den_graph_free(struct den_graph *graph)
+{
+    if (graph == NULL)
+        return;
+    graph->backend->free(graph->memory);
+    den_plan_release(&graph->plan);
+    for (size_t i = 0; i < graph->size; i++)
+        den_free(graph->nodes[i]);
+    den_free(graph->nodes);
+    den_free(graph);
+}
+
+void den_graph_set_fusion(struct den_graph *g, bool on)
+{
+    assert(g->memory == NULL);
+    g->plain = !on;
+}
+
+/* ---- building ------------------------------------------------------------------------
+ */
+
+#define BROKEN (-1)
+
+static bool make_room(struct den_graph *g)
+{
+    if (g->size < g->capacity)
+        return true;
+    size_t capacity = g->capacity == 0 ? 64 : 2 * g->capacity;
+    struct den_gnode **nodes = den_realloc(g->nodes, capacity, sizeof *nodes);
+    if (nodes == NULL)
+        return den_err_set(&g->err, DEN_E_NO_MEMORY, "Not enough memory for the net.");
+    g->nodes = nodes;
+    g->capacity = capacity;
+    return true;
+}
+
+static bool check_shape(const struct den_gnode *node, struct den_err *err)
+{
+    struct den_shape s = node->shape;
+    size_t sides[] = {s.n, s.h, s.w, s.c}, count = 1;
+    for (size_t i = 0; i < 4; i++)
+        if (sides[i] < 1 || sides[i] > DEN_SIDE_MAX ||
+            !den_mul_size(count, sides[i], &count) || count > DEN_ELEMENTS_MAX)
+            return den_op_refuse(node, err,
+                                 "%zu x %zu x %zu x %zu (images, rows, columns, "
+                                 "channels) is not a size this net can take",
+                                 s.n, s.h, s.w, s.c);
+    return true;
+}
+
+static bool connect(struct den_graph *g, struct den_gnode *node, const den_node *inputs)
+{
+    for (size_t k = 0; k < node->op->inputs; k++) {
+        if (inputs[k] < 0 || (size_t)inputs[k] >= g->size)
+            return den_op_refuse(node, &g->err, "there is no node %d", inputs[k]);
+        node->in[k] = g->nodes[inputs[k]];
+    }
+    return true;
+}
+
+static bool set_up(struct den_graph *g, struct den_gnode *node, const char *name,
+                   const den_node *inputs)
+{
+    if (!den_str_copy(node->name, sizeof node->name, name))
+        return den_op_refuse(node, &g->err, "the name is too long");
+    if (!connect(g, node, inputs))
+        return false;
+    return (node->op->infer == NULL || node->op->infer(node, g->params, &g->err)) &&
+           check_shape(node, &g->err);
+}
+
+/* The first error sticks: afterwards every builder returns BROKEN at once. */
+static den_node add_node(struct den_graph *g, struct den_gnode template, const char *name,
+                         den_node a, den_node b)
+{
+    if (g->err.code != DEN_OK || !make_room(g))
+        return BROKEN;
+    assert(g->memory == NULL);
+    struct den_gnode *node = den_new(1, sizeof *node, &g->err);
+    if (node == NULL)
+        return BROKEN;
+    *node = template;
+    node->index = g->size;
+    const den_node inputs[DEN_OP_INPUTS] = {a, b};
+    if (!set_up(g, node, name, inputs)) {
+        den_free(node);
+        return BROKEN;
+    }
+    g->nodes[g->size++] = node;
+    return (den_node)node->index;
+}
+
+den_node den_input(struct den_graph *g, struct den_shape shape)
+{
+    return add_node(g, (struct den_gnode){.op = &op_input, .shape = shape}, "", BROKEN,
+                    BROKEN);
+}
+
+static struct den_gnode window(const struct den_op *op, size_t out, size_t kernel,
+                               size_t stride, size_t pad, bool bias)
+{
+    return (struct den_gnode){.op = op, .attr = {out, kernel, stride, pad, bias, 0, 0}};
+}
+
+den_node den_conv(struct den_graph *g, const char *name, den_node x, size_t out,
+                  size_t kernel, size_t stride, size_t pad, bool bias)
+{
+    return add_node(g, window(&den_op_conv, out, kernel, stride, pad, bias), name, x,
+                    BROKEN);
+}
+
+den_node den_convt(struct den_graph *g, const char *name, den_node x, size_t out,
+                   size_t kernel, size_t stride, size_t pad, bool bias)
+{
+    return add_node(g, window(&den_op_convt, out, kernel, stride, pad, bias), name, x,
+                    BROKEN);
+}
+
+den_node den_batch_norm(struct den_graph *g, const char *name, den_node x)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_batch_norm}, name, x, BROKEN);
+}
+
+den_node den_instance_norm(struct den_graph *g, den_node x)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_instance_norm}, "", x, BROKEN);
+}
+
+den_node den_leaky_relu(struct den_graph *g, den_node x, double slope)
+{
+    return add_node(
+        g, (struct den_gnode){.op = &den_op_leaky_relu, .attr = {.slope = slope}}, "", x,
+        BROKEN);
+}
+
+den_node den_tanh(struct den_graph *g, den_node x)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_tanh}, "", x, BROKEN);
+}
+
+den_node den_dropout(struct den_graph *g, den_node x, double p)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_dropout, .attr = {.p = p}}, "", x,
+                    BROKEN);
+}
+
+den_node den_concat(struct den_graph *g, den_node a, den_node b)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_concat}, "", a, b);
+}
+
+den_node den_add(struct den_graph *g, den_node a, den_node b)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_add}, "", a, b);
+}
+
+den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t out,
+                    bool bias)
+{
+    return add_node(
+        g, (struct den_gnode){.op = &den_op_linear, .attr = {.out = out, .bias = bias}},
+        name, x, BROKEN);
+}
+
+/* ---- planning ------------------------------------------------------------------------
+ */
+
+static bool make_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
+                      struct den_err *err)
+{
+    assert(g->memory == NULL);
+    if (g->err.code != DEN_OK) {
+        if (err != NULL && err->code == DEN_OK)
+            *err = g->err;
+        return false;
+    }
+    if (output < 0 || (size_t)output >= g->size)
+        return den_err_set(err, DEN_E_INVALID, "The net has no output.");
+    return den_plan_make(g, g->nodes[output], purpose, err);
+}
+
+bool den_graph_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
+                    size_t *ret_bytes, struct den_err *err)
+{
+    if (!make_plan(g, output, purpose, err))
+        return false;
+    *ret_bytes = den_graph_bytes(g);
+    return true;
+}
+
+bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose purpose,
+                      struct den_err *err)
+{
+    if (!make_plan(g, output, purpose, err) ||
+        !g->backend->alloc(g->plan.total, &g->memory, err))
+        return false;
+    den_plan_bind(g);
+    return true;
+}
+
+size_t den_graph_bytes(const struct den_graph *g)
+{
+    return g->plan.total * sizeof(den_real);
+}
+
+struct den_shape den_graph_shape(const struct den_graph *g, den_node node)
+{
+    if (node < 0 || (size_t)node >= g->size)
+        return (struct den_shape){0};
+    return g->nodes[node]->shape;
+}
+
+/* ---- running -------------------------------------------------------------------------
+ */
+
+static struct den_run make_run(const struct den_graph *g)
+{
+    return (struct den_run){
+        .backend = g->backend,
+        .ex = {g->pool, g->memory + g->plan.scratch_at, g->plan.scratch_count},
+        .key = g->key,
+        .training = g->trained,
+    };
+}
+
+static struct den_gnode *input_at(const struct den_graph *g, den_node input)
+{
+    assert(g->memory != NULL && input >= 0 && (size_t)input < g->size);
+    assert(g->nodes[input]->op == &op_input);
+    return g->nodes[input];
+}
+
+void den_graph_set_input(struct den_graph *g, den_node input, const den_real *data)
+{
+    struct den_run run = make_run(g);
+    g->backend->pack_in(&run.ex, data, &input_at(g, input)->value);
+}
+
+void den_graph_forward(struct den_graph *g, bool training, uint64_t key)
+{
+    assert(g->memory != NULL);
+    g->trained = training;
+    g->key = key;
+    struct den_run run = make_run(g);
+    for (size_t i = 0; i < g->size; i++) {
+        den_plan_enter(g, i);
+        if (g->nodes[i]->live && g->nodes[i]->op->forward != NULL)
+            g->nodes[i]->op->forward(&run, g->nodes[i]);
+    }
+}
+
+void den_graph_get_output(struct den_graph *g, den_real *data)
+{
+    assert(g->memory != NULL);
+    struct den_run run = make_run(g);
+    g->backend->pack_out(&run.ex, &g->plan.output->value, data);
+}
+
+void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param_grads)
+{
+    assert(g->memory != NULL && g->trained && g->plan.purpose == DEN_FOR_TRAINING);
+    struct den_run run = make_run(g);
+    run.param_grads = param_grads;
+    den_plan_enter(g, g->size);
+    g->backend->pack_in(&run.ex, doutput, &g->plan.output->grad);
+    for (size_t i = g->size; i-- > 0;) {
+        den_plan_enter(g, 2 * g->size - i);
+        if (g->nodes[i]->live && g->nodes[i]->op->backward != NULL)
+            g->nodes[i]->op->backward(&run, g->nodes[i]);
+    }
+}
+
+void den_graph_get_input_grad(struct den_graph *g, den_node input, den_real *data)
+{
+    struct den_gnode *node = input_at(g, input);
+    struct den_run run = make_run(g);
+    assert(g->plan.purpose == DEN_FOR_TRAINING);
+    if (node->reached)
+        g->backend->pack_out(&run.ex, &node->grad, data);
+    else /* the output does not depend on it */
+        memset(data, 0, den_shape_count(node->shape) * sizeof *data);
+}

@@ -1,0 +1,413 @@
+#include "plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mem.h"
+
+#define LINE 16 /* reals; arrays begin on a cache line */
+
+void den_plan_release(struct den_plan *plan)
+{
+    den_free(plan->blocks);
+    memset(plan, 0, sizeof *plan);
+}
+
+static bool is_input(const struct den_gnode *node)
+{
+    return node->op->inputs == 0;
+}
+
+static size_t end_of_time(const struct den_graph *g)
+{
+    return 2 * g->size + 1;
+}
+
+static size_t backward_moment(const struct den_graph *g, size_t index)
+{
+    return 2 * g->size - index;
+}
+
+static size_t line_up(size_t count)
+{
+    return (count + LINE - 1) / LINE * LINE;
+}
+
+/* ---- who needs whom -----------------------------------------------------------------
+ */
+
+static void raise_halo(struct den_gnode *node, size_t halo)
+{
+    if (node->halo < halo)
+        node->halo = halo;
+}
+
+/* A convolution reads `pad` pixels beyond its input, a transposed one beyond its output's
+ * gradient. */
+static void mark_inputs(struct den_gnode *node)
+{
+    raise_halo(node, node->attr.pad);
+    for (size_t k = 0; k < node->op->inputs; k++) {
+        struct den_gnode *in = node->in[k];
+        in->live = true;
+        in->uses++;
+        if (in->last_use < node->index)
+            in->last_use = node->index;
+        raise_halo(in, node->attr.pad);
+        /* Backward runs from the last node to the first: whoever comes first writes. */
+        node->add[k] = in->reached;
+        in->reached = true;
+    }
+}
+
+/* Marks what the output depends on and counts the uses. */
+static void mark(struct den_graph *g, struct den_gnode *output)
+{
+    for (size_t i = 0; i < g->size; i++) {
+        struct den_gnode *node = g->nodes[i];
+        node->live = node == output || is_input(node);
+        node->reached = node == output;
+        node->uses = node->last_use = 0;
+        node->halo = 1;
+        memset(node->place, 0, sizeof node->place);
+    }
+    for (size_t i = g->size; i-- > 0;)
+        if (g->nodes[i]->live)
+            mark_inputs(g->nodes[i]);
+}
+
+/* ---- fusion: which arrays lie inside others ------------------------------------------
+ */
+
+static struct den_gnode *root_of(struct den_gnode *node, int array)
+{
+    while (node->place[array].parent != NULL)
+        node = node->place[array].parent;
+    return node;
+}
+
+static bool placed(const struct den_gnode *node, int array)
+{
+    return node->place[array].parent != NULL;
+}
+
+/* Lays the inputs of a concatenation into its buffer.  A graph input is filled before the
+ * forward pass and may be read again, so it keeps its own array.  A gradient can be
+ * shared only if the concatenation is the first to contribute to it. */
+static void join(struct den_graph *g, struct den_gnode *node)
+{
+    size_t channel = 0;
+    for (size_t k = 0; k < node->op->inputs; k++) {
+        struct den_gnode *in = node->in[k];
+        const struct den_place inside = {.parent = node, .channel = channel};
+        if (!is_input(in) && !placed(in, DEN_VALUE))
+            in->place[DEN_VALUE] = inside;
+        if (in->last_use == node->index && in != g->plan.output && !placed(in, DEN_GRAD))
+            in->place[DEN_GRAD] = inside;
+        channel += in->shape.c;
+    }
+}
+
+/* May the value of x be overwritten by y, its only reader?  Whatever else lies in the
+ * same buffer must not be needed any more: while training everything is. */
+static bool overwritable(struct den_graph *g, struct den_gnode *x,
+                         const struct den_gnode *y)
+{
+    bool training = g->plan.purpose == DEN_FOR_TRAINING;
+    if (training && (x->op->traits & DEN_OP_READS_OUTPUT) != 0)
+        return false;
+    for (size_t i = 0; i < g->size; i++) {
+        struct den_gnode *other = g->nodes[i];
+        if (other == x || !other->live || root_of(other, DEN_VALUE) != x)
+            continue;
+        if (training || other == g->plan.output || other->last_use >= y->index)
+            return false;
+    }
+    return true;
+}
+
+static void overwrite(struct den_graph *g, struct den_gnode *y)
+{
+    bool training = g->plan.purpose == DEN_FOR_TRAINING;
+    unsigned trait = training ? DEN_OP_IN_PLACE : DEN_OP_IN_PLACE_INFERENCE;
+    struct den_gnode *x = y->in[0];
+    if ((y->op->traits & trait) == 0 || x->uses != 1 || x == g->plan.output)
+        return;
+    const struct den_place same = {.parent = y, .channel = 0};
+    if (!is_input(x) && !placed(x, DEN_VALUE) && overwritable(g, x, y))
+        x->place[DEN_VALUE] = same;
+    if (!placed(x, DEN_GRAD))
+        x->place[DEN_GRAD] = same;
+}
+
+static void fuse(struct den_graph *g)
+{
+    for (size_t i = 0; i < g->size; i++)
+        if (g->nodes[i]->live && (g->nodes[i]->op->traits & DEN_OP_JOINS) != 0)
+            join(g, g->nodes[i]);
+    for (size_t i = 0; i < g->size; i++)
+        if (g->nodes[i]->live && g->nodes[i]->op->inputs == 1)
+            overwrite(g, g->nodes[i]);
+}
+
+/* ---- blocks and their lifetimes ------------------------------------------------------
+ */
+
+/* First and last moment of one node's own array. */
+static void lifetime(const struct den_graph *g, const struct den_gnode *node, int array,
+                     size_t *ret_first, size_t *ret_last)
+{
+    size_t end = end_of_time(g);
+    bool keep = g->plan.purpose == DEN_FOR_TRAINING || node == g->plan.output;
+    if (array == DEN_VALUE) {
+        *ret_first = is_input(node) ? 0 : node->index;
+        *ret_last = keep || is_input(node) ? end : node->last_use;
+    } else {
+        *ret_first =
+            node == g->plan.output ? g->size : backward_moment(g, node->last_use);
+        *ret_last = is_input(node) ? end : backward_moment(g, node->index);
+    }
+    if (g->plain) {
+        *ret_first = 0;
+        *ret_last = end;
+    }
+}
+
+static void add_block(struct den_graph *g, struct den_gnode *node, int array)
+{
+    struct den_plan *plan = &g->plan;
+    node->place[array].block = plan->size;
+    plan->blocks[plan->size++] = (struct den_block){
+        .shape = node->shape,
+        .halo = node->halo,
+        .first = end_of_time(g),
+    };
+}
+
+static void extend_block(struct den_graph *g, struct den_gnode *node, int array)
+{
+    struct den_block *block = &g->plan.blocks[root_of(node, array)->place[array].block];
+    size_t first, last;
+    lifetime(g, node, array, &first, &last);
+    if (block->first > first)
+        block->first = first;
+    if (block->last < last)
+        block->last = last;
+    if (block->halo < node->halo)
+        block->halo = node->halo;
+}
+
+static void each_array(struct den_graph *g,
+                       void (*visit)(struct den_graph *g, struct den_gnode *node,
+                                     int array),
+                       bool roots_only)
+{
+    int arrays = g->plan.purpose == DEN_FOR_TRAINING ? DEN_ARRAYS : DEN_GRAD;
+    for (int array = 0; array < arrays; array++)
+        for (size_t i = 0; i < g->size; i++)
+            if (g->nodes[i]->live && !(roots_only && placed(g->nodes[i], array)))
+                visit(g, g->nodes[i], array);
+}
+
+static bool size_block(struct den_block *block, struct den_err *err)
+{
+    struct den_shape s = block->shape;
+    size_t rows = s.h + 2 * block->halo, columns = s.w + 2 * block->halo, images;
+    if (!den_mul_size(rows * columns, s.c, &images) ||
+        !den_mul_size(images, s.n, &block->count) || block->count > 4 * DEN_ELEMENTS_MAX)
+        return den_err_set(err, DEN_E_TOO_LARGE,
+                           "A map of %zu x %zu x %zu x %zu (images, rows, columns, "
+                           "channels) is too large.",
+                           s.n, s.h, s.w, s.c);
+    block->count = line_up(block->count);
+    return true;
+}
+
+/* ---- where in memory -----------------------------------------------------------------
+ */
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct den_block *x = *(struct den_block *const *)a;
+    const struct den_block *y = *(struct den_block *const *)b;
+    if (x->count != y->count)
+        return x->count > y->count ? -1 : 1;
+    return x < y ? -1 : x > y;
+}
+
+static bool same_time(const struct den_block *a, const struct den_block *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+static bool same_memory(const struct den_block *a, const struct den_block *b)
+{
+    return a->offset < b->offset + b->count && b->offset < a->offset + a->count;
+}
+
+/* Lowest offset free of the n blocks placed before.  Any start below the end of a block
+ * in the way would meet that block too, so jumping there skips nothing. */
+static void place_block(struct den_block *const *order, size_t n, struct den_block *block)
+{
+    block->offset = 0;
+    for (size_t i = 0; i < n; i++)
+        if (same_time(order[i], block) && same_memory(order[i], block)) {
+            block->offset = order[i]->offset + order[i]->count;
+            i = SIZE_MAX; /* look again from the start */
+        }
+}
+
+/* The same layout at the same offset has its halo in the same place. */
+static bool same_layout(const struct den_block *a, const struct den_block *b)
+{
+    return a->offset == b->offset && a->halo == b->halo && a->shape.n == b->shape.n &&
+           a->shape.h == b->shape.h && a->shape.w == b->shape.w &&
+           a->shape.c == b->shape.c;
+}
+
+static void find_shared(struct den_plan *plan)
+{
+    for (size_t i = 0; i < plan->size; i++)
+        for (size_t j = 0; j < plan->size; j++)
+            if (same_memory(&plan->blocks[i], &plan->blocks[j]) &&
+                !same_layout(&plan->blocks[i], &plan->blocks[j]))
+                plan->blocks[i].shared = true;
+}
+
+/* Largest first, each as low as it fits: near the optimum for such nets. */
+static bool arrange(struct den_plan *plan, struct den_err *err)
+{
+    struct den_block **order = den_new(plan->size, sizeof *order, err);
+    if (order == NULL)
+        return false;
+    for (size_t i = 0; i < plan->size; i++)
+        order[i] = &plan->blocks[i];
+    qsort(order, plan->size, sizeof *order, larger_first);
+    for (size_t i = 0; i < plan->size; i++) {
+        place_block(order, i, order[i]);
+        size_t end = order[i]->offset + order[i]->count;
+        if (plan->total < end)
+            plan->total = end;
+    }
+    den_free(order);
+    find_shared(plan);
+    return true;
+}
+
+/* What nodes keep from forward to backward, and the scratch of the hungriest op. */
+static void add_extras(struct den_graph *g)
+{
+    struct den_plan *plan = &g->plan;
+    int threads = den_pool_threads(g->pool);
+    for (size_t i = 0; i < g->size; i++) {
+        struct den_gnode *node = g->nodes[i];
+        if (!node->live)
+            continue;
+        node->state_at = plan->total;
+        if (node->op->state != NULL)
+            plan->total += line_up(node->op->state(node));
+        size_t scratch =
+            node->op->scratch == NULL ? 0 : node->op->scratch(node, g->backend, threads);
+        if (plan->scratch_count < scratch)
+            plan->scratch_count = scratch;
+    }
+    plan->scratch_at = plan->total;
+    plan->total += line_up(plan->scratch_count);
+}
+
+static bool check_training(const struct den_graph *g, struct den_err *err)
+{
+    for (size_t i = 0; i < g->size; i++) {
+        const struct den_gnode *node = g->nodes[i];
+        if (node->live && node->op->check_training != NULL &&
+            !node->op->check_training(node, err))
+            return false;
+    }
+    return true;
+}
+
+bool den_plan_make(struct den_graph *g, struct den_gnode *output,
+                   enum den_purpose purpose, struct den_err *err)
+{
+    struct den_plan *plan = &g->plan;
+    den_plan_release(plan);
+    plan->purpose = purpose;
+    plan->output = output;
+    mark(g, output);
+    if (purpose == DEN_FOR_TRAINING && !check_training(g, err))
+        return false;
+    if (!g->plain)
+        fuse(g);
+    plan->blocks = den_new(DEN_ARRAYS * g->size, sizeof *plan->blocks, err);
+    if (plan->blocks == NULL)
+        return false;
+    each_array(g, add_block, true);
+    each_array(g, extend_block, false);
+    for (size_t i = 0; i < plan->size; i++)
+        if (!size_block(&plan->blocks[i], err))
+            return false;
+    if (!arrange(plan, err))
+        return false;
+    add_extras(g);
+    return true;
+}
+
+/* ---- use -----------------------------------------------------------------------------
+ */
+
+static struct den_view view_of(struct den_graph *g, struct den_gnode *node, int array)
+{
+    size_t channel = 0;
+    struct den_gnode *root = node;
+    for (; placed(root, array); root = root->place[array].parent)
+        channel += root->place[array].channel;
+    const struct den_block *block = &g->plan.blocks[root->place[array].block];
+    struct den_view view = {node->shape, root->shape.c, block->halo, NULL};
+    view.data = g->memory + block->offset + channel +
+                block->halo * (den_view_row(&view) + view.ld);
+    return view;
+}
+
+void den_plan_bind(struct den_graph *g)
+{
+    assert(g->memory != NULL);
+    for (size_t i = 0; i < g->size; i++) {
+        struct den_gnode *node = g->nodes[i];
+        if (!node->live)
+            continue;
+        node->value = view_of(g, node, DEN_VALUE);
+        if (g->plan.purpose == DEN_FOR_TRAINING)
+            node->grad = view_of(g, node, DEN_GRAD);
+        node->state = g->memory + node->state_at;
+    }
+}
+
+/* Per image: the rows above with the left end of row 0, then the right end of each row
+ * with the left end of the next, then the right end of the last row with the rows below.
+ */
+static void clear_halo(const struct den_backend *backend, const struct den_block *block,
+                       den_real *at)
+{
+    size_t c = block->shape.c, halo = block->halo, inner = block->shape.w * c;
+    size_t row = inner + 2 * halo * c;
+    for (size_t i = 0; i < block->shape.n; i++) {
+        backend->zero(at, halo * (row + c));
+        at += halo * (row + c) + inner;
+        for (size_t y = 1; y < block->shape.h; y++) {
+            backend->zero(at, 2 * halo * c);
+            at += row;
+        }
+        backend->zero(at, halo * (row + c));
+        at += halo * (row + c);
+    }
+}
+
+void den_plan_enter(struct den_graph *g, size_t moment)
+{
+    for (size_t i = 0; i < g->plan.size; i++) {
+        const struct den_block *block = &g->plan.blocks[i];
+        if (block->shared && block->first == moment)
+            clear_halo(g->backend, block, g->memory + block->offset);
+    }
+}
