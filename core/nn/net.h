@@ -32,4 +32,13 @@ extern const struct den_net den_net_unet, den_net_patchgan;
 extern const struct den_net *const den_nets[]; /* ends with NULL */
 const struct den_net *den_net_find(const char *name);
 
+/* ---- for net_*.c ---- */
+#define DEN_NET_CHANNELS_MAX 64
+#define DEN_NET_WIDTH_MAX 512
+/* Refuses options outside the ranges above or outside min_depth to max_depth. */
+bool den_net_check_ranges(const struct den_net_options *options, size_t min_depth,
+                          size_t max_depth, struct den_err *err) DEN_CHECKED;
+/* Channels at level 0, 1, ...: width times 1, 2, 4, 8, 8, 8, ... */
+size_t den_net_channels(size_t width, size_t level);
+
 #endif
