@@ -3,7 +3,7 @@
 
 /* Image files page by page: a stack never lies in memory whole.
  * Pixels are gray (one channel), rows top to bottom, pages in file order, native byte
- * order. */
+ * order.  Pages, x and y are counted from 0, in calls and in sentences. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,7 +19,8 @@ struct den_image_info {
     char format[8]; /* "png", "tiff" */
     uint32_t width, height, pages, channels;
     enum den_dtype dtype;
-    double pixel_size_um; /* 0 when the file does not say */
+    double pixel_size_um; /* 0 when the file does not say, or has 80 um (a print
+                             resolution) or more */
 };
 
 /* Limits on what a file may ask for.  0 means the default of den_image_limits_default. */

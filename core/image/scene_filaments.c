@@ -36,7 +36,9 @@ static void draw_chain(const struct den_scene *scene, struct chain c, struct den
 {
     /* In two dimensions the angle diffuses by s / p. */
     double bend = sqrt(STEP / c.persistence);
-    for (double s = 0.0; s < c.length; s += STEP) {
+    size_t steps = (size_t)(c.length / STEP);
+    for (size_t i = 0; i < steps; i++) {
+        double s = STEP * (double)i;
         double label = 0.55 + 0.9 * den_scene_noise(c.texture, s, 0.5, 12.0, 2);
         double ends =
             den_scene_step(0.0, 6.0, s) * den_scene_step(0.0, 6.0, c.length - s);

@@ -109,7 +109,7 @@ static void write_pixels(TIFF *tif, const struct tiff_kind *kind,
         for (uint32_t x = 0; x < WIDTH; x += (uint32_t)kind->tile)
             write_tile(tif, kind, x, y, pixels, pixel);
     for (uint32_t y = 0; !kind->tile && y < height; y++) {
-        memcpy(row, pixels + y * WIDTH * pixel, WIDTH * pixel);
+        memcpy(row, pixels + (size_t)y * WIDTH * pixel, WIDTH * pixel);
         ck_assert_int_eq(TIFFWriteScanline(tif, row, y, 0), 1);
     }
 }
@@ -216,8 +216,9 @@ START_TEST(a_strip_shorter_than_its_rows_is_refused)
     for (int missing = 0; missing < 2; missing++) {
         TIFF *tif = TIFFOpen(scratch("short"), "w");
         set_tags(tif, &kind, WIDTH, 16);
-        ck_assert_int_gt(TIFFWriteRawStrip(tif, 0, rows, 8 * WIDTH - missing), 0);
-        ck_assert_int_gt(TIFFWriteRawStrip(tif, 1, rows, 8 * WIDTH), 0);
+        ck_assert_int_gt(TIFFWriteRawStrip(tif, 0, rows, (tmsize_t)sizeof rows - missing),
+                         0);
+        ck_assert_int_gt(TIFFWriteRawStrip(tif, 1, rows, (tmsize_t)sizeof rows), 0);
         TIFFClose(tif);
         if (missing == 0)
             must(den_image_verify(scratch("short"), NULL, &got, &err));
@@ -234,8 +235,8 @@ START_TEST(tags_that_claim_more_than_the_file_are_refused)
     struct den_err err = DEN_ERR_INIT;
     struct den_image_info got;
     unsigned char data[8192] = {'I', 'I', 42, 0, 8, 0, 0, 0, 200, 0};
-    for (unsigned i = 0; i < 200; i++) {
-        unsigned tag = 40000 + i;
+    for (size_t i = 0; i < 200; i++) {
+        unsigned tag = 40000 + (unsigned)i;
         unsigned char entry[12] = {tag & 255, (unsigned char)(tag >> 8), 1, 0, 0, 16};
         memcpy(data + 10 + i * 12, entry, sizeof entry); /* 4096 bytes at offset 0 */
     }
@@ -267,7 +268,7 @@ START_TEST(every_kind_of_png_is_read_or_refused_by_name)
                        .format = pngs[_i].format,
                        .colormap_entries = 200};
     unsigned char colors[256 * 4] = {1, 2, 3, 4, 5, 6};
-    unsigned char *pixels = den_calloc(WIDTH * HEIGHT, 8);
+    unsigned char *pixels = den_calloc((size_t)WIDTH * HEIGHT, 8);
     ck_assert_int_ne(
         png_image_write_to_file(&image, scratch("made"), 0, pixels, 0, colors), 0);
     if (pngs[_i].words == NULL)

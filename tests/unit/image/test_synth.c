@@ -97,7 +97,7 @@ START_TEST(a_default_scene_has_a_noisy_psnr_of_22_to_26_db)
     struct den_err err = DEN_ERR_INIT;
     struct den_scene scene = den_scene_default();
     scene.kind = den_scenes[_i].name;
-    ck_assert_uint_eq(scene.width * scene.height, N);
+    ck_assert_uint_eq((size_t)scene.width * scene.height, N);
     for (uint64_t seed = 1; seed <= 5; seed++) {
         double low = INFINITY, high = 0.0, mse = 0.0;
         scene.seed = seed;
