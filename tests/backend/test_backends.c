@@ -1,0 +1,902 @@
+#include <math.h>
+#include <string.h>
+
+#include "backend.h"
+#include "backend_cpu_tile.h"
+#include "den_check.h"
+#include "mem.h"
+#include "vectors.h"
+
+/* Every kernel of every backend against backend_ref, over shapes that are awkward on
+ * purpose: odd sides, channel counts around the widths of vectors, pixel strides wider
+ * than the channels, halos wider than the padding.     */
+
+enum { SIDE_OUTPUTS = 4096 };
+
+struct shape_case {
+    size_t n, h, w, ci, co;
+    struct den_conv_geom g;
+    size_t spare; /* ld - c */
+    size_t halo;
+};
+
+static const struct shape_case conv_cases[] = {
+    {2, 6, 6, 2, 3, {4, 4, 2, 1}, 0, 1},    {1, 8, 8, 1, 16, {4, 4, 2, 1}, 0, 1},
+    {2, 7, 9, 1, 16, {4, 4, 2, 1}, 1, 1},   {2, 16, 16, 16, 32, {4, 4, 2, 1}, 16, 1},
+    {3, 5, 7, 33, 17, {4, 4, 2, 1}, 2, 2},  {1, 4, 4, 70, 65, {4, 4, 2, 1}, 0, 1},
+    {2, 2, 2, 24, 40, {4, 4, 2, 1}, 8, 1},  {2, 20, 12, 2, 32, {4, 4, 2, 1}, 0, 1},
+    {2, 9, 10, 1, 32, {4, 4, 2, 1}, 0, 1},  {2, 8, 8, 64, 1, {4, 4, 1, 1}, 0, 1},
+    {2, 7, 5, 12, 6, {4, 4, 1, 1}, 3, 2},   {1, 9, 9, 5, 18, {4, 4, 1, 1}, 0, 1},
+    {2, 9, 7, 3, 19, {3, 3, 1, 1}, 1, 1},   {1, 13, 11, 16, 48, {3, 3, 1, 1}, 0, 2},
+    {2, 6, 5, 7, 4, {6, 5, 1, 0}, 0, 0},    {3, 4, 4, 20, 35, {4, 4, 1, 0}, 4, 1},
+    {2, 5, 6, 9, 2, {1, 1, 1, 0}, 0, 0},    {2, 8, 8, 6, 10, {2, 2, 2, 0}, 0, 1},
+    {1, 7, 7, 3, 5, {1, 1, 2, 0}, 0, 1},    {1, 9, 9, 4, 20, {5, 5, 2, 2}, 0, 2},
+    {1, 6, 6, 520, 3, {3, 3, 1, 1}, 0, 1},  {1, 40, 33, 4, 8, {3, 3, 1, 1}, 0, 1},
+    {1, 7, 8, 40, 3, {4, 3, 3, 1}, 0, 1},   {9, 3, 3, 8, 16, {3, 3, 1, 1}, 0, 1},
+    {2, 70, 66, 2, 16, {4, 4, 2, 1}, 0, 1},
+};
+
+/* ci is the channel count of element-wise kernels. */
+static const struct shape_case plain_cases[] = {
+    {1, 1, 1, 1, 0, {0, 0, 0, 0}, 0, 0},   {2, 3, 5, 1, 0, {0, 0, 0, 0}, 1, 1},
+    {2, 4, 4, 3, 0, {0, 0, 0, 0}, 0, 1},   {3, 7, 9, 16, 0, {0, 0, 0, 0}, 0, 1},
+    {2, 5, 3, 17, 0, {0, 0, 0, 0}, 3, 2},  {1, 2, 2, 128, 0, {0, 0, 0, 0}, 0, 1},
+    {2, 3, 2, 130, 0, {0, 0, 0, 0}, 0, 1}, {2, 2, 3, 300, 0, {0, 0, 0, 0}, 20, 0},
+    {4, 33, 65, 8, 0, {0, 0, 0, 0}, 0, 1}, {3, 40, 50, 10, 0, {0, 0, 0, 0}, 10, 1},
+};
+
+/* ---- tensors --------------------------------------------------------------------------
+ */
+
+static const float SENTINEL = 7.5f; /* in the channels between c and ld */
+
+struct tensor {
+    const struct den_backend *be;
+    size_t count;
+    den_real *memory, *host;
+    struct den_view view;
+};
+
+struct bench {
+    const struct den_backend *be;
+    struct den_exec ex;
+    bool add, per_image, affine; /* variants of kernels */
+    bool clean;                  /* no frame was written so far */
+};
+
+static den_real *device(const struct den_backend *be, size_t count)
+{
+    struct den_err err = DEN_ERR_INIT;
+    den_real *data = NULL;
+    must(be->alloc(count, &data, &err));
+    return data;
+}
+
+static den_real *host(size_t count)
+{
+    den_real *data = den_calloc(count, sizeof *data);
+    ck_assert_ptr_nonnull(data);
+    return data;
+}
+
+/* The frame of a tensor: what kernels must not write. */
+static void frame(const struct tensor *t, den_real *to)
+{
+    struct den_view v = t->view;
+    v.data = to + (size_t)(t->view.data - t->memory);
+    for (size_t i = 0; i < v.shape.n; i++)
+        for (size_t p = 0; p < v.shape.h * v.shape.w; p++) {
+            den_real *pixel = den_view_at(&v, i, p / v.shape.w, p % v.shape.w);
+            for (size_t c = v.shape.c; c < v.ld; c++)
+                pixel[c] = SENTINEL;
+        }
+}
+
+/* A view with spare channels behind its own, filled with random numbers. */
+static struct tensor tensor_new(const struct bench *b, size_t n, size_t h, size_t w,
+                                size_t c, size_t spare, size_t halo, uint32_t seed)
+{
+    struct tensor t = {.be = b->be};
+    t.view = (struct den_view){{n, h, w, c}, c + spare, halo, NULL};
+    t.count = n * den_view_image(&t.view);
+    t.memory = device(b->be, t.count);
+    t.host = host(t.count);
+    t.view.data = t.memory + halo * (den_view_row(&t.view) + t.view.ld);
+    frame(&t, t.host);
+    b->be->upload(t.memory, t.host, t.count);
+    den_real *values = host(n * h * w * c);
+    lcg_fill(&(struct lcg){seed}, values, n * h * w * c, 1);
+    b->be->pack_in(&b->ex, values, &t.view);
+    den_free(values);
+    return t;
+}
+
+/* Appends the pixels to out if that is not NULL, checks the frame, frees. */
+static size_t tensor_end(struct bench *b, struct tensor *t, den_real *out)
+{
+    struct den_shape s = t->view.shape;
+    if (out != NULL)
+        b->be->pack_out(&b->ex, &t->view, out);
+    den_real *zeros = host(den_shape_count(s)), *now = host(t->count);
+    b->be->pack_in(&(struct den_exec){.pool = NULL}, zeros, &t->view);
+    b->be->download(now, t->memory, t->count);
+    if (memcmp(now, t->host, t->count * sizeof *now) != 0)
+        b->clean = false;
+    den_free(zeros);
+    den_free(now);
+    den_free(t->host);
+    b->be->free(t->memory);
+    return den_shape_count(s);
+}
+
+static den_real *device_random(const struct bench *b, size_t count, double centre,
+                               double a, uint32_t seed)
+{
+    den_real *values = host(count), *data = device(b->be, count);
+    lcg_fill_about(&(struct lcg){seed}, values, count, centre, a);
+    b->be->upload(data, values, count);
+    den_free(values);
+    return data;
+}
+
+static size_t take(const struct bench *b, den_real *data, size_t count, den_real *out)
+{
+    b->be->download(out, data, count);
+    b->be->free(data);
+    return count;
+}
+
+/* ---- kernels: each writes its outputs packed to out and returns how many --------------
+ */
+
+static struct den_shape conv_out(const struct shape_case *k)
+{
+    return (struct den_shape){k->n, (k->h + 2 * k->g.pad - k->g.kh) / k->g.stride + 1,
+                              (k->w + 2 * k->g.pad - k->g.kw) / k->g.stride + 1, k->co};
+}
+
+static size_t weight_count(const struct shape_case *k)
+{
+    return k->g.kh * k->g.kw * k->ci * k->co;
+}
+
+/* Gives the bench exactly the scratch that the backend asks for, and a guard behind. */
+static void scratch_new(struct bench *b, const struct shape_case *k)
+{
+    struct den_shape x = {k->n, k->h, k->w, k->ci};
+    b->ex.scratch_count =
+        b->be->conv_scratch(k->g, x, conv_out(k), den_pool_threads(b->ex.pool));
+    b->ex.scratch = device_random(b, b->ex.scratch_count + 16, SENTINEL, 0, 1);
+}
+
+static void scratch_end(struct bench *b)
+{
+    den_real *now = host(b->ex.scratch_count + 16);
+    b->be->download(now, b->ex.scratch, b->ex.scratch_count + 16);
+    for (size_t i = 0; i < 16; i++)
+        if (now[b->ex.scratch_count + i] != SENTINEL)
+            b->clean = false;
+    den_free(now);
+    b->be->free(b->ex.scratch);
+    b->ex.scratch = NULL;
+}
+
+static size_t conv_forward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct den_shape o = conv_out(k);
+    struct tensor x = tensor_new(b, k->n, k->h, k->w, k->ci, k->spare, k->halo, 1);
+    struct tensor y = tensor_new(b, o.n, o.h, o.w, o.c, k->spare, 1, 2);
+    den_real *w = device_random(b, weight_count(k), 0, 0.5, 3);
+    den_real *bias = device_random(b, k->co, 0, 0.5, 4);
+    scratch_new(b, k);
+    b->be->conv_forward(&b->ex, k->g, &x.view, w, b->affine ? bias : NULL, &y.view);
+    scratch_end(b);
+    tensor_end(b, &x, NULL);
+    b->be->free(w);
+    b->be->free(bias);
+    return tensor_end(b, &y, out);
+}
+
+static size_t conv_backward_data(struct bench *b, const struct shape_case *k,
+                                 den_real *out)
+{
+    struct den_shape o = conv_out(k);
+    struct tensor dx = tensor_new(b, k->n, k->h, k->w, k->ci, k->spare, k->halo, 1);
+    struct tensor dy = tensor_new(b, o.n, o.h, o.w, o.c, k->spare, k->halo > 1, 2);
+    den_real *w = device_random(b, weight_count(k), 0, 0.5, 3);
+    den_real *bias = device_random(b, k->ci, 0, 0.5, 4);
+    scratch_new(b, k);
+    b->be->conv_backward_data(&b->ex, k->g, &dy.view, w, b->affine ? bias : NULL,
+                              &dx.view, b->add);
+    scratch_end(b);
+    tensor_end(b, &dy, NULL);
+    b->be->free(w);
+    b->be->free(bias);
+    return tensor_end(b, &dx, out);
+}
+
+static size_t conv_backward_weights(struct bench *b, const struct shape_case *k,
+                                    den_real *out)
+{
+    struct den_shape o = conv_out(k);
+    struct tensor x = tensor_new(b, k->n, k->h, k->w, k->ci, k->spare, k->halo, 1);
+    struct tensor dy = tensor_new(b, o.n, o.h, o.w, o.c, k->spare, 0, 2);
+    den_real *dw = device_random(b, weight_count(k), 0, 1, 3);
+    scratch_new(b, k);
+    b->be->conv_backward_weights(&b->ex, k->g, &x.view, &dy.view, dw);
+    scratch_end(b);
+    tensor_end(b, &x, NULL);
+    tensor_end(b, &dy, NULL);
+    return take(b, dw, weight_count(k), out);
+}
+
+/* A view of a case's shape; `extra` varies the layout between operands. */
+static struct tensor plain(const struct bench *b, const struct shape_case *k,
+                           size_t extra, uint32_t seed)
+{
+    size_t spare = k->spare > 0 ? k->spare + extra : 0;
+    return tensor_new(b, k->n, k->h, k->w, k->ci, spare, k->halo + extra, seed);
+}
+
+static size_t channel_sum(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor dy = plain(b, k, 0, 1);
+    den_real *db = device_random(b, k->ci, 0, 1, 2);
+    b->be->channel_sum(&b->ex, &dy.view, db);
+    tensor_end(b, &dy, NULL);
+    return take(b, db, k->ci, out);
+}
+
+static size_t lrelu_forward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), y = plain(b, k, 1, 2);
+    b->be->lrelu_forward(&b->ex, &x.view, b->affine ? 0.2 : 0, &y.view);
+    tensor_end(b, &x, NULL);
+    return tensor_end(b, &y, out);
+}
+
+static size_t lrelu_backward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), dy = plain(b, k, 1, 2), dx = plain(b, k, 0, 3);
+    b->be->lrelu_backward(&b->ex, &x.view, b->affine ? 0.2 : 0, &dy.view, &dx.view,
+                          b->add);
+    tensor_end(b, &x, NULL);
+    tensor_end(b, &dy, NULL);
+    return tensor_end(b, &dx, out);
+}
+
+static size_t tanh_forward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), y = plain(b, k, 1, 2);
+    b->be->tanh_forward(&b->ex, &x.view, &y.view);
+    tensor_end(b, &x, NULL);
+    return tensor_end(b, &y, out);
+}
+
+static size_t tanh_backward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor y = plain(b, k, 0, 1), dy = plain(b, k, 1, 2), dx = plain(b, k, 0, 3);
+    b->be->tanh_backward(&b->ex, &y.view, &dy.view, &dx.view, b->add);
+    tensor_end(b, &y, NULL);
+    tensor_end(b, &dy, NULL);
+    return tensor_end(b, &dx, out);
+}
+
+static size_t dropout_forward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), y = plain(b, k, 1, 2);
+    b->be->dropout_forward(&b->ex, &x.view, 99, b->affine ? 0.5 : 0.1, &y.view);
+    tensor_end(b, &x, NULL);
+    return tensor_end(b, &y, out);
+}
+
+static size_t dropout_backward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor dy = plain(b, k, 0, 1), dx = plain(b, k, 1, 2);
+    b->be->dropout_backward(&b->ex, 99, b->affine ? 0.5 : 0.1, &dy.view, &dx.view,
+                            b->add);
+    tensor_end(b, &dy, NULL);
+    return tensor_end(b, &dx, out);
+}
+
+static size_t copy(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), y = plain(b, k, 1, 2);
+    b->be->copy(&b->ex, &x.view, &y.view, b->add);
+    tensor_end(b, &x, NULL);
+    return tensor_end(b, &y, out);
+}
+
+static size_t group_channels(const struct bench *b, const struct shape_case *k)
+{
+    return (b->per_image ? k->n : 1) * k->ci;
+}
+
+static size_t moments(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1);
+    size_t count = group_channels(b, k);
+    den_real *mean = device(b->be, count), *var = device(b->be, count);
+    b->be->moments(&b->ex, &x.view, b->per_image, mean, var);
+    tensor_end(b, &x, NULL);
+    take(b, mean, count, out);
+    return count + take(b, var, count, out + count);
+}
+
+static size_t norm_forward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), y = plain(b, k, 1, 2);
+    size_t count = group_channels(b, k);
+    den_real *mean = device_random(b, count, 0, 0.3, 3);
+    den_real *var = device_random(b, count, 1, 0.5, 4);
+    den_real *gamma = device_random(b, k->ci, 1, 0.5, 5);
+    den_real *beta = device_random(b, k->ci, 0, 0.5, 6);
+    b->be->norm_forward(&b->ex, &x.view, b->per_image, mean, var,
+                        b->affine ? gamma : NULL, b->affine ? beta : NULL, 1e-5, &y.view);
+    tensor_end(b, &x, NULL);
+    b->be->free(mean);
+    b->be->free(var);
+    b->be->free(gamma);
+    b->be->free(beta);
+    return tensor_end(b, &y, out);
+}
+
+static size_t norm_backward(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    struct tensor x = plain(b, k, 0, 1), dy = plain(b, k, 1, 2), dx = plain(b, k, 0, 3);
+    size_t groups = group_channels(b, k), count;
+    den_real *mean = device_random(b, groups, 0, 0.3, 4);
+    den_real *var = device_random(b, groups, 1, 0.5, 5);
+    den_real *gamma = device_random(b, k->ci, 1, 0.5, 6);
+    den_real *dgamma = device_random(b, k->ci, 0, 0.5, 7);
+    den_real *dbeta = device_random(b, k->ci, 0, 0.5, 8);
+    b->be->norm_backward(&b->ex, &x.view, b->per_image, mean, var,
+                         b->affine ? gamma : NULL, 1e-5, &dy.view, &dx.view, b->add,
+                         b->affine ? dgamma : NULL, b->affine ? dbeta : NULL);
+    tensor_end(b, &x, NULL);
+    tensor_end(b, &dy, NULL);
+    b->be->free(mean);
+    b->be->free(var);
+    b->be->free(gamma);
+    count = tensor_end(b, &dx, out);
+    count += take(b, dgamma, k->ci, out + count);
+    return count + take(b, dbeta, k->ci, out + count);
+}
+
+static size_t adam(struct bench *b, const struct shape_case *k, den_real *out)
+{
+    size_t n = k->n * k->h * k->w * k->ci;
+    den_real *p = device_random(b, n, 0, 1, 1), *g = device_random(b, n, 0, 1, 2);
+    den_real *m = device_random(b, n, 0, 1, 3), *v = device_random(b, n, 1, 1, 4);
+    struct den_adam adam = {1e-2, 0.5, 0.999, 1e-8, 3};
+    b->be->adam(&b->ex, n, p, g, m, v, &adam);
+    b->be->free(g);
+    take(b, p, n, out);
+    take(b, m, n, out + n);
+    return 2 * n + take(b, v, n, out + 2 * n);
+}
+
+static const struct kernel {
+    const char *name;
+    size_t (*run)(struct bench *b, const struct shape_case *k, den_real *out);
+    bool conv;
+} kernels[] = {
+    {"conv_forward", conv_forward, true},
+    {"conv_backward_data", conv_backward_data, true},
+    {"conv_backward_weights", conv_backward_weights, true},
+    {"channel_sum", channel_sum, false},
+    {"lrelu_forward", lrelu_forward, false},
+    {"lrelu_backward", lrelu_backward, false},
+    {"tanh_forward", tanh_forward, false},
+    {"tanh_backward", tanh_backward, false},
+    {"dropout_forward", dropout_forward, false},
+    {"dropout_backward", dropout_backward, false},
+    {"moments", moments, false},
+    {"norm_forward", norm_forward, false},
+    {"norm_backward", norm_backward, false},
+    {"copy", copy, false},
+    {"adam", adam, false},
+};
+enum { KERNELS = sizeof kernels / sizeof kernels[0] };
+
+static size_t cases_of(const struct kernel *kernel, const struct shape_case **ret)
+{
+    *ret = kernel->conv ? conv_cases : plain_cases;
+    return kernel->conv ? sizeof conv_cases / sizeof conv_cases[0]
+                        : sizeof plain_cases / sizeof plain_cases[0];
+}
+
+/* Room for the largest output of a case. */
+static size_t room(const struct shape_case *k)
+{
+    size_t co = k->co > 0 ? k->co : 1, weights = k->g.kh * k->g.kw * k->ci * co;
+    return 4 * k->n * (k->h + 2) * (k->w + 2) * (k->ci + co) + weights + SIDE_OUTPUTS;
+}
+
+static double largest(const den_real *x, size_t n)
+{
+    double most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmax(most, fabs((double)x[i]));
+    return most;
+}
+
+/* One kernel, case and variant: ref against `be` with a pool, and `be` with itself. */
+static void compare(const struct den_backend *be, const struct kernel *kernel,
+                    const struct shape_case *k, unsigned variant, struct den_pool *pool)
+{
+    struct bench want = {.be = &den_backend_ref, .clean = true};
+    want.add = variant & 1u;
+    want.affine = variant & 2u;
+    want.per_image = variant & 4u;
+    struct bench got = want;
+    got.be = be;
+    got.ex.pool = pool;
+    den_real *a = host(room(k)), *b = host(room(k)), *c = host(room(k));
+    size_t count = kernel->run(&want, k, a);
+    ck_assert_uint_le(count, room(k));
+    ck_assert_uint_eq(kernel->run(&got, k, b), count);
+    kernel->run(&got, k, c);
+    double scale = largest(a, count), gap = 0;
+    for (size_t i = 0; i < count; i++)
+        gap = fmax(gap, fabs((double)a[i] - (double)b[i]));
+    ck_assert_msg(gap <= 1e-5 * scale,
+                  "%s of %s, %zux%zux%zu ci %zu co %zu k %zux%zu s %zu p %zu spare %zu "
+                  "halo %zu variant %u: off by %g of %g",
+                  kernel->name, be->name, k->n, k->h, k->w, k->ci, k->co, k->g.kh,
+                  k->g.kw, k->g.stride, k->g.pad, k->spare, k->halo, variant, gap, scale);
+    ck_assert_msg(memcmp(b, c, count * sizeof *b) == 0, "%s of %s differs between runs",
+                  kernel->name, be->name);
+    ck_assert_msg(want.clean && got.clean,
+                  "%s of %s wrote outside its pixels or scratch (ci %zu co %zu k %zu)",
+                  kernel->name, be->name, k->ci, k->co, k->g.kh);
+    den_free(a);
+    den_free(b);
+    den_free(c);
+}
+
+static void compare_all(const struct kernel *kernel, int threads)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_pool *pool = NULL;
+    must(den_pool_new(threads, &pool, &err));
+    const struct shape_case *cases = NULL;
+    size_t count = cases_of(kernel, &cases);
+    for (size_t i = 0; den_backends[i] != NULL; i++)
+        for (size_t k = 0; k < count; k++)
+            for (unsigned variant = 0; variant < 8; variant++)
+                compare(den_backends[i], kernel, &cases[k], variant,
+                        threads > 1 ? pool : NULL);
+    den_pool_free(pool);
+}
+
+START_TEST(every_kernel_equals_the_reference_on_one_thread)
+{
+    compare_all(&kernels[_i], 1);
+}
+END_TEST
+
+START_TEST(every_kernel_equals_the_reference_on_two_threads)
+{
+    compare_all(&kernels[_i], 2);
+}
+END_TEST
+
+START_TEST(results_do_not_depend_on_the_number_of_threads)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_pool *pool = NULL;
+    must(den_pool_new(3, &pool, &err));
+    const struct kernel *kernel = &kernels[_i];
+    const struct shape_case *cases = NULL;
+    size_t count = cases_of(kernel, &cases);
+    for (size_t k = 0; k < count; k++) {
+        struct bench one = {.be = &den_backend_cpu, .affine = true}, three = one;
+        three.ex.pool = pool;
+        den_real *a = host(room(&cases[k])), *b = host(room(&cases[k]));
+        size_t n = kernel->run(&one, &cases[k], a);
+        kernel->run(&three, &cases[k], b);
+        ck_assert_msg(memcmp(a, b, n * sizeof *a) == 0, "%s, case %zu", kernel->name, k);
+        den_free(a);
+        den_free(b);
+    }
+    den_pool_free(pool);
+}
+END_TEST
+
+/* ---- properties and known values ------------------------------------------------------
+ */
+
+static double dot(const den_real *a, const den_real *b, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+/* conv_forward draws x from seed 1 and w from seed 3; conv_backward_data draws dy from
+ * seed 2 and the same w.  Filled alike here, the identity <conv x, y> = <x, conv^T y>
+ * must hold. */
+START_TEST(backward_data_is_the_adjoint_of_forward)
+{
+    const struct shape_case *k = &conv_cases[_i];
+    struct den_shape o = conv_out(k);
+    size_t nx = k->n * k->h * k->w * k->ci, ny = den_shape_count(o);
+    for (size_t i = 0; den_backends[i] != NULL; i++) {
+        struct bench b = {.be = den_backends[i]};
+        den_real *x = host(nx), *y = host(ny), *fx = host(ny), *by = host(nx);
+        lcg_fill(&(struct lcg){1}, x, nx, 1);
+        lcg_fill(&(struct lcg){2}, y, ny, 1);
+        conv_forward(&b, k, fx);
+        conv_backward_data(&b, k, by);
+        double size = sqrt(sumsq_of(fx, ny) * sumsq_of(y, ny));
+        double gap = fabs(dot(fx, y, ny) - dot(x, by, nx));
+        ck_assert_msg(gap <= 1e-6 * size, "%s: off by %g of %g", b.be->name, gap, size);
+        den_free(x);
+        den_free(y);
+        den_free(fx);
+        den_free(by);
+    }
+}
+END_TEST
+
+/* A packed tensor without halo that holds `values` given as NCHW. */
+static struct den_view view_from_nchw(const struct den_backend *be, den_real *memory,
+                                      const den_real *values, struct den_shape s,
+                                      size_t halo)
+{
+    struct den_view v = {s, s.c, halo, NULL};
+    v.data = memory + halo * (den_view_row(&v) + v.ld);
+    den_real *packed = host(den_shape_count(s));
+    if (values != NULL)
+        nchw_to_nhwc(values, packed, s.n, s.c, s.h, s.w);
+    be->pack_in(&(struct den_exec){.pool = NULL}, packed, &v);
+    den_free(packed);
+    return v;
+}
+
+static void view_to_nchw(const struct den_backend *be, const struct den_view *v,
+                         den_real *to)
+{
+    struct den_shape s = v->shape;
+    den_real *packed = host(den_shape_count(s));
+    be->pack_out(&(struct den_exec){.pool = NULL}, v, packed);
+    nhwc_to_nchw(packed, to, s.n, s.c, s.h, s.w);
+    den_free(packed);
+}
+
+static void must_sum(const den_real *x, size_t n, double sum, double sumsq)
+{
+    close_to(sum_of(x, n), sum, 1e-5);
+    close_to(sumsq_of(x, n), sumsq, 1e-5);
+}
+
+enum { ROOM = 4096 };
+
+/* The memory of one known-value test. */
+struct known {
+    const struct den_backend *be;
+    struct den_exec ex;
+    struct lcg g;
+    den_real *x, *y, *dx, *dy, *w, *dw, *b, *db, *scratch; /* device, [ROOM] */
+    den_real h[ROOM], q[ROOM], p[ROOM];                    /* host */
+};
+
+static struct known *known_new(const struct den_backend *be, uint32_t seed)
+{
+    struct known *t = den_calloc(1, sizeof *t);
+    ck_assert_ptr_nonnull(t);
+    t->be = be;
+    t->g.s = seed;
+    den_real **all[] = {&t->x,  &t->y, &t->dx, &t->dy,     &t->w,
+                        &t->dw, &t->b, &t->db, &t->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        *all[i] = device(be, ROOM);
+    t->ex = (struct den_exec){NULL, t->scratch, ROOM};
+    return t;
+}
+
+static void known_free(struct known *t)
+{
+    den_real *all[] = {t->x, t->y, t->dx, t->dy, t->w, t->dw, t->b, t->db, t->scratch};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        t->be->free(all[i]);
+    den_free(t);
+}
+
+static void draw(struct known *t, size_t n, double centre, double a)
+{
+    lcg_fill_about(&t->g, t->h, n, centre, a);
+}
+
+/* Draws (a, b, 4, 4) weights and a bias into w and b of the device. */
+static void draw_weights(struct known *t, size_t a, size_t b, size_t bias)
+{
+    draw(t, a * b * 16, 0, 0.5);
+    weights_from_nchw(t->h, t->p, a, b, 4, 4);
+    t->be->upload(t->w, t->p, a * b * 16);
+    draw(t, bias, 0, 0.1);
+    t->be->upload(t->b, t->h, bias);
+}
+
+START_TEST(convolution_has_the_values_and_gradients_of_pytorch)
+{
+    struct known *t = known_new(den_backends[_i], 11);
+    const struct den_backend *be = t->be;
+    const struct den_conv_geom g = {4, 4, 2, 1};
+    const struct den_shape sx = {2, 6, 6, 2}, sy = {2, 3, 3, 3};
+    draw(t, 144, 0, 1);
+    struct den_view x = view_from_nchw(be, t->x, t->h, sx, 1);
+    draw_weights(t, 3, 2, 3);
+    struct den_view y = view_from_nchw(be, t->y, NULL, sy, 0);
+    ck_assert_uint_le(be->conv_scratch(g, sx, sy, 1), ROOM);
+    be->conv_forward(&t->ex, g, &x, t->w, t->b, &y);
+    view_to_nchw(be, &y, t->h);
+    must_sum(t->h, 54, 2.28798391621, 35.1480548193);
+    close_to((double)t->h[0], 0.33687356254, 1e-6);
+    close_to((double)t->h[53], -0.0920931427381, 1e-6);
+
+    lcg_fill(&t->g, t->q, 54, 1);
+    struct den_view dy = view_from_nchw(be, t->dy, t->q, sy, 0);
+    struct den_view dx = view_from_nchw(be, t->dx, NULL, sx, 0);
+    be->conv_backward_data(&t->ex, g, &dy, t->w, NULL, &dx, false);
+    be->conv_backward_weights(&t->ex, g, &x, &dy, t->dw);
+    be->channel_sum(&t->ex, &dy, t->db);
+    view_to_nchw(be, &dx, t->h);
+    must_sum(t->h, 144, 8.61567993838, 45.6374192012);
+    close_to((double)t->h[0], -0.589863026593, 1e-6);
+    be->download(t->h, t->dw, 96);
+    must_sum(t->h, 96, -14.6561679636, 172.515241464);
+    be->download(t->h, t->db, 3);
+    must_sum(t->h, 3, 8.53365118755, 25.2048767704);
+    known_free(t);
+}
+END_TEST
+
+START_TEST(transposed_convolution_has_the_values_and_gradients_of_pytorch)
+{
+    struct known *t = known_new(den_backends[_i], 12);
+    const struct den_backend *be = t->be;
+    const struct den_conv_geom g = {4, 4, 2, 1};
+    const struct den_shape sx = {2, 3, 3, 3}, sy = {2, 6, 6, 2};
+    draw(t, 54, 0, 1);
+    struct den_view x = view_from_nchw(be, t->x, t->h, sx, 1);
+    draw_weights(t, 3, 2, 2);
+    struct den_view y = view_from_nchw(be, t->y, NULL, sy, 1);
+    be->conv_backward_data(&t->ex, g, &x, t->w, t->b, &y, false);
+    view_to_nchw(be, &y, t->h);
+    must_sum(t->h, 144, -6.61648240091, 30.9018042212);
+    close_to((double)t->h[0], -0.173026340251, 1e-6);
+
+    lcg_fill(&t->g, t->q, 144, 1);
+    struct den_view dy = view_from_nchw(be, t->dy, t->q, sy, 1);
+    struct den_view dx = view_from_nchw(be, t->dx, NULL, sx, 0);
+    be->conv_forward(&t->ex, g, &dy, t->w, NULL, &dx);
+    be->conv_backward_weights(&t->ex, g, &dy, &x, t->dw);
+    be->channel_sum(&t->ex, &dy, t->db);
+    view_to_nchw(be, &dx, t->h);
+    must_sum(t->h, 54, 0.203886543568, 32.0119003206);
+    be->download(t->h, t->dw, 96);
+    must_sum(t->h, 96, 7.4664194256, 133.655390965);
+    be->download(t->h, t->db, 2);
+    close_to(sum_of(t->h, 2), -1.15494306758, 1e-5);
+    known_free(t);
+}
+END_TEST
+
+START_TEST(batch_norm_has_the_values_and_gradients_of_pytorch)
+{
+    struct known *t = known_new(den_backends[_i], 13);
+    const struct den_backend *be = t->be;
+    const struct den_shape s = {2, 4, 4, 3};
+    draw(t, 96, 0, 1);
+    struct den_view x = view_from_nchw(be, t->x, t->h, s, 1);
+    den_real *gamma = t->w, *beta = t->b, *mean = t->scratch, *var = t->scratch + 16;
+    draw(t, 3, 1, 0.2);
+    be->upload(gamma, t->h, 3);
+    draw(t, 3, 0, 0.1);
+    be->upload(beta, t->h, 3);
+    struct den_view y = view_from_nchw(be, t->y, NULL, s, 0);
+    be->moments(&t->ex, &x, false, mean, var);
+    be->norm_forward(&t->ex, &x, false, mean, var, gamma, beta, 1e-5, &y);
+    view_to_nchw(be, &y, t->h);
+    must_sum(t->h, 96, -3.04780927896, 99.9252408965);
+    close_to((double)t->h[0], -0.762938645489, 1e-5);
+    be->download(t->h, mean, 3); /* running statistics after one step of momentum 0.1 */
+    close_to(0.1 * sum_of(t->h, 3), 0.00504031225573, 1e-6);
+    be->download(t->h, var, 3);
+    close_to(0.9 * 3 + 0.1 * sum_of(t->h, 3) * 32 / 31, 2.81553726888, 1e-6);
+
+    lcg_fill(&t->g, t->q, 96, 1);
+    struct den_view dy = view_from_nchw(be, t->dy, t->q, s, 0);
+    struct den_view dx = view_from_nchw(be, t->dx, NULL, s, 0);
+    be->norm_backward(&t->ex, &x, false, mean, var, gamma, 1e-5, &dy, &dx, false, t->dw,
+                      t->db);
+    view_to_nchw(be, &dx, t->h);
+    must_sum(t->h, 96, 0, 96.5685702124);
+    close_to((double)t->h[0], 1.60101608018, 1e-5);
+    be->download(t->h, t->dw, 3);
+    close_to(sum_of(t->h, 3), -0.568007105624, 1e-5);
+    be->download(t->h, t->db, 3);
+    close_to(sum_of(t->h, 3), sum_of(t->q, 96), 1e-5);
+    known_free(t);
+}
+END_TEST
+
+START_TEST(three_adam_steps_have_the_values_of_pytorch)
+{
+    static const double want[] = {0.999800000001, 0.999600006659662, 0.999400023779};
+    struct known *t = known_new(den_backends[_i], 0);
+    const struct den_backend *be = t->be;
+    den_real p[3] = {1, -2, 0.5f}, g[3];
+    be->upload(t->w, p, 3);
+    for (size_t step = 1; step <= 3; step++) {
+        for (size_t i = 0; i < 3; i++)
+            g[i] = p[i] * p[i] + 1;
+        be->upload(t->dw, g, 3);
+        struct den_adam adam = {2e-4, 0.5, 0.999, 1e-8, step};
+        be->adam(&t->ex, 3, t->w, t->dw, t->x, t->y, &adam);
+        be->download(p, t->w, 3);
+        close_to((double)p[0], want[step - 1], 2e-7);
+    }
+    close_to((double)p[1], -2.00060001901402, 2e-7);
+    known_free(t);
+}
+END_TEST
+
+START_TEST(tanh_is_right_over_its_whole_range)
+{
+    enum { POINTS = 20001 };
+    const struct den_backend *be = den_backends[_i];
+    den_real *values = host(POINTS), *data = device(be, POINTS);
+    for (size_t i = 0; i < POINTS; i++)
+        values[i] = (den_real)(((double)i - POINTS / 2) * 2e-3);
+    struct den_view v = {{1, 1, POINTS, 1}, 1, 0, data};
+    struct den_exec ex = {.pool = NULL};
+    be->pack_in(&ex, values, &v);
+    be->tanh_forward(&ex, &v, &v);
+    den_real *got = host(POINTS);
+    be->pack_out(&ex, &v, got);
+    for (size_t i = 0; i < POINTS; i++) {
+        double want = tanh((double)values[i]);
+        ck_assert_msg(fabs((double)got[i] - want) <= 1e-6 * fabs(want),
+                      "%s: tanh(%g) = %.9g, want %.9g", be->name, (double)values[i],
+                      (double)got[i], want);
+    }
+    const den_real odd[] = {NAN, INFINITY, -INFINITY, 0, 1e-30f};
+    v.shape.w = 5;
+    be->pack_in(&ex, odd, &v);
+    be->tanh_forward(&ex, &v, &v);
+    be->pack_out(&ex, &v, got);
+    ck_assert(isnan(got[0]));
+    ck_assert(got[1] == 1 && got[2] == -1 && got[3] == 0);
+    close_to((double)got[4] * 1e30, 1, 1e-6);
+    den_free(values);
+    den_free(got);
+    be->free(data);
+}
+END_TEST
+
+START_TEST(nan_passes_through_lrelu)
+{
+    const struct den_backend *be = den_backends[_i];
+    den_real *data = device(be, 4), got[4];
+    const den_real in[4] = {NAN, -2, 0, 3};
+    struct den_view v = {{1, 1, 4, 1}, 1, 0, data};
+    struct den_exec ex = {.pool = NULL};
+    be->pack_in(&ex, in, &v);
+    be->lrelu_forward(&ex, &v, 0.2, &v);
+    be->pack_out(&ex, &v, got);
+    ck_assert(isnan(got[0]) && got[2] == 0 && got[3] == 3);
+    close_to((double)got[1], -0.4, 1e-6);
+    be->free(data);
+}
+END_TEST
+
+START_TEST(memory_is_zeroed_and_backends_are_found_by_name)
+{
+    const struct den_backend *be = den_backends[_i];
+    ck_assert_ptr_eq(den_backend_find(be->name), be);
+    den_real *data = device(be, 100), got[100];
+    be->download(got, data, 100);
+    ck_assert(largest(got, 100) == 0);
+    for (size_t i = 0; i < 100; i++)
+        got[i] = 1;
+    be->upload(data, got, 100);
+    be->zero(data, 99);
+    be->download(got, data, 100);
+    ck_assert(largest(got, 99) == 0 && got[99] == 1);
+    be->free(data);
+    be->free(NULL);
+    ck_assert_ptr_null(den_backend_find("abacus"));
+    ck_assert_ptr_eq(den_backends[0], &den_backend_cpu);
+}
+END_TEST
+
+START_TEST(too_much_memory_is_refused)
+{
+    struct den_err err = DEN_ERR_INIT;
+    den_real *data = NULL;
+    must_fail(den_backends[_i]->alloc(SIZE_MAX / 2, &data, &err), DEN_E_NO_MEMORY,
+              "no memory");
+    ck_assert_ptr_null(data);
+}
+END_TEST
+
+/* ---- the inner loops of backend_cpu, for each instruction set of this processor -------
+ */
+
+START_TEST(every_instruction_set_computes_the_same_tiles)
+{
+    enum { N = 3000 };
+    static den_real a[N], b[N], got[DEN_TILE_ROWS * DEN_TILE_COLS];
+    lcg_fill(&(struct lcg){5}, a, N, 1);
+    lcg_fill(&(struct lcg){6}, b, N, 1);
+    const den_real *row[DEN_TILE_ROWS];
+    for (size_t r = 0; r < DEN_TILE_ROWS; r++)
+        row[r] = a + 37 * r;
+    const struct den_taps taps = {2, 3, 11, 200, 17};
+    const struct den_walk walk = {2, 3, 5, 400, 100, 7, 1200, 350, 33};
+    for (const struct den_cpu_tile *t = den_cpu_tiles; t->name != NULL; t++) {
+        if (!t->usable())
+            continue;
+        for (size_t cols = DEN_TILE_LANES; cols <= DEN_TILE_COLS; cols *= 2) {
+            double want[DEN_TILE_ROWS * DEN_TILE_COLS] = {0}, sums[DEN_TILE_ROWS] = {0};
+            t->dense(row, &taps, b, cols, false, got);
+            t->dense(row, &taps, b, cols, true, got);
+            for (size_t tap = 0; tap < 66; tap++)
+                for (size_t r = 0; r < DEN_TILE_ROWS; r++) {
+                    size_t at = tap / 33 * 200 + tap % 33 / 11 * 17 + tap % 11;
+                    sums[r] += (double)row[r][at] * (double)b[tap];
+                    for (size_t j = 0; j < cols; j++)
+                        want[r * cols + j] +=
+                            2 * (double)row[r][at] * (double)b[tap * cols + j];
+                }
+            for (size_t i = 0; i < DEN_TILE_ROWS * cols; i++)
+                close_to((double)got[i], want[i], 1e-5);
+            t->narrow(row, &taps, b, got);
+            for (size_t r = 0; r < DEN_TILE_ROWS; r++)
+                close_to((double)got[r], sums[r], 1e-5);
+            memset(want, 0, sizeof want);
+            t->outer(row, b, &walk, cols, got);
+            for (size_t p = 0; p < 30; p++)
+                for (size_t r = 0; r < DEN_TILE_ROWS; r++)
+                    for (size_t j = 0; j < cols; j++)
+                        want[r * cols + j] +=
+                            (double)row[r][p / 15 * 400 + p / 5 % 3 * 100 + p % 5 * 7] *
+                            (double)b[p / 15 * 1200 + p / 5 % 3 * 350 + p % 5 * 33 + j];
+            for (size_t i = 0; i < DEN_TILE_ROWS * cols; i++)
+                close_to((double)got[i], want[i], 1e-5);
+        }
+    }
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("backends");
+    TCase *tc = tcase_create("kernels");
+    int backends = 0, shapes = sizeof conv_cases / sizeof conv_cases[0];
+    while (den_backends[backends] != NULL)
+        backends++;
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, every_kernel_equals_the_reference_on_one_thread, 0, KERNELS);
+    tcase_add_loop_test(tc, every_kernel_equals_the_reference_on_two_threads, 0, KERNELS);
+    tcase_add_loop_test(tc, results_do_not_depend_on_the_number_of_threads, 0, KERNELS);
+    tcase_add_loop_test(tc, backward_data_is_the_adjoint_of_forward, 0, shapes);
+    tcase_add_loop_test(tc, convolution_has_the_values_and_gradients_of_pytorch, 0,
+                        backends);
+    tcase_add_loop_test(
+        tc, transposed_convolution_has_the_values_and_gradients_of_pytorch, 0, backends);
+    tcase_add_loop_test(tc, batch_norm_has_the_values_and_gradients_of_pytorch, 0,
+                        backends);
+    tcase_add_loop_test(tc, three_adam_steps_have_the_values_of_pytorch, 0, backends);
+    tcase_add_loop_test(tc, tanh_is_right_over_its_whole_range, 0, backends);
+    tcase_add_loop_test(tc, nan_passes_through_lrelu, 0, backends);
+    tcase_add_loop_test(tc, memory_is_zeroed_and_backends_are_found_by_name, 0, backends);
+    tcase_add_loop_test(tc, too_much_memory_is_refused, 0, backends);
+    tcase_add_test(tc, every_instruction_set_computes_the_same_tiles);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
