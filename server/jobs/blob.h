@@ -7,6 +7,7 @@
 
 struct den_blobs;
 
+/* folder: of the state; makes blobs/ and an empty tmp/ in it. */
 bool den_blobs_open(const char *folder, struct den_blobs **ret,
                     struct den_err *err) DEN_CHECKED;
 void den_blobs_close(struct den_blobs *blobs);
@@ -23,5 +24,9 @@ void den_blobs_path(const struct den_blobs *blobs, const char *sha256, char *to,
                     size_t size);
 bool den_blobs_remove(struct den_blobs *blobs, const char *sha256,
                       struct den_err *err) DEN_CHECKED;
+/* Calls visit for every blob until it answers false; visit may remove the blob. */
+bool den_blobs_each(struct den_blobs *blobs,
+                    bool (*visit)(void *context, const char *sha256, struct den_err *err),
+                    void *context, struct den_err *err) DEN_CHECKED;
 
 #endif
