@@ -83,13 +83,15 @@ struct den_store_kind {
      * started `max_attempts` times fails with a sentence (a poison job must not loop). */
     bool (*job_recover)(struct den_store *s, int64_t max_attempts, size_t *ret_requeued,
                         struct den_err *err);
-    /* 0 for a job that is not queued; else 1 = next. */
+    /* 0 for a job that is not queued; else 1 = next.  Denoise jobs come before evaluate
+     * jobs, and these before all others, as the workers claim them. */
     bool (*job_position)(struct den_store *s, const char *id, size_t *ret,
                          struct den_err *err);
     bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                        struct den_err *err);
 
-    /* events: seq is set here; get gives those with seq > since, oldest first */
+    /* events: seq is set here; get gives those with seq > since, oldest first.  A new
+     * progress event takes the place of older ones: of those only the newest is kept. */
     bool (*event_add)(struct den_store *s, const char *job, struct den_event_row *row,
                       struct den_err *err);
     bool (*event_list)(struct den_store *s, const char *job, uint64_t since, size_t limit,
@@ -101,7 +103,8 @@ struct den_store_kind {
     bool (*model_get)(struct den_store *s, const char *name,
                       int64_t version /* 0 = newest */, struct den_model_row *ret,
                       struct den_err *err);
-    /* name NULL: the newest version of each model; else all versions of it */
+    /* name NULL: the newest version of each model, `after` is a name; else all versions
+     * of it, `after` is a version in decimal */
     bool (*model_list)(struct den_store *s, const char *name, const char *after,
                        size_t limit, struct den_model_row *ret, size_t *ret_count,
                        struct den_err *err);

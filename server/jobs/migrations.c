@@ -1,0 +1,144 @@
+#include "migrations.h"
+
+#include "str.h"
+
+/* Texts are NOT NULL and '' where there is nothing, as in rows.h; only references to
+ * other tables are NULL then, so that foreign keys hold. */
+const struct den_migration den_migrations[] = {
+    {1, "CREATE TABLE images ("
+        " id TEXT PRIMARY KEY, sha256 TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
+        " format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,"
+        " pages INTEGER NOT NULL, channels INTEGER NOT NULL, dtype TEXT NOT NULL,"
+        " pixel_size_um REAL NOT NULL, bytes INTEGER NOT NULL,"
+        " created_ms INTEGER NOT NULL) STRICT;"
+        "CREATE TABLE datasets ("
+        " id TEXT PRIMARY KEY, name TEXT NOT NULL, kind TEXT NOT NULL,"
+        " samples INTEGER NOT NULL, scenes INTEGER NOT NULL,"
+        " created_ms INTEGER NOT NULL) STRICT;"
+        "CREATE TABLE dataset_items ("
+        " dataset TEXT NOT NULL REFERENCES datasets ON DELETE CASCADE,"
+        " place INTEGER NOT NULL, noisy TEXT NOT NULL REFERENCES images,"
+        " clean TEXT REFERENCES images, PRIMARY KEY (dataset, place))"
+        " STRICT, WITHOUT ROWID;"
+        "CREATE INDEX dataset_items_noisy ON dataset_items (noisy);"
+        "CREATE INDEX dataset_items_clean ON dataset_items (clean);"},
+    /* place: order in the queue; a retry goes to its end, an interrupted job keeps it. */
+    {2, "CREATE TABLE jobs ("
+        " id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL,"
+        " place INTEGER NOT NULL, dataset TEXT NOT NULL, image TEXT NOT NULL,"
+        " model TEXT NOT NULL, version INTEGER NOT NULL, method TEXT NOT NULL,"
+        " preset TEXT NOT NULL, config TEXT NOT NULL, seed INTEGER NOT NULL,"
+        " created_ms INTEGER NOT NULL, started_ms INTEGER NOT NULL,"
+        " finished_ms INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+        " step INTEGER NOT NULL, steps INTEGER NOT NULL, error_code TEXT NOT NULL,"
+        " error_text TEXT NOT NULL, result_sha256 TEXT NOT NULL,"
+        " result_name TEXT NOT NULL, result_media TEXT NOT NULL,"
+        " clipped INTEGER NOT NULL, seconds REAL NOT NULL) STRICT;"
+        "CREATE INDEX jobs_queue ON jobs (state, kind, place);"
+        "CREATE INDEX jobs_result ON jobs (result_sha256) WHERE result_sha256 <> '';"
+        "CREATE TABLE events ("
+        " job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, seq INTEGER NOT NULL,"
+        " type TEXT NOT NULL, step INTEGER NOT NULL, steps INTEGER NOT NULL,"
+        " name TEXT NOT NULL, value REAL, text TEXT NOT NULL,"
+        " created_ms INTEGER NOT NULL, PRIMARY KEY (job, seq)) STRICT, WITHOUT ROWID;"
+        "CREATE INDEX events_progress ON events (job, seq) WHERE type = 'progress';"
+        "CREATE TABLE scores ("
+        " job TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, place INTEGER NOT NULL,"
+        " image TEXT NOT NULL, name TEXT NOT NULL, page INTEGER NOT NULL,"
+        " method TEXT NOT NULL, metric TEXT NOT NULL, value REAL,"
+        " PRIMARY KEY (job, place)) STRICT, WITHOUT ROWID;"},
+    /* model_names outlives the versions: a number is never given twice. */
+    {3, "CREATE TABLE model_names ("
+        " name TEXT PRIMARY KEY, last_version INTEGER NOT NULL) STRICT;"
+        "CREATE TABLE models ("
+        " name TEXT NOT NULL REFERENCES model_names, version INTEGER NOT NULL,"
+        " job TEXT NOT NULL, dataset TEXT NOT NULL, sha256 TEXT NOT NULL,"
+        " bytes INTEGER NOT NULL, seed INTEGER NOT NULL, steps INTEGER NOT NULL,"
+        " method TEXT NOT NULL, preset TEXT NOT NULL, config TEXT NOT NULL,"
+        " shift REAL NOT NULL, scale REAL NOT NULL, has_validation INTEGER NOT NULL,"
+        " validation_psnr REAL NOT NULL, created_ms INTEGER NOT NULL,"
+        " PRIMARY KEY (name, version)) STRICT, WITHOUT ROWID;"
+        "CREATE INDEX models_sha256 ON models (sha256);"},
+    {0, NULL},
+};
+
+int den_migrations_newest(void)
+{
+    int newest = 0;
+    for (const struct den_migration *m = den_migrations; m->version != 0; m++)
+        newest = m->version;
+    return newest;
+}
+
+bool den_sqlite_err(sqlite3 *db, struct den_err *err)
+{
+    switch (sqlite3_errcode(db) & 0xff) {
+    case SQLITE_FULL:
+        return den_err_set(err, DEN_E_DISK_FULL, "the disk of the server is full");
+    case SQLITE_NOMEM:
+        return den_err_set(err, DEN_E_NO_MEMORY,
+                           "there is not enough memory for the database");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return den_err_set(err, DEN_E_IO,
+                           "the database is damaged; restore it from a copy");
+    case SQLITE_BUSY:
+        return den_err_set(err, DEN_E_CONFLICT,
+                           "another process has opened the database");
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+        return den_err_sys(err, sqlite3_system_errno(db),
+                           "the database cannot be read or written");
+    default:
+        return den_err_set(err, DEN_E_INTERNAL, "the database refused a step (code %d)",
+                           sqlite3_extended_errcode(db));
+    }
+}
+
+static bool run(sqlite3 *db, const char *sql, struct den_err *err)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ||
+           den_sqlite_err(db, err);
+}
+
+static bool read_version(sqlite3 *db, int *ret, struct den_err *err)
+{
+    sqlite3_stmt *q = NULL;
+    bool done =
+        sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &q, NULL) == SQLITE_OK &&
+        sqlite3_step(q) == SQLITE_ROW;
+    if (done)
+        *ret = sqlite3_column_int(q, 0);
+    else
+        den_sqlite_err(db, err);
+    sqlite3_finalize(q);
+    return done;
+}
+
+static bool step(sqlite3 *db, const struct den_migration *m, struct den_err *err)
+{
+    char mark[48];
+    den_str_format(mark, sizeof mark, "PRAGMA user_version = %d", m->version);
+    if (run(db, "BEGIN IMMEDIATE", err) && run(db, m->sql, err) && run(db, mark, err) &&
+        run(db, "COMMIT", err))
+        return true;
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* no transaction: no harm */
+    return false;
+}
+
+bool den_migrate(sqlite3 *db, int version, struct den_err *err)
+{
+    int have = 0;
+    if (!read_version(db, &have, err))
+        return false;
+    if (have > version)
+        return den_err_set(err, DEN_E_CONFLICT,
+                           "the database has layout %d and this program knows layouts up "
+                           "to %d; start a newer version",
+                           have, version);
+    for (const struct den_migration *m = den_migrations; m->version != 0; m++)
+        if (m->version > have && m->version <= version && !step(db, m, err))
+            return false;
+    return true;
+}

@@ -1,0 +1,147 @@
+#ifndef DEN_STORE_SQLITE_H
+#define DEN_STORE_SQLITE_H
+
+/* What the files store_sqlite*.c share: one connection behind one mutex, statements that
+ * are prepared once, and a transaction in which the first failure sticks, so that queries
+ * read as straight-line code:
+ *
+ *     struct den_tx tx;
+ *     den_tx_write(&tx, s, err);
+ *     den_tx_query(&tx, "DELETE FROM images WHERE id = ?1");
+ *     den_tx_text(&tx, id);
+ *     den_tx_run(&tx);
+ *     return den_tx_end(&tx);  */
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "store.h"
+
+#define DEN_STATEMENTS 96
+
+struct den_store {
+    pthread_mutex_t lock; /* guards all below */
+    sqlite3 *db;
+    /* A read or write of the file failed.  Linux may have dropped what it could not
+     * write, so nothing more is promised until a restart reads it all again. */
+    bool broken;
+    struct {
+        const char *sql; /* compared as pointer: every query is a literal */
+        sqlite3_stmt *statement;
+    } cache[DEN_STATEMENTS];
+};
+
+struct den_tx {
+    struct den_store *store;
+    struct den_err *err;
+    sqlite3_stmt *statement;
+    bool ok, write;
+    int bound, column; /* parameters and columns used up so far */
+};
+
+/* Take the store's lock; end releases it. */
+void den_tx_read(struct den_tx *tx, struct den_store *store, struct den_err *err);
+void den_tx_write(struct den_tx *tx, struct den_store *store, struct den_err *err);
+/* Commits when all went well (true: durable), else rolls back. */
+bool den_tx_end(struct den_tx *tx) DEN_CHECKED;
+
+/* sql: a string literal with ?1, ?2, ...; the next calls bind them in this order.  Texts
+ * must live until the next query or the end. */
+void den_tx_query(struct den_tx *tx, const char *sql);
+void den_tx_text(struct den_tx *tx, const char *text);
+void den_tx_text_or_null(struct den_tx *tx, const char *text); /* "" is NULL */
+void den_tx_int(struct den_tx *tx, int64_t value);
+void den_tx_uint(struct den_tx *tx, uint64_t value); /* the same 64 bits */
+void den_tx_real(struct den_tx *tx, double value);   /* NaN becomes NULL */
+
+bool den_tx_row(struct den_tx *tx); /* next row, false: none, or a failure */
+void den_tx_run(struct den_tx *tx); /* to the end */
+int den_tx_changes(const struct den_tx *tx);
+
+/* Columns of the row, from left to right. */
+void den_tx_get_text(struct den_tx *tx, char *to, size_t size);
+int64_t den_tx_get_int(struct den_tx *tx);
+uint64_t den_tx_get_uint(struct den_tx *tx);
+double den_tx_get_real(struct den_tx *tx); /* NULL is NaN */
+
+/* The first column of the first row of a query of one text parameter; 0 when none. */
+int64_t den_tx_number(struct den_tx *tx, const char *sql, const char *text);
+
+/* Our own refusals; the first one sticks. */
+void den_tx_fail(struct den_tx *tx, enum den_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- rows of the table, by file ---- */
+/* store_sqlite_images.c */
+bool den_sqlite_image_add(struct den_store *s, const struct den_image_row *row,
+                          struct den_image_row *ret, bool *ret_new, struct den_err *err);
+bool den_sqlite_image_get(struct den_store *s, const char *id, struct den_image_row *ret,
+                          struct den_err *err);
+bool den_sqlite_image_list(struct den_store *s, const char *after, size_t limit,
+                           struct den_image_row *ret, size_t *ret_count,
+                           struct den_err *err);
+bool den_sqlite_image_delete(struct den_store *s, const char *id, struct den_err *err);
+bool den_sqlite_dataset_add(struct den_store *s, const struct den_dataset_row *row,
+                            const struct den_dataset_item *items, size_t count,
+                            struct den_err *err);
+bool den_sqlite_dataset_get(struct den_store *s, const char *id,
+                            struct den_dataset_row *ret, struct den_err *err);
+bool den_sqlite_dataset_items(struct den_store *s, const char *id,
+                              struct den_dataset_item **ret, size_t *ret_count,
+                              struct den_err *err);
+bool den_sqlite_dataset_list(struct den_store *s, const char *after, size_t limit,
+                             struct den_dataset_row *ret, size_t *ret_count,
+                             struct den_err *err);
+bool den_sqlite_dataset_delete(struct den_store *s, const char *id, struct den_err *err);
+/* store_sqlite_jobs.c */
+bool den_sqlite_job_add(struct den_store *s, const struct den_job_row *row,
+                        size_t queue_limit, struct den_err *err);
+bool den_sqlite_job_get(struct den_store *s, const char *id, struct den_job_row *ret,
+                        struct den_err *err);
+bool den_sqlite_job_list(struct den_store *s, const char *state, const char *kind,
+                         const char *after, size_t limit, struct den_job_row *ret,
+                         size_t *ret_count, struct den_err *err);
+bool den_sqlite_job_delete(struct den_store *s, const char *id, struct den_err *err);
+bool den_sqlite_job_claim(struct den_store *s, const char *const *kinds,
+                          struct den_job_row *ret, bool *ret_found, struct den_err *err);
+bool den_sqlite_job_progress(struct den_store *s, const char *id, uint64_t step,
+                             uint64_t steps, struct den_err *err);
+bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
+                           struct den_model_row *model,
+                           const struct den_score_row *scores, size_t score_count,
+                           struct den_err *err);
+bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
+                           struct den_err *err);
+bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_row *ret,
+                          struct den_err *err);
+bool den_sqlite_job_requeue(struct den_store *s, const char *id, struct den_err *err);
+bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
+                            size_t *ret_requeued, struct den_err *err);
+bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
+                             struct den_err *err);
+bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
+                           struct den_err *err);
+/* store_sqlite_facts.c */
+bool den_sqlite_event_add(struct den_store *s, const char *job, struct den_event_row *row,
+                          struct den_err *err);
+bool den_sqlite_event_list(struct den_store *s, const char *job, uint64_t since,
+                           size_t limit, struct den_event_row *ret, size_t *ret_count,
+                           struct den_err *err);
+bool den_sqlite_score_list(struct den_store *s, const char *job,
+                           struct den_score_row **ret, size_t *ret_count,
+                           struct den_err *err);
+bool den_sqlite_model_get(struct den_store *s, const char *name, int64_t version,
+                          struct den_model_row *ret, struct den_err *err);
+bool den_sqlite_model_list(struct den_store *s, const char *name, const char *after,
+                           size_t limit, struct den_model_row *ret, size_t *ret_count,
+                           struct den_err *err);
+bool den_sqlite_model_delete(struct den_store *s, const char *name, int64_t version,
+                             struct den_err *err);
+bool den_sqlite_blob_used(struct den_store *s, const char *sha256, bool *ret,
+                          struct den_err *err);
+/* Inside job_finish: the next version is written to model. */
+void den_tx_add_model(struct den_tx *tx, struct den_model_row *model);
+void den_tx_add_scores(struct den_tx *tx, const char *job,
+                       const struct den_score_row *scores, size_t count);
+
+#endif

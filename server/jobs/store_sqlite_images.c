@@ -1,0 +1,279 @@
+/* Images and data sets. */
+
+#include "store_sqlite.h"
+
+#include <string.h>
+
+#include "mem.h"
+
+#define IMAGE_COLUMNS                                                                  \
+    "id, sha256, name, format, width, height, pages, channels, dtype, pixel_size_um, " \
+    "bytes, created_ms"
+
+static void read_image(struct den_tx *tx, struct den_image_row *row)
+{
+    char dtype[16];
+    *row = (struct den_image_row){0};
+    den_tx_get_text(tx, row->id, sizeof row->id);
+    den_tx_get_text(tx, row->sha256, sizeof row->sha256);
+    den_tx_get_text(tx, row->name, sizeof row->name);
+    den_tx_get_text(tx, row->info.format, sizeof row->info.format);
+    row->info.width = (uint32_t)den_tx_get_int(tx);
+    row->info.height = (uint32_t)den_tx_get_int(tx);
+    row->info.pages = (uint32_t)den_tx_get_int(tx);
+    row->info.channels = (uint32_t)den_tx_get_int(tx);
+    den_tx_get_text(tx, dtype, sizeof dtype);
+    for (unsigned i = 0; i < DEN_DTYPES; i++)
+        if (strcmp(den_dtype_name((enum den_dtype)i), dtype) == 0)
+            row->info.dtype = (enum den_dtype)i;
+    row->info.pixel_size_um = den_tx_get_real(tx);
+    row->bytes = den_tx_get_uint(tx);
+    row->created_ms = den_tx_get_int(tx);
+}
+
+static void insert_image(struct den_tx *tx, const struct den_image_row *row)
+{
+    den_tx_query(tx, "INSERT INTO images (" IMAGE_COLUMNS ") VALUES "
+                     "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+    den_tx_text(tx, row->id);
+    den_tx_text(tx, row->sha256);
+    den_tx_text(tx, row->name);
+    den_tx_text(tx, row->info.format);
+    den_tx_int(tx, row->info.width);
+    den_tx_int(tx, row->info.height);
+    den_tx_int(tx, row->info.pages);
+    den_tx_int(tx, row->info.channels);
+    den_tx_text(tx, den_dtype_name(row->info.dtype));
+    den_tx_real(tx, row->info.pixel_size_um);
+    den_tx_uint(tx, row->bytes);
+    den_tx_int(tx, row->created_ms);
+    den_tx_run(tx);
+}
+
+bool den_sqlite_image_add(struct den_store *s, const struct den_image_row *row,
+                          struct den_image_row *ret, bool *ret_new, struct den_err *err)
+{
+    struct den_tx tx;
+    struct den_image_row there;
+    den_tx_write(&tx, s, err);
+    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE sha256 = ?1");
+    den_tx_text(&tx, row->sha256);
+    bool found = den_tx_row(&tx);
+    if (found)
+        read_image(&tx, &there);
+    else
+        insert_image(&tx, row);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = found ? there : *row;
+    *ret_new = !found;
+    return true;
+}
+
+bool den_sqlite_image_get(struct den_store *s, const char *id, struct den_image_row *ret,
+                          struct den_err *err)
+{
+    struct den_tx tx;
+    struct den_image_row row;
+    den_tx_read(&tx, s, err);
+    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE id = ?1");
+    den_tx_text(&tx, id);
+    if (den_tx_row(&tx))
+        read_image(&tx, &row);
+    else
+        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no image '%.40s'", id);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = row;
+    return true;
+}
+
+bool den_sqlite_image_list(struct den_store *s, const char *after, size_t limit,
+                           struct den_image_row *ret, size_t *ret_count,
+                           struct den_err *err)
+{
+    struct den_tx tx;
+    size_t count = 0;
+    den_tx_read(&tx, s, err);
+    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE ?1 = '' OR id < ?1 "
+                      "ORDER BY id DESC LIMIT ?2");
+    den_tx_text(&tx, after);
+    den_tx_uint(&tx, limit);
+    while (count < limit && den_tx_row(&tx))
+        read_image(&tx, &ret[count++]);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret_count = count;
+    return true;
+}
+
+bool den_sqlite_image_delete(struct den_store *s, const char *id, struct den_err *err)
+{
+    struct den_tx tx;
+    den_tx_write(&tx, s, err);
+    if (den_tx_number(&tx,
+                      "SELECT count(*) FROM dataset_items WHERE noisy = ?1 OR clean = ?1",
+                      id) > 0)
+        den_tx_fail(&tx, DEN_E_CONFLICT,
+                    "the image '%.40s' is part of a data set; delete the data set first",
+                    id);
+    if (den_tx_number(&tx,
+                      "SELECT count(*) FROM jobs WHERE image = ?1 AND state IN "
+                      "('queued', 'running', 'cancelling')",
+                      id) > 0)
+        den_tx_fail(&tx, DEN_E_CONFLICT,
+                    "a job that has not ended needs the image '%.40s'", id);
+    den_tx_query(&tx, "DELETE FROM images WHERE id = ?1");
+    den_tx_text(&tx, id);
+    den_tx_run(&tx);
+    if (den_tx_changes(&tx) == 0)
+        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no image '%.40s'", id);
+    return den_tx_end(&tx);
+}
+
+/* ---- data sets ---- */
+
+#define DATASET_COLUMNS "id, name, kind, samples, scenes, created_ms"
+
+static void read_dataset(struct den_tx *tx, struct den_dataset_row *row)
+{
+    *row = (struct den_dataset_row){0};
+    den_tx_get_text(tx, row->id, sizeof row->id);
+    den_tx_get_text(tx, row->name, sizeof row->name);
+    den_tx_get_text(tx, row->kind, sizeof row->kind);
+    row->samples = den_tx_get_uint(tx);
+    row->scenes = den_tx_get_uint(tx);
+    row->created_ms = den_tx_get_int(tx);
+}
+
+static void add_item(struct den_tx *tx, const char *dataset, size_t place,
+                     const struct den_dataset_item *item)
+{
+    const char *const ids[] = {item->noisy, item->clean};
+    for (size_t i = 0; i < 2; i++)
+        if (tx->ok && ids[i][0] != '\0' &&
+            den_tx_number(tx, "SELECT count(*) FROM images WHERE id = ?1", ids[i]) == 0)
+            den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no image '%.40s'", ids[i]);
+    den_tx_query(tx, "INSERT INTO dataset_items (dataset, place, noisy, clean) "
+                     "VALUES (?1, ?2, ?3, ?4)");
+    den_tx_text(tx, dataset);
+    den_tx_uint(tx, place);
+    den_tx_text(tx, item->noisy);
+    den_tx_text_or_null(tx, item->clean);
+    den_tx_run(tx);
+}
+
+bool den_sqlite_dataset_add(struct den_store *s, const struct den_dataset_row *row,
+                            const struct den_dataset_item *items, size_t count,
+                            struct den_err *err)
+{
+    struct den_tx tx;
+    den_tx_write(&tx, s, err);
+    den_tx_query(&tx, "INSERT INTO datasets (" DATASET_COLUMNS ") VALUES "
+                      "(?1, ?2, ?3, ?4, ?5, ?6)");
+    den_tx_text(&tx, row->id);
+    den_tx_text(&tx, row->name);
+    den_tx_text(&tx, row->kind);
+    den_tx_uint(&tx, row->samples);
+    den_tx_uint(&tx, row->scenes);
+    den_tx_int(&tx, row->created_ms);
+    den_tx_run(&tx);
+    for (size_t i = 0; tx.ok && i < count; i++)
+        add_item(&tx, row->id, i, &items[i]);
+    return den_tx_end(&tx);
+}
+
+bool den_sqlite_dataset_get(struct den_store *s, const char *id,
+                            struct den_dataset_row *ret, struct den_err *err)
+{
+    struct den_tx tx;
+    struct den_dataset_row row;
+    den_tx_read(&tx, s, err);
+    den_tx_query(&tx, "SELECT " DATASET_COLUMNS " FROM datasets WHERE id = ?1");
+    den_tx_text(&tx, id);
+    if (den_tx_row(&tx))
+        read_dataset(&tx, &row);
+    else
+        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", id);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = row;
+    return true;
+}
+
+static struct den_dataset_item *read_items(struct den_tx *tx, const char *id,
+                                           size_t *ret_count)
+{
+    size_t count = (size_t)den_tx_number(
+        tx, "SELECT count(*) FROM dataset_items WHERE dataset = ?1", id);
+    struct den_dataset_item *items = den_new(count, sizeof *items, tx->err);
+    if (items == NULL) {
+        tx->ok = false;
+        return NULL;
+    }
+    den_tx_query(tx, "SELECT noisy, clean FROM dataset_items WHERE dataset = ?1 "
+                     "ORDER BY place");
+    den_tx_text(tx, id);
+    for (size_t i = 0; i < count && den_tx_row(tx); i++) {
+        den_tx_get_text(tx, items[i].noisy, sizeof items[i].noisy);
+        den_tx_get_text(tx, items[i].clean, sizeof items[i].clean);
+    }
+    *ret_count = count;
+    return items;
+}
+
+bool den_sqlite_dataset_items(struct den_store *s, const char *id,
+                              struct den_dataset_item **ret, size_t *ret_count,
+                              struct den_err *err)
+{
+    struct den_tx tx;
+    size_t count = 0;
+    den_tx_read(&tx, s, err);
+    if (den_tx_number(&tx, "SELECT count(*) FROM datasets WHERE id = ?1", id) == 0)
+        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", id);
+    struct den_dataset_item *items = tx.ok ? read_items(&tx, id, &count) : NULL;
+    if (!den_tx_end(&tx)) {
+        den_free(items);
+        return false;
+    }
+    *ret = items;
+    *ret_count = count;
+    return true;
+}
+
+bool den_sqlite_dataset_list(struct den_store *s, const char *after, size_t limit,
+                             struct den_dataset_row *ret, size_t *ret_count,
+                             struct den_err *err)
+{
+    struct den_tx tx;
+    size_t count = 0;
+    den_tx_read(&tx, s, err);
+    den_tx_query(&tx, "SELECT " DATASET_COLUMNS " FROM datasets "
+                      "WHERE ?1 = '' OR id < ?1 ORDER BY id DESC LIMIT ?2");
+    den_tx_text(&tx, after);
+    den_tx_uint(&tx, limit);
+    while (count < limit && den_tx_row(&tx))
+        read_dataset(&tx, &ret[count++]);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret_count = count;
+    return true;
+}
+
+bool den_sqlite_dataset_delete(struct den_store *s, const char *id, struct den_err *err)
+{
+    struct den_tx tx;
+    den_tx_write(&tx, s, err);
+    if (den_tx_number(&tx,
+                      "SELECT count(*) FROM jobs WHERE dataset = ?1 AND state IN "
+                      "('queued', 'running', 'cancelling')",
+                      id) > 0)
+        den_tx_fail(&tx, DEN_E_CONFLICT,
+                    "a job that has not ended needs the data set '%.40s'", id);
+    den_tx_query(&tx, "DELETE FROM datasets WHERE id = ?1");
+    den_tx_text(&tx, id);
+    den_tx_run(&tx);
+    if (den_tx_changes(&tx) == 0)
+        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", id);
+    return den_tx_end(&tx);
+}

@@ -1,0 +1,293 @@
+/* The durable queue of the store. */
+
+#include <pthread.h>
+
+#include "store_case.h"
+
+/* ---- jobs ---- */
+
+START_TEST(a_job_comes_back_as_it_went_in)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = new_job("train");
+    strcpy(row.model, "nuclei");
+    strcpy(row.method, "cgan");
+    strcpy(row.preset, "cpu");
+    strcpy(row.config, "iterations=20\nlr=0.001\n");
+    row.seed = UINT64_MAX;
+    row.steps = 20;
+    must(kind->job_add(store, &row, 0, &err));
+    reopen();
+    struct den_job_row got = get_job(row.id);
+    ck_assert_str_eq(got.model, "nuclei");
+    ck_assert_str_eq(got.method, "cgan");
+    ck_assert_str_eq(got.preset, "cpu");
+    ck_assert_str_eq(got.config, row.config);
+    ck_assert_uint_eq(got.seed, UINT64_MAX);
+    ck_assert_uint_eq(got.steps, 20);
+    ck_assert_int_eq(got.state, DEN_JOB_QUEUED);
+    ck_assert_int_eq(got.attempts, 0);
+}
+END_TEST
+
+START_TEST(short_jobs_come_before_trainings_and_old_before_new)
+{
+    struct den_err err = DEN_ERR_INIT;
+    static const char *const order[] = {"train", "evaluate", "denoise", "train",
+                                        "denoise"};
+    static const size_t want[] = {2, 4, 1, 0, 3}; /* claimed in this order */
+    static const char *const quick[] = {"denoise", "evaluate", NULL};
+    struct den_job_row rows[5];
+    for (size_t i = 0; i < 5; i++)
+        rows[i] = add_job(order[i]);
+    for (size_t i = 0; i < 5; i++) {
+        size_t position = 0;
+        must(kind->job_position(store, rows[want[i]].id, &position, &err));
+        ck_assert_uint_eq(position, i + 1);
+    }
+    for (size_t i = 0; i < 5; i++) {
+        struct den_job_row got = claim(i < 3 ? quick : all_kinds);
+        ck_assert_str_eq(got.id, rows[want[i]].id);
+        ck_assert_int_eq(got.state, DEN_JOB_RUNNING);
+        ck_assert_int_eq(got.attempts, 1);
+        ck_assert_int_gt(got.started_ms, 0);
+        if (i == 2)
+            ck_assert_str_eq(claim(quick).id, ""); /* trainings are left to others */
+    }
+    ck_assert_str_eq(claim(all_kinds).id, "");
+    size_t position = 9;
+    must(kind->job_position(store, rows[0].id, &position, &err));
+    ck_assert_uint_eq(position, 0);
+}
+END_TEST
+
+START_TEST(a_full_queue_refuses_with_both_numbers)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row a = new_job("denoise"), b = new_job("denoise"),
+                       c = new_job("denoise");
+    must(kind->job_add(store, &a, 2, &err));
+    must(kind->job_add(store, &b, 2, &err));
+    ck_assert(!kind->job_add(store, &c, 2, &err));
+    ck_assert_int_eq(err.code, DEN_E_BUSY);
+    ck_assert_int_eq(err.limit, 2);
+    ck_assert_int_eq(err.actual, 2);
+    err = DEN_ERR_INIT;
+    claim(all_kinds);
+    must(kind->job_add(store, &c, 2, &err)); /* running jobs do not count */
+}
+END_TEST
+
+START_TEST(lists_of_jobs_filter_by_state_and_kind)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row a = add_job("denoise"), b = add_job("train"), got[4];
+    struct den_job_row c = add_job("denoise");
+    size_t count = 0;
+    claim(all_kinds);
+    must(kind->job_list(store, NULL, NULL, "", 4, got, &count, &err));
+    ck_assert_uint_eq(count, 3);
+    ck_assert_str_eq(got[0].id, c.id);
+    must(kind->job_list(store, "running", NULL, "", 4, got, &count, &err));
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(got[0].id, a.id);
+    must(kind->job_list(store, "queued", "train", "", 4, got, &count, &err));
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(got[0].id, b.id);
+    uint64_t counts[DEN_JOB_STATES];
+    must(kind->job_counts(store, counts, &err));
+    ck_assert_uint_eq(counts[DEN_JOB_QUEUED], 2);
+    ck_assert_uint_eq(counts[DEN_JOB_RUNNING], 1);
+    ck_assert_uint_eq(counts[DEN_JOB_FAILED], 0);
+}
+END_TEST
+
+START_TEST(cancel_ends_what_waits_and_asks_what_runs)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row a = add_job("denoise"), b = add_job("denoise"), got;
+    claim(all_kinds);
+    must(kind->job_cancel(store, a.id, &got, &err));
+    ck_assert_int_eq(got.state, DEN_JOB_CANCELLING);
+    ck_assert_int_eq(got.finished_ms, 0);
+    must(kind->job_cancel(store, b.id, &got, &err));
+    ck_assert_int_eq(got.state, DEN_JOB_CANCELLED);
+    ck_assert_int_gt(got.finished_ms, 0);
+    must(kind->job_cancel(store, a.id, &got, &err)); /* again: no change */
+    ck_assert_int_eq(got.state, DEN_JOB_CANCELLING);
+    finish(&got, DEN_JOB_CANCELLED);
+    must(kind->job_cancel(store, a.id, &got, &err));
+    ck_assert_int_eq(got.state, DEN_JOB_CANCELLED);
+    must_fail(kind->job_cancel(store, "job_x", &got, &err), DEN_E_NOT_FOUND, "job_x");
+}
+END_TEST
+
+START_TEST(retry_is_for_failed_and_cancelled_jobs_at_the_end_of_the_queue)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row a = add_job("denoise"), b = add_job("denoise"), got;
+    struct den_job_row run = claim(all_kinds);
+    strcpy(run.error_code, "diverged");
+    strcpy(run.error_text, "no");
+    finish(&run, DEN_JOB_FAILED);
+    must(kind->job_retry(store, a.id, &got, &err));
+    ck_assert_int_eq(got.state, DEN_JOB_QUEUED);
+    ck_assert_int_eq(got.attempts, 0);
+    ck_assert_str_eq(got.error_code, "");
+    ck_assert_int_eq(got.finished_ms, 0);
+    must(kind->job_retry(store, a.id, &got, &err)); /* again: no change */
+    ck_assert_str_eq(claim(all_kinds).id, b.id);
+    run = claim(all_kinds);
+    ck_assert_str_eq(run.id, a.id);
+    finish(&run, DEN_JOB_SUCCEEDED);
+    must_fail(kind->job_retry(store, a.id, &got, &err), DEN_E_CONFLICT, "succeeded");
+}
+END_TEST
+
+START_TEST(only_a_running_job_can_be_finished_or_progress)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = add_job("denoise");
+    must_fail(kind->job_progress(store, row.id, 1, 2, &err), DEN_E_CONFLICT,
+              "not running");
+    row.state = DEN_JOB_SUCCEEDED;
+    must_fail(kind->job_finish(store, &row, NULL, NULL, 0, &err), DEN_E_CONFLICT,
+              "not running");
+    row = claim(all_kinds);
+    must(kind->job_progress(store, row.id, 3, 9, &err));
+    ck_assert_uint_eq(get_job(row.id).step, 3);
+    ck_assert_uint_eq(get_job(row.id).steps, 9);
+    finish(&row, DEN_JOB_SUCCEEDED);
+    row.state = DEN_JOB_FAILED;
+    must_fail(kind->job_finish(store, &row, NULL, NULL, 0, &err), DEN_E_CONFLICT,
+              "not running"); /* no second end */
+    ck_assert_int_eq(get_job(row.id).state, DEN_JOB_SUCCEEDED);
+}
+END_TEST
+
+START_TEST(an_unfinished_job_cannot_be_deleted)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = add_job("denoise");
+    struct den_event_row event = {.type = "state", .name = "queued"}, got[2];
+    size_t count = 9;
+    must(kind->event_add(store, row.id, &event, &err));
+    must_fail(kind->job_delete(store, row.id, &err), DEN_E_CONFLICT, "queued");
+    must(kind->job_cancel(store, row.id, &row, &err));
+    must(kind->job_delete(store, row.id, &err));
+    must_fail(kind->job_get(store, row.id, &row, &err), DEN_E_NOT_FOUND, row.id);
+    must(kind->event_list(store, row.id, 0, 2, got, &count, &err));
+    ck_assert_uint_eq(count, 0); /* its events went with it */
+    must_fail(kind->event_add(store, row.id, &event, &err), DEN_E_NOT_FOUND, row.id);
+}
+END_TEST
+
+START_TEST(after_a_crash_running_jobs_wait_again_in_their_old_place)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row a = add_job("train"), b = add_job("denoise");
+    struct den_job_row c = add_job("train"), got;
+    size_t requeued = 9;
+    claim(all_kinds); /* b */
+    claim(all_kinds); /* a */
+    must(kind->job_cancel(store, b.id, &got, &err));
+    reopen();
+    must(kind->job_recover(store, 3, &requeued, &err));
+    ck_assert_uint_eq(requeued, 1);
+    ck_assert_int_eq(get_job(a.id).state, DEN_JOB_QUEUED);
+    ck_assert_int_eq(get_job(a.id).attempts, 1);
+    ck_assert_int_eq(get_job(b.id).state, DEN_JOB_CANCELLED);
+    ck_assert_str_eq(claim(all_kinds).id, a.id);
+    ck_assert_str_eq(claim(all_kinds).id, c.id);
+}
+END_TEST
+
+START_TEST(a_job_that_kills_the_server_is_not_started_for_ever)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = add_job("denoise");
+    size_t requeued = 9;
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(claim(all_kinds).id, row.id);
+        must(kind->job_recover(store, 3, &requeued, &err));
+        ck_assert_uint_eq(requeued, i < 2 ? 1 : 0);
+    }
+    row = get_job(row.id);
+    ck_assert_int_eq(row.state, DEN_JOB_FAILED);
+    ck_assert_ptr_nonnull(strstr(row.error_text, "3 times"));
+    ck_assert_str_eq(row.error_code, "internal");
+    ck_assert_str_eq(claim(all_kinds).id, "");
+}
+END_TEST
+
+START_TEST(a_graceful_stop_does_not_count_as_an_attempt)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = add_job("train");
+    for (int i = 0; i < 5; i++) {
+        ck_assert_str_eq(claim(all_kinds).id, row.id);
+        must(kind->job_requeue(store, row.id, &err));
+    }
+    ck_assert_int_eq(get_job(row.id).attempts, 0);
+    must_fail(kind->job_requeue(store, row.id, &err), DEN_E_CONFLICT, "not running");
+}
+END_TEST
+
+struct claimer {
+    pthread_t thread;
+    char ids[64][DEN_ID_SIZE];
+    size_t count;
+};
+
+static void *claim_all(void *context)
+{
+    struct claimer *me = context;
+    struct den_job_row row;
+    struct den_err err = DEN_ERR_INIT;
+    bool found = true;
+    while (me->count < 64 && kind->job_claim(store, all_kinds, &row, &found, &err) &&
+           found)
+        strcpy(me->ids[me->count++], row.id);
+    return NULL;
+}
+
+START_TEST(four_threads_claim_each_job_once)
+{
+    enum { JOBS = 40, THREADS = 4 };
+    static struct claimer claimers[THREADS];
+    for (int i = 0; i < JOBS; i++)
+        add_job("denoise");
+    for (int i = 0; i < THREADS; i++)
+        pthread_create(&claimers[i].thread, NULL, claim_all, &claimers[i]);
+    size_t total = 0;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(claimers[i].thread, NULL);
+        total += claimers[i].count;
+    }
+    ck_assert_uint_eq(total, JOBS);
+    for (int a = 0; a < THREADS; a++)
+        for (int b = a + 1; b < THREADS; b++)
+            for (size_t i = 0; i < claimers[a].count; i++)
+                for (size_t j = 0; j < claimers[b].count; j++)
+                    ck_assert_str_ne(claimers[a].ids[i], claimers[b].ids[j]);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        a_job_comes_back_as_it_went_in,
+        short_jobs_come_before_trainings_and_old_before_new,
+        a_full_queue_refuses_with_both_numbers,
+        lists_of_jobs_filter_by_state_and_kind,
+        cancel_ends_what_waits_and_asks_what_runs,
+        retry_is_for_failed_and_cancelled_jobs_at_the_end_of_the_queue,
+        only_a_running_job_can_be_finished_or_progress,
+        an_unfinished_job_cannot_be_deleted,
+        after_a_crash_running_jobs_wait_again_in_their_old_place,
+        a_job_that_kills_the_server_is_not_started_for_ever,
+        a_graceful_stop_does_not_count_as_an_attempt,
+        four_threads_claim_each_job_once,
+    };
+    return run_on_all_stores(tests, sizeof tests / sizeof *tests);
+}
