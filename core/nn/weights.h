@@ -53,7 +53,11 @@ const struct den_tensor *den_tensor_file_at(const struct den_tensor_file *file,
                                             size_t index);
 const struct den_tensor *den_tensor_file_find(const struct den_tensor_file *file,
                                               const char *name);
+/* NULL when there is no such key. */
 const char *den_tensor_file_meta(const struct den_tensor_file *file, const char *key);
+/* Copies [count]; the tensor must have that type. */
+void den_tensor_floats(const struct den_tensor *tensor, float *to);
+void den_tensor_ints(const struct den_tensor *tensor, int64_t *to);
 
 /* ---- parameter sets ---- */
 /* Adds every parameter's value as prefix + name; with `moments` also prefix + "adam_m." +
