@@ -1,0 +1,31 @@
+#ifndef TEST_DAEMON_H
+#define TEST_DAEMON_H
+
+/* The real daemon, on a free loopback port, in a fresh state folder. */
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct daemon {
+    pid_t pid;      /* 0 when it does not run */
+    char url[64];   /* http://127.0.0.1:PORT */
+    char state[64]; /* folder; removed by daemon_remove */
+    char log[80];   /* what it wrote to stderr */
+};
+
+/* Makes the folder and starts; aborts the test when the daemon does not say that it
+ * listens. */
+void daemon_start(struct daemon *d,
+                  const char *const *extra_args /* NULL-terminated or NULL */);
+/* The same state again, after daemon_kill or daemon_stop. */
+void daemon_restart(struct daemon *d, const char *const *extra_args);
+void daemon_kill(struct daemon *d); /* SIGKILL, and waits */
+int daemon_stop(struct daemon *d);  /* SIGTERM, and waits: its exit status */
+/* Stops it if it still runs, and removes the folder. */
+void daemon_remove(struct daemon *d);
+/* How many files lie in the blob and tmp folders. */
+size_t daemon_files(const struct daemon *d);
+/* A program of the build folder ("denoised", "denoise"). */
+const char *built(const char *program, char *to, size_t size);
+
+#endif

@@ -1,0 +1,248 @@
+/* The main job through the real daemon: upload, train, denoise, evaluate, look, remove.
+ */
+
+#include <math.h>
+#include <string.h>
+
+#include "fs.h"
+#include "image.h"
+#include "story.h"
+
+static struct story s;
+
+static void setup(void)
+{
+    story_start(&s, NULL);
+}
+
+static void teardown(void)
+{
+    story_end(&s);
+}
+
+static void must_succeed(const json_t *job)
+{
+    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
+                  text_at(job, "state"), text_at(job, "error.detail"));
+}
+
+/* GET of a path with one id in it. */
+static struct answer get_of(const char *format, const char *id)
+{
+    char path[160];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    (void)snprintf(path, sizeof path, format, id);
+#pragma GCC diagnostic pop
+    return get(s.daemon.url, path);
+}
+
+static void look_at_training(const char *id)
+{
+    struct answer a = get_of("/v1/jobs/%s/report", id);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_uint_gt(json_array_size(at(a.json, "history.loss_l1")), 1);
+    ck_assert(isfinite(number_at(a.json, "validation_psnr")));
+    close_to(number_at(a.json, "config.iterations"), 60, 1e-9);
+    answer_free(&a);
+    a = get(s.daemon.url, "/v1/models/nuclei/versions/1");
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_str_eq(text_at(a.json, "job"), id);
+    ck_assert_str_eq(text_at(a.json, "dataset"), s.training);
+    ck_assert(number_at(a.json, "normalisation.scale") > 0);
+    double bytes = number_at(a.json, "bytes");
+    answer_free(&a);
+    a = get(s.daemon.url, "/v1/models/nuclei/versions/1/weights");
+    ck_assert_int_eq(a.status, 200);
+    close_to((double)a.length, bytes, 1e-9);
+    ck_assert_ptr_nonnull(memmem(a.body, a.length, "model.model.0.weight", 20));
+    answer_free(&a);
+}
+
+static void look_at_events(const char *id)
+{
+    struct answer a = get_of("/v1/jobs/%s/events", id);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_ptr_nonnull(
+        strstr(a.body, "id: 1\nevent: state\ndata: {\"state\":\"queued\"}"));
+    ck_assert_ptr_nonnull(strstr(a.body, "\"state\":\"running\""));
+    ck_assert_ptr_nonnull(strstr(a.body, "event: metric\n"));
+    ck_assert_ptr_nonnull(strstr(a.body, "event: done\ndata: {\"state\":\"succeeded\"}"));
+    answer_free(&a);
+    char path[80];
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/events", id);
+    a = ask("GET", s.daemon.url, path, NULL, NULL, 0, "Last-Event-ID: 1");
+    ck_assert_ptr_null(strstr(a.body, "id: 1\n"));
+    ck_assert_ptr_nonnull(strstr(a.body, "id: 2\n"));
+    answer_free(&a);
+}
+
+/* Denoises scene 4 with the given model or method text; the result must keep size and
+ * type. */
+static void denoise(const char *with)
+{
+    char body[256], id[32], path[160];
+    (void)snprintf(body, sizeof body, "{\"kind\":\"denoise\",\"image\":\"%s\",%s}",
+                   s.noisy[3], with);
+    submit_job(s.daemon.url, body, id);
+    json_t *job = wait_job(s.daemon.url, id, 60);
+    must_succeed(job);
+    ck_assert_str_eq(text_at(job, "result.name"), "noisy4_0_denoised.tif");
+    ck_assert_str_eq(text_at(job, "result.media_type"), "image/tiff");
+    struct answer a = get(s.daemon.url, text_at(job, "result.href"));
+    ck_assert_int_eq(a.status, 200);
+    struct den_err err = DEN_ERR_INIT;
+    (void)snprintf(path, sizeof path, "%s/result.tif", s.files);
+    must(den_fs_write(path, a.body, a.length, &err));
+    answer_free(&a);
+    struct den_image result, noisy;
+    must(den_image_load(path, NULL, &result, &err));
+    (void)snprintf(path, sizeof path, "%s/noisy4_0.tif", s.files);
+    must(den_image_load(path, NULL, &noisy, &err));
+    ck_assert_uint_eq(result.info.width, 64);
+    ck_assert_uint_eq(result.info.height, 64);
+    ck_assert_int_eq(result.info.dtype, DEN_U16);
+    double change = 0;
+    for (size_t i = 0; i < 64 * 64; i++)
+        change += fabs((double)result.pixels[i] - (double)noisy.pixels[i]);
+    ck_assert_msg(change > 64 * 64, "the result is the input");
+    den_image_release(&result);
+    den_image_release(&noisy);
+    json_decref(job);
+}
+
+static void evaluate(void)
+{
+    char body[256], id[32];
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"evaluate\",\"dataset\":\"%s\",\"model\":\"nuclei\"}",
+                   s.held_out);
+    submit_job(s.daemon.url, body, id);
+    json_t *job = wait_job(s.daemon.url, id, 60);
+    must_succeed(job);
+    json_decref(job);
+    struct answer a = get_of("/v1/jobs/%s/report", id);
+    ck_assert_int_eq(a.status, 200);
+    static const char *const rows[] = {"noisy", "gaussian", "median", "nuclei@1"};
+    for (size_t i = 0; i < 4; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "mean.%s.psnr.mean", rows[i]);
+        ck_assert_msg(isfinite(number_at(a.json, path)), "%s", path);
+        (void)snprintf(path, sizeof path, "images.0.scores.%s.ssim", rows[i]);
+        ck_assert_msg(isfinite(number_at(a.json, path)), "%s", path);
+    }
+    ck_assert(number_at(a.json, "mean.gaussian.psnr.mean") >
+              number_at(a.json, "mean.noisy.psnr.mean"));
+    ck_assert(strlen(text_at(a.json, "definitions.nrmse.definition")) > 20);
+    answer_free(&a);
+}
+
+START_TEST(a_model_is_trained_used_judged_and_looked_at)
+{
+    char id[32];
+    story_train(&s, "nuclei", 60, id);
+    json_t *job = wait_job(s.daemon.url, id, 120);
+    must_succeed(job);
+    ck_assert_str_eq(text_at(job, "result.href"), "/v1/models/nuclei/versions/1");
+    close_to(number_at(job, "progress.fraction"), 1.0, 1e-12);
+    close_to(number_at(job, "attempts"), 1, 1e-12);
+    json_decref(job);
+    look_at_training(id);
+    look_at_events(id);
+    denoise("\"model\":\"nuclei@1\"");
+    denoise("\"model\":\"nuclei\"");
+    denoise("\"method\":\"median\",\"config\":{\"radius\":1}");
+    evaluate();
+}
+END_TEST
+
+START_TEST(an_estimate_queues_nothing)
+{
+    char body[256];
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"config\":{" TINY
+                   ",\"iterations\":7}}",
+                   s.training);
+    struct answer a = post_json(s.daemon.url, "/v1/jobs?dry_run=true", body);
+    ck_assert_int_eq(a.status, 200);
+    close_to(number_at(a.json, "steps"), 7, 1e-12);
+    ck_assert(number_at(a.json, "peak_bytes") > 100000);
+    close_to(number_at(a.json, "config.ngf"), 4, 1e-12);
+    answer_free(&a);
+    a = get(s.daemon.url, "/v1/jobs");
+    ck_assert_uint_eq(json_array_size(at(a.json, "jobs")), 0);
+    answer_free(&a);
+}
+END_TEST
+
+START_TEST(a_running_training_is_cancelled_and_can_be_retried)
+{
+    char id[32], path[80];
+    story_train(&s, "nuclei", 1000000, id);
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    for (;;) {
+        struct answer a = get(s.daemon.url, path);
+        bool running = number_at(a.json, "progress.step") > 0;
+        answer_free(&a);
+        if (running)
+            break;
+        (void)usleep(20000);
+    }
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    for (int twice = 0; twice < 2; twice++) {
+        struct answer a = ask("POST", s.daemon.url, path, NULL, NULL, 0, NULL);
+        ck_assert_int_eq(a.status, 200);
+        answer_free(&a);
+    }
+    json_t *job = wait_job(s.daemon.url, id, 10);
+    ck_assert_str_eq(text_at(job, "state"), "cancelled");
+    json_decref(job);
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/retry", id);
+    struct answer a = ask("POST", s.daemon.url, path, NULL, NULL, 0, NULL);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_str_ne(text_at(a.json, "state"), "cancelled");
+    answer_free(&a);
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    a = ask("POST", s.daemon.url, path, NULL, NULL, 0, NULL);
+    answer_free(&a);
+    json_decref(wait_job(s.daemon.url, id, 10));
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    a = ask("DELETE", s.daemon.url, path, NULL, NULL, 0, NULL);
+    ck_assert_int_eq(a.status, 204);
+    answer_free(&a);
+    a = get(s.daemon.url, path);
+    ck_assert_int_eq(a.status, 404);
+    answer_free(&a);
+}
+END_TEST
+
+START_TEST(the_waiting_microscope_does_not_wait_for_the_training)
+{
+    char train[32], body[128], id[32];
+    story_train(&s, "long", 1000000, train);
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"gaussian\"}",
+                   s.noisy[0]);
+    submit_job(s.daemon.url, body, id);
+    json_t *job = wait_job(s.daemon.url, id, 10);
+    must_succeed(job);
+    json_decref(job);
+    struct answer a = get_of("/v1/jobs/%s", train);
+    ck_assert_str_eq(text_at(a.json, "state"), "running");
+    answer_free(&a);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("api_jobs");
+    TCase *tc = tcase_create("jobs");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, a_model_is_trained_used_judged_and_looked_at);
+    tcase_add_test(tc, an_estimate_queues_nothing);
+    tcase_add_test(tc, a_running_training_is_cancelled_and_can_be_retried);
+    tcase_add_test(tc, the_waiting_microscope_does_not_wait_for_the_training);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}

@@ -1,0 +1,178 @@
+/* The daemon dies or is stopped in the middle of its work: everything accepted is
+ * finished. */
+
+#include <string.h>
+
+#include "fs.h"
+#include "image.h"
+#include "story.h"
+
+static struct story s;
+
+static void setup(void)
+{
+    static const char *const args[] = {"--checkpoint_seconds", "0.2", NULL};
+    story_start(&s, args);
+}
+
+static void teardown(void)
+{
+    story_end(&s);
+}
+
+static double step_of(const char *id)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct answer a = get(s.daemon.url, path);
+    ck_assert_str_ne(text_at(a.json, "state"), "failed");
+    double step = number_at(a.json, "progress.step");
+    answer_free(&a);
+    return step;
+}
+
+static void wait_for_step(const char *id, double step)
+{
+    while (step_of(id) < step)
+        (void)usleep(20000);
+}
+
+static void everything_uploaded_is_there(void)
+{
+    struct answer a = get(s.daemon.url, "/v1/images");
+    ck_assert_uint_eq(json_array_size(at(a.json, "images")), 8);
+    for (size_t i = 0; i < 8; i++) {
+        char path[128], key[32];
+        (void)snprintf(key, sizeof key, "images.%zu.id", i);
+        (void)snprintf(path, sizeof path, "/v1/images/%s/content", text_at(a.json, key));
+        struct answer content = get(s.daemon.url, path);
+        ck_assert_int_eq(content.status, 200);
+        (void)snprintf(key, sizeof key, "images.%zu.bytes", i);
+        close_to((double)content.length, number_at(a.json, key), 1e-12);
+        answer_free(&content);
+    }
+    answer_free(&a);
+}
+
+static void must_succeed(const char *id, double attempts)
+{
+    json_t *job = wait_job(s.daemon.url, id, 240);
+    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
+                  text_at(job, "state"), text_at(job, "error.detail"));
+    close_to(number_at(job, "attempts"), attempts, 1e-12);
+    json_decref(job);
+}
+
+static bool events_say(const char *id, const char *words)
+{
+    char path[80];
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/events", id);
+    struct answer a = get(s.daemon.url, path);
+    bool said = strstr(a.body, words) != NULL;
+    answer_free(&a);
+    return said;
+}
+
+START_TEST(a_training_goes_on_after_a_kill)
+{
+    char id[32];
+    story_train(&s, "nuclei", 600, id);
+    wait_for_step(id, 150);
+    daemon_kill(&s.daemon);
+    daemon_restart(&s.daemon, NULL);
+    must_succeed(id, 2);
+    ck_assert_msg(events_say(id, "resumed at step"), "it began anew");
+    everything_uploaded_is_there();
+}
+END_TEST
+
+START_TEST(a_training_goes_on_after_a_stop)
+{
+    char id[32];
+    story_train(&s, "nuclei", 600, id);
+    wait_for_step(id, 100);
+    ck_assert_int_eq(daemon_stop(&s.daemon), 0);
+    daemon_restart(&s.daemon, NULL);
+    must_succeed(id, 2);
+    ck_assert_msg(events_say(id, "resumed at step"), "it began anew");
+    everything_uploaded_is_there();
+}
+END_TEST
+
+/* A stack of many pages keeps a median filter busy long enough to be killed. */
+static void upload_stack(char *id)
+{
+    struct den_err err = DEN_ERR_INIT;
+    enum { SIDE = 256, PAGES = 400 };
+    char path[128];
+    struct den_writer *writer = NULL;
+    struct den_image_info info = {"tiff", SIDE, SIDE, PAGES, 1, DEN_U16, 0};
+    struct den_scene scene = den_scene_default();
+    scene.width = scene.height = SIDE;
+    float *clean = den_calloc((size_t)SIDE * SIDE, sizeof *clean);
+    uint16_t *frame = den_calloc((size_t)SIDE * SIDE, sizeof *frame);
+    (void)snprintf(path, sizeof path, "%s/stack.tif", s.files);
+    must(den_scene_clean(&scene, clean, &err));
+    must(den_writer_open(path, &info, &writer, &err));
+    den_scene_frame(&scene, clean, 0, frame);
+    for (unsigned k = 0; k < PAGES; k++) {
+        frame[0] = (uint16_t)k;
+        must(den_writer_page(writer, frame, &err));
+    }
+    must(den_writer_finish(writer, &err));
+    den_free(clean);
+    den_free(frame);
+    upload(s.daemon.url, path, id);
+}
+
+START_TEST(a_denoise_job_is_finished_after_a_kill)
+{
+    char image[32], body[160], id[32];
+    upload_stack(image);
+    (void)snprintf(
+        body, sizeof body,
+        "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\",\"config\":"
+        "{\"radius\":5}}",
+        image);
+    submit_job(s.daemon.url, body, id);
+    wait_for_step(id, 1);
+    daemon_kill(&s.daemon);
+    daemon_restart(&s.daemon, NULL);
+    must_succeed(id, 2);
+    char path[80];
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
+    struct answer a = get(s.daemon.url, path);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_uint_gt(a.length, (size_t)400 * 256 * 256 * 2);
+    answer_free(&a);
+}
+END_TEST
+
+START_TEST(a_second_daemon_on_the_same_state_is_refused)
+{
+    char program[256], command[512];
+    (void)snprintf(command, sizeof command, "%s --listen 127.0.0.1:0 --state %s 2>&1",
+                   built("denoised", program, sizeof program), s.daemon.state);
+    FILE *pipe = popen(command, "re");
+    ck_assert_ptr_nonnull(pipe);
+    char said[512] = "";
+    size_t n = fread(said, 1, sizeof said - 1, pipe);
+    said[n] = '\0';
+    ck_assert_int_ne(pclose(pipe), 0);
+    ck_assert_msg(strstr(said, "another") != NULL, "%s", said);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("restart");
+    TCase *tc = tcase_create("restart");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, a_training_goes_on_after_a_kill);
+    tcase_add_test(tc, a_training_goes_on_after_a_stop);
+    tcase_add_test(tc, a_denoise_job_is_finished_after_a_kill);
+    tcase_add_test(tc, a_second_daemon_on_the_same_state_is_refused);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
