@@ -404,8 +404,7 @@ void den_dataset_target(const struct den_dataset *dataset, size_t index, size_t 
     }
 }
 
-/* How many of `units` go to validation. */
-static size_t validation_share(double fraction, size_t units)
+size_t den_validation_share(double fraction, size_t units)
 {
     if (!(fraction > 0) || units < 2)
         return 0;
@@ -419,7 +418,7 @@ void den_dataset_split(const struct den_dataset *dataset, double fraction, uint6
 {
     bool by_scene = dataset->scenes > 1;
     size_t units = by_scene ? dataset->scenes : dataset->count;
-    size_t kept = validation_share(fraction, units), train = 0, valid = 0;
+    size_t kept = den_validation_share(fraction, units), train = 0, valid = 0;
     struct den_rng rng;
     den_rng_seed(&rng, seed, DEN_STREAM_SPLIT, 0);
     /* ret_train has room for all images and there are no more scenes than those: until

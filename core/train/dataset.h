@@ -46,6 +46,8 @@ const struct den_sample *den_dataset_at(const struct den_dataset *dataset, size_
  * image at open (pairs; frames of one scene are taken to share their gain). */
 void den_dataset_target(const struct den_dataset *dataset, size_t index, size_t x,
                         size_t y, size_t w, size_t h, bool match_gain, float *to);
+/* How many of `units` scenes or images the split below gives to validation. */
+size_t den_validation_share(double fraction, size_t units);
 /* Splits into training and validation indices: whole scenes when there is more than one,
  * else images; validation gets round(fraction * count), at least one when fraction > 0
  * and two or more exist, and never all.  Arrays have room for den_dataset_size entries.
