@@ -1,0 +1,8 @@
+#ifndef DEN_STEP_CGAN_H
+#define DEN_STEP_CGAN_H
+
+#include "trainer.h"
+
+extern const struct den_method den_method_cgan;
+
+#endif
