@@ -1,0 +1,188 @@
+#include "checkpoint.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "mem.h"
+#include "rng.h"
+#include "str.h"
+
+#define FORMAT "denoised-checkpoint-1"
+
+/* ---- what the run is made of ----------------------------------------------------- */
+
+static uint64_t mix_bytes(uint64_t hash, const void *data, size_t n)
+{
+    const unsigned char *bytes = data;
+    for (size_t i = 0; i < n; i++)
+        hash = den_hash64(hash, bytes[i]);
+    return den_hash64(hash, n);
+}
+
+/* Names, sizes and scenes of the images, which of them are used, and the normalisation,
+ * which stands for the grey values. */
+static uint64_t fingerprint(const struct den_dataset *dataset,
+                            const struct den_train_images *images)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < den_dataset_size(dataset); i++) {
+        const struct den_sample *s = den_dataset_at(dataset, i);
+        size_t numbers[] = {s->width, s->height, s->scene};
+        hash = mix_bytes(hash, s->name, strlen(s->name));
+        hash = mix_bytes(hash, numbers, sizeof numbers);
+    }
+    hash = mix_bytes(hash, images->train, images->train_count * sizeof *images->train);
+    double values[] = {images->norm.shift, images->norm.scale, images->lo, images->hi};
+    return mix_bytes(hash, values, sizeof values);
+}
+
+struct identity {
+    size_t count;
+    struct den_meta entries[DEN_META_MAX];
+};
+
+static void identify(struct identity *identity, const char *prefix, const char *key,
+                     const char *value)
+{
+    struct den_meta *entry = &identity->entries[identity->count++];
+    den_str_format(entry->key, sizeof entry->key, "%s%s", prefix, key);
+    den_str_copy(entry->value, sizeof entry->value, value);
+}
+
+static void make_identity(const struct den_train_job *job,
+                          const struct den_train_images *images,
+                          struct identity *identity)
+{
+    char text[64];
+    identity->count = 0;
+    identify(identity, "", "format", FORMAT);
+    identify(identity, "", "method", job->method);
+    den_str_format(text, sizeof text, "%" PRIu64, job->seed);
+    identify(identity, "", "seed", text);
+    den_str_format(text, sizeof text, "%016" PRIx64, fingerprint(job->dataset, images));
+    identify(identity, "", "images", text);
+    for (const struct den_train_key *k = den_train_keys; k->name != NULL; k++) {
+        den_train_config_get(&job->config, k, text, sizeof text);
+        identify(identity, "config.", k->name, text);
+    }
+}
+
+/* ---- state as text --------------------------------------------------------------- */
+
+static bool put_number(struct den_tensor_writer *writer, const char *key, size_t value,
+                       struct den_err *err)
+{
+    char text[32];
+    den_str_format(text, sizeof text, "%zu", value);
+    return den_tensor_writer_meta(writer, key, text, err);
+}
+
+static bool put_state(struct den_tensor_writer *writer,
+                      const struct den_checkpoint *state, struct den_err *err)
+{
+    char psnr[32];
+    den_str_format(psnr, sizeof psnr, "%.17g", state->best_psnr);
+    return put_number(writer, "step", state->step, err) &&
+           put_number(writer, "best_step", state->best_step, err) &&
+           den_tensor_writer_meta(writer, "has_best", state->has_best ? "true" : "false",
+                                  err) &&
+           den_tensor_writer_meta(writer, "best_psnr", psnr, err);
+}
+
+static const char *text_of(const struct den_tensor_file *file, const char *key)
+{
+    const char *text = den_tensor_file_meta(file, key);
+    return text != NULL ? text : "";
+}
+
+static bool get_state(const struct den_tensor_file *file, struct den_checkpoint *ret,
+                      struct den_err *err)
+{
+    struct den_checkpoint state = {0};
+    int64_t step, best_step;
+    if (!den_parse_int(text_of(file, "step"), 0, INT64_MAX, &step, err) ||
+        !den_parse_int(text_of(file, "best_step"), 0, step, &best_step, err) ||
+        !den_parse_bool(text_of(file, "has_best"), &state.has_best, err) ||
+        !den_parse_double(text_of(file, "best_psnr"), -1e300, 1e300, &state.best_psnr,
+                          err))
+        return false;
+    state.step = (size_t)step;
+    state.best_step = (size_t)best_step;
+    *ret = state;
+    return true;
+}
+
+/* ---- save and load --------------------------------------------------------------- */
+
+bool den_checkpoint_save(const struct den_train_job *job,
+                         const struct den_train_images *images,
+                         const struct den_method *method, void *method_state,
+                         struct den_params *best, const struct den_checkpoint *state,
+                         struct den_err *err)
+{
+    bool ok = false;
+    struct den_tensor_writer *writer = NULL;
+    struct identity *identity = den_new(1, sizeof *identity, err);
+    if (identity == NULL || !den_tensor_writer_new(&writer, err))
+        goto out;
+    make_identity(job, images, identity);
+    for (size_t i = 0; i < identity->count; i++)
+        if (!den_tensor_writer_meta(writer, identity->entries[i].key,
+                                    identity->entries[i].value, err))
+            goto out;
+    if (!put_state(writer, state, err) || !method->save(method_state, writer, err))
+        goto out;
+    if (state->has_best && !den_params_save(best, "best.", false, writer, err))
+        goto out;
+    if (!den_tensor_writer_save(writer, job->checkpoint_path, err))
+        goto out;
+    ok = true;
+out:
+    den_tensor_writer_free(writer);
+    den_free(identity);
+    return ok;
+}
+
+static bool check_identity(const struct den_tensor_file *file,
+                           const struct identity *identity, struct den_err *err)
+{
+    for (size_t i = 0; i < identity->count; i++) {
+        const struct den_meta *entry = &identity->entries[i];
+        if (strcmp(text_of(file, entry->key), entry->value) != 0)
+            return den_err_set(err, DEN_E_CONFLICT,
+                               "the checkpoint belongs to another training: %s is not %s",
+                               entry->key, entry->value);
+    }
+    return true;
+}
+
+bool den_checkpoint_load(const struct den_train_job *job,
+                         const struct den_train_images *images,
+                         const struct den_method *method, void *method_state,
+                         struct den_params *best, struct den_checkpoint *ret,
+                         struct den_err *err)
+{
+    bool ok = false;
+    struct den_tensor_file *file = NULL;
+    struct den_checkpoint state;
+    struct identity *identity = den_new(1, sizeof *identity, err);
+    if (identity == NULL ||
+        !den_tensor_file_open(job->checkpoint_path, DEN_CHECKPOINT_MAX, &file, err))
+        goto out;
+    make_identity(job, images, identity);
+    if (!check_identity(file, identity, err) || !get_state(file, &state, err) ||
+        !method->load(method_state, file, err))
+        goto out;
+    if (state.has_best && best == NULL) {
+        den_err_set(err, DEN_E_CONFLICT, "the checkpoint has a validation, the run not");
+        goto out;
+    }
+    if (state.has_best && !den_params_load(best, "best.", false, file, err))
+        goto out;
+    *ret = state;
+    ok = true;
+out:
+    den_tensor_file_free(file);
+    den_free(identity);
+    return ok;
+}

@@ -1,0 +1,37 @@
+#ifndef DEN_CHECKPOINT_H
+#define DEN_CHECKPOINT_H
+
+/* A run on disk, whole: one safetensors file with the step, what the run was made of
+ * (method, seed, configuration, images), the best weights so far, and all that the method
+ * keeps.  Written atomically, so that there is the old one or the new one.
+ *
+ * Results go on to the same bytes with the same program, kind of processor, backend and
+ * number of threads; on others the run goes on as well, but not bit for bit. */
+
+#include "train_images.h"
+#include "trainer.h"
+
+#define DEN_CHECKPOINT_MAX ((size_t)8 << 30) /* bytes */
+
+struct den_checkpoint {
+    size_t step; /* steps done */
+    bool has_best;
+    double best_psnr;
+    size_t best_step;
+};
+
+/* best: the weights of best_step; NULL when there is no validation. */
+bool den_checkpoint_save(const struct den_train_job *job,
+                         const struct den_train_images *images,
+                         const struct den_method *method, void *method_state,
+                         struct den_params *best, const struct den_checkpoint *state,
+                         struct den_err *err) DEN_CHECKED;
+/* false: there is no file, it is damaged, or it belongs to another run; the method's
+ * state and best may then hold anything and must be made afresh. */
+bool den_checkpoint_load(const struct den_train_job *job,
+                         const struct den_train_images *images,
+                         const struct den_method *method, void *method_state,
+                         struct den_params *best, struct den_checkpoint *ret,
+                         struct den_err *err) DEN_CHECKED;
+
+#endif
