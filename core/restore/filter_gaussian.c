@@ -1,8 +1,9 @@
+#include "filter.h"
+
 #include <math.h>
 #include <string.h>
 
 #include "border.h"
-#include "filter.h"
 #include "mem.h"
 
 /* Gaussian smoothing, separable, cut at 4 sigma and normalised after the cut; border d c

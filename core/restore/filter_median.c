@@ -1,8 +1,9 @@
+#include "filter.h"
+
 #include <stdint.h>
 #include <string.h>
 
 #include "border.h"
-#include "filter.h"
 #include "mem.h"
 
 /* Median of the (2 radius + 1)^2 pixels around each one; border d c b a | a b c d.

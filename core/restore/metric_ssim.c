@@ -1,7 +1,8 @@
+#include "metric_judge.h"
+
 #include <string.h>
 
 #include "mem.h"
-#include "metric_judge.h"
 
 /* Structural similarity [Wang et al., IEEE TIP 13 (2004), eq. 13]
  *     SSIM = (2 ux uy + C1) (2 vxy + C2) / ((ux^2 + uy^2 + C1) (vx + vy + C2))
