@@ -45,6 +45,12 @@ bool den_model_save(struct den_model *model, const struct den_meta *extra,
 /* A hostile file ends in a sentence.  Only nets of den_nets[], finite weights. */
 bool den_model_load(const struct den_backend *backend, const char *path,
                     struct den_model **ret, struct den_err *err) DEN_CHECKED;
+/* What a net would hold for n images of height x width, from numbers alone: bytes of its
+ * parameters (values only, without gradients and moments) and of its graph. */
+bool den_model_plan(const struct den_net *net, const struct den_net_options *options,
+                    size_t n, size_t height, size_t width, enum den_purpose purpose,
+                    int threads, size_t *ret_params, size_t *ret_graph,
+                    struct den_err *err) DEN_CHECKED;
 /* Bytes of the parameters of a net with these options (float). */
 bool den_model_bytes(const struct den_net *net, const struct den_net_options *options,
                      size_t *ret, struct den_err *err) DEN_CHECKED;
