@@ -11,19 +11,26 @@ struct den_infer_options {
     size_t tile; /* side of a tile in pixels, rounded up to the net's multiple; 0 = 512 */
     size_t overlap; /* pixels shared by neighbours, at least 32 by default (0 = 32) */
     size_t batch;   /* tiles per forward pass; 0 = 1 */
+    int threads;    /* of the pool to come, for den_infer_bytes alone; 0 = 1 */
 };
+#define DEN_INFER_TILE_MAX 8192
+#define DEN_INFER_BATCH_MAX 256
 
 struct den_infer; /* a graph for one tile size; reusable over pages and images */
 
 /* model and pool are borrowed.  A width x height image smaller than a tile gets a tile of
- * its own padded size. */
+ * its own padded size.  DEN_E_UNPROCESSABLE for a net that does not make one grey image
+ * from one.
+ * Norm layers use what training left in the model, never the tile at hand (instance norm
+ * has nothing but the tile, so there the result depends on the tile size). */
 bool den_infer_new(struct den_model *model, struct den_pool *pool, size_t width,
                    size_t height, const struct den_infer_options *options,
                    struct den_infer **ret, struct den_err *err) DEN_CHECKED;
 void den_infer_free(struct den_infer *infer);
 size_t den_infer_tiles(const struct den_infer *infer); /* per page */
-/* noisy, denoised: [height][width] grey values; may not overlap.  Progress ticks per
- * tile, from `first` of `total` tiles (a stack counts over all its pages). */
+/* noisy, denoised: [height][width] grey values; may not overlap; on failure denoised
+ * holds nothing of use.  Progress ticks per tile, from `first` of `total` tiles (a stack
+ * counts over all its pages). */
 bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised,
                     const struct den_progress *progress, size_t first, size_t total,
                     struct den_err *err) DEN_CHECKED;

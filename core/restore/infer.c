@@ -1,0 +1,238 @@
+#include "infer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "mem.h"
+#include "tile.h"
+
+enum { TILE = 512, OVERLAP = 32 };
+
+struct den_infer {
+    struct den_model *model; /* borrowed */
+    struct den_graph *graph;
+    den_node input;
+    struct den_axis x, y;
+    size_t batch;
+    float *tiles;  /* [batch][y.tile][x.tile], network values in */
+    float *result; /* the same, out */
+};
+
+/* Options with the defaults filled in. */
+static bool settle_options(const struct den_infer_options *given,
+                           struct den_infer_options *ret, struct den_err *err)
+{
+    struct den_infer_options o = {0};
+    if (given != NULL)
+        o = *given;
+    o.tile = o.tile == 0 ? TILE : o.tile;
+    o.overlap = o.overlap == 0 ? OVERLAP : o.overlap;
+    o.batch = o.batch == 0 ? 1 : o.batch;
+    if (o.tile > DEN_INFER_TILE_MAX)
+        return den_err_field(err, DEN_E_INVALID, "tile",
+                             "a tile of %zu pixels a side is not from 1 to %d", o.tile,
+                             DEN_INFER_TILE_MAX);
+    if (o.overlap > DEN_INFER_TILE_MAX / 2)
+        return den_err_field(err, DEN_E_INVALID, "overlap",
+                             "an overlap of %zu pixels is not from 1 to %d", o.overlap,
+                             DEN_INFER_TILE_MAX / 2);
+    if (o.batch > DEN_INFER_BATCH_MAX)
+        return den_err_field(err, DEN_E_INVALID, "batch",
+                             "a batch of %zu tiles is not from 1 to %d", o.batch,
+                             DEN_INFER_BATCH_MAX);
+    *ret = o;
+    return true;
+}
+
+static bool check_channels(const struct den_net_options *options, struct den_err *err)
+{
+    if (options->channels_in == 1 && options->channels_out == 1)
+        return true;
+    return den_err_set(err, DEN_E_UNPROCESSABLE,
+                       "the model takes %zu channels and gives %zu; only models from one "
+                       "grey channel to one can denoise an image",
+                       options->channels_in, options->channels_out);
+}
+
+static bool check_size(size_t width, size_t height, struct den_err *err)
+{
+    if (width > 0 && height > 0 && width < SIZE_MAX / 64 / height)
+        return true;
+    return den_err_set(err, DEN_E_INVALID, "an image of %zu x %zu cannot be denoised",
+                       width, height);
+}
+
+/* ---- set up ---- */
+
+static bool build_graph(struct den_infer *infer, struct den_pool *pool,
+                        struct den_err *err)
+{
+    const struct den_model *model = infer->model;
+    struct den_shape in = {infer->batch, infer->y.tile, infer->x.tile, 1};
+    if (!den_graph_new(model->params, pool, &infer->graph, err))
+        return false;
+    infer->input = den_input(infer->graph, in);
+    den_node output = model->net->build(infer->graph, infer->input, &model->options);
+    if (!den_graph_finish(infer->graph, output, DEN_FOR_INFERENCE, err))
+        return false;
+    struct den_shape out = den_graph_shape(infer->graph, output);
+    if (out.n == in.n && out.h == in.h && out.w == in.w && out.c == 1)
+        return true;
+    return den_err_set(err, DEN_E_UNPROCESSABLE,
+                       "the net '%s' of the model does not make an image from an image: "
+                       "%zu x %zu pixels become %zu x %zu",
+                       model->net->name, in.w, in.h, out.w, out.h);
+}
+
+static bool set_up(struct den_infer *infer, struct den_pool *pool, size_t width,
+                   size_t height, const struct den_infer_options *o, struct den_err *err)
+{
+    size_t multiple = infer->model->net->multiple_of(&infer->model->options);
+    if (!den_axis_init(&infer->x, width, o->tile, o->overlap, multiple, err) ||
+        !den_axis_init(&infer->y, height, o->tile, o->overlap, multiple, err))
+        return false;
+    size_t tiles = den_infer_tiles(infer), pixels = infer->x.tile * infer->y.tile;
+    infer->batch = o->batch < tiles ? o->batch : tiles;
+    if (!build_graph(infer, pool, err))
+        return false;
+    infer->tiles = den_new(infer->batch, pixels * sizeof *infer->tiles, err);
+    infer->result = den_new(infer->batch, pixels * sizeof *infer->result, err);
+    return infer->tiles != NULL && infer->result != NULL;
+}
+
+bool den_infer_new(struct den_model *model, struct den_pool *pool, size_t width,
+                   size_t height, const struct den_infer_options *options,
+                   struct den_infer **ret, struct den_err *err)
+{
+    struct den_infer_options o = {0};
+    if (!settle_options(options, &o, err) || !check_size(width, height, err) ||
+        !check_channels(&model->options, err))
+        return false;
+    struct den_infer *infer = den_new(1, sizeof *infer, err);
+    if (infer == NULL)
+        return false;
+    infer->model = model;
+    if (!set_up(infer, pool, width, height, &o, err)) {
+        den_infer_free(infer);
+        return false;
+    }
+    *ret = infer;
+    return true;
+}
+
+void den_infer_free(struct den_infer *infer)
+{
+    if (infer == NULL)
+        return;
+    den_graph_free(infer->graph);
+    den_axis_release(&infer->x);
+    den_axis_release(&infer->y);
+    den_free(infer->tiles);
+    den_free(infer->result);
+    den_free(infer);
+}
+
+size_t den_infer_tiles(const struct den_infer *infer)
+{
+    return infer->x.tiles * infer->y.tiles;
+}
+
+/* ---- a page ---- */
+
+/* Tiles from..from + count - 1, row by row.  A last batch may be short: what an earlier
+ * one left in its other places is computed and thrown away. */
+static void run_batch(struct den_infer *infer, const float *noisy, size_t from,
+                      size_t count)
+{
+    const struct den_norm *norm = &infer->model->norm;
+    size_t pixels = infer->x.tile * infer->y.tile;
+    for (size_t i = 0; i < count; i++)
+        den_tile_cut(&infer->x, &infer->y, (from + i) % infer->x.tiles,
+                     (from + i) / infer->x.tiles, noisy, norm->shift, norm->scale,
+                     infer->tiles + i * pixels);
+    den_graph_set_input(infer->graph, infer->input, infer->tiles);
+    den_graph_forward(infer->graph, false, 0);
+    den_graph_get_output(infer->graph, infer->result);
+}
+
+static bool go_on(enum den_verdict verdict, struct den_err *err)
+{
+    if (verdict == DEN_CANCEL)
+        return den_err_set(err, DEN_E_CANCELLED, "the work was cancelled");
+    if (verdict == DEN_SUSPEND)
+        return den_err_set(err, DEN_E_DRAINING,
+                           "the work was stopped because the program ends");
+    return true;
+}
+
+/* Back to grey values.  A weight or pixel far out of range shows here. */
+static bool finish_page(const struct den_infer *infer, float *denoised,
+                        struct den_err *err)
+{
+    const struct den_norm *norm = &infer->model->norm;
+    for (size_t i = 0; i < infer->x.size * infer->y.size; i++) {
+        float value = (float)((double)denoised[i] * norm->scale + norm->shift);
+        if (!isfinite(value))
+            return den_err_set(err, DEN_E_UNPROCESSABLE,
+                               "the model gives a value that is not a finite number at x "
+                               "= %zu, y = %zu of this image",
+                               i % infer->x.size, i / infer->x.size);
+        denoised[i] = value;
+    }
+    return true;
+}
+
+bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised,
+                    const struct den_progress *progress, size_t first, size_t total,
+                    struct den_err *err)
+{
+    size_t tiles = den_infer_tiles(infer), pixels = infer->x.tile * infer->y.tile;
+    memset(denoised, 0, infer->x.size * infer->y.size * sizeof *denoised);
+    for (size_t from = 0; from < tiles; from += infer->batch) {
+        size_t count = tiles - from < infer->batch ? tiles - from : infer->batch;
+        run_batch(infer, noisy, from, count);
+        for (size_t i = 0; i < count; i++) {
+            den_tile_blend(&infer->x, &infer->y, (from + i) % infer->x.tiles,
+                           (from + i) / infer->x.tiles, infer->result + i * pixels,
+                           denoised);
+            if (!go_on(den_tick(progress, first + from + i + 1, total), err))
+                return false;
+        }
+    }
+    return finish_page(infer, denoised, err);
+}
+
+/* ---- admission ---- */
+
+/* Two pages, the tiles on their way in and out, the weights of both axes and the sums
+ * they are made from. */
+static size_t buffer_bytes(const struct den_axis *x, const struct den_axis *y,
+                           size_t batch)
+{
+    size_t pages = 2 * x->size * y->size, tiles = 2 * batch * x->tile * y->tile;
+    size_t weights = x->tiles * x->tile + y->tiles * y->tile;
+    size_t longer = x->size > y->size ? x->size + x->tile : y->size + y->tile;
+    return (pages + tiles + weights) * sizeof(float) + longer * sizeof(double);
+}
+
+bool den_infer_bytes(const struct den_net *net, const struct den_net_options *net_options,
+                     size_t width, size_t height, const struct den_infer_options *options,
+                     size_t *ret_bytes, size_t *ret_tiles, struct den_err *err)
+{
+    const size_t small_things = 64 << 10; /* nodes, names and blocks of the graph */
+    struct den_infer_options o = {0};
+    if (!settle_options(options, &o, err) || !check_size(width, height, err) ||
+        !check_channels(net_options, err) || !net->check(net_options, err))
+        return false;
+    size_t multiple = net->multiple_of(net_options);
+    struct den_axis x = den_axis_plan(width, o.tile, o.overlap, multiple);
+    struct den_axis y = den_axis_plan(height, o.tile, o.overlap, multiple);
+    size_t tiles = x.tiles * y.tiles, batch = o.batch < tiles ? o.batch : tiles;
+    size_t params_bytes, graph_bytes;
+    if (!den_model_plan(net, net_options, batch, y.tile, x.tile, DEN_FOR_INFERENCE,
+                        o.threads, &params_bytes, &graph_bytes, err))
+        return false;
+    *ret_bytes = params_bytes + graph_bytes + buffer_bytes(&x, &y, batch) + small_things;
+    *ret_tiles = tiles;
+    return true;
+}

@@ -1,0 +1,136 @@
+#include "tile.h"
+
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "border.h"
+#include "mem.h"
+
+static size_t round_up(size_t n, size_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t multiple)
+{
+    assert(size > 0 && tile > 0 && multiple > 0);
+    struct den_axis axis = {.size = size, .multiple = multiple, .tiles = 1};
+    size_t padded = round_up(size, multiple);
+    axis.tile = round_up(tile, multiple);
+    if (padded <= axis.tile) {
+        axis.tile = padded;
+        return axis;
+    }
+    /* A step is at least one multiple, or the tiles would never get on. */
+    if (axis.tile < overlap + multiple)
+        axis.tile = round_up(overlap + multiple, multiple);
+    if (padded <= axis.tile) {
+        axis.tile = padded;
+        return axis;
+    }
+    size_t step = (axis.tile - overlap) / multiple * multiple;
+    axis.tiles = 1 + (padded - axis.tile + step - 1) / step;
+    return axis;
+}
+
+/* Starts are spread evenly, so that neighbours share about the same everywhere. */
+size_t den_axis_start(const struct den_axis *axis, size_t i)
+{
+    if (axis->tiles == 1)
+        return 0;
+    size_t way = (round_up(axis->size, axis->multiple) - axis->tile) / axis->multiple;
+    return i * way / (axis->tiles - 1) * axis->multiple;
+}
+
+/* Rises from 0 to 1 over the `shared` pixels that this tile has in common with its
+ * neighbour; two such ramps that meet add up to 1. */
+static double ramp(size_t from_edge, size_t shared)
+{
+    const double half_pi = 1.5707963267948966;
+    if (from_edge >= shared)
+        return 1;
+    double s = sin(half_pi * ((double)from_edge + 0.5) / (double)shared);
+    return s * s;
+}
+
+static double raw_weight(const struct den_axis *axis, size_t i, size_t at)
+{
+    size_t start = den_axis_start(axis, i), end = start + axis->tile;
+    double weight = 1;
+    if (i > 0)
+        weight *= ramp(at, den_axis_start(axis, i - 1) + axis->tile - start);
+    if (i + 1 < axis->tiles)
+        weight *= ramp(axis->tile - 1 - at, end - den_axis_start(axis, i + 1));
+    return weight;
+}
+
+/* Divided by their sum, because three tiles may meet where the overlap is large. */
+static void fill_weights(const struct den_axis *axis, double *sums)
+{
+    for (size_t i = 0; i < axis->tiles; i++)
+        for (size_t k = 0; k < axis->tile; k++)
+            sums[den_axis_start(axis, i) + k] += raw_weight(axis, i, k);
+    for (size_t i = 0; i < axis->tiles; i++)
+        for (size_t k = 0; k < axis->tile; k++)
+            axis->weight[i * axis->tile + k] =
+                (float)(raw_weight(axis, i, k) / sums[den_axis_start(axis, i) + k]);
+}
+
+bool den_axis_init(struct den_axis *axis, size_t size, size_t tile, size_t overlap,
+                   size_t multiple, struct den_err *err)
+{
+    *axis = den_axis_plan(size, tile, overlap, multiple);
+    double *sums = den_new(round_up(size, multiple), sizeof *sums, err);
+    if (sums == NULL)
+        return false;
+    axis->weight = den_new(axis->tiles, axis->tile * sizeof *axis->weight, err);
+    if (axis->weight != NULL)
+        fill_weights(axis, sums);
+    den_free(sums);
+    return axis->weight != NULL;
+}
+
+void den_axis_release(struct den_axis *axis)
+{
+    den_free(axis->weight);
+    axis->weight = NULL;
+}
+
+static void cut_row(const struct den_axis *x, size_t left, const float *from,
+                    double shift, double scale, float *to)
+{
+    size_t inside = left >= x->size ? 0 : x->size - left;
+    if (inside > x->tile)
+        inside = x->tile;
+    for (size_t i = 0; i < inside; i++)
+        to[i] = (float)(((double)from[left + i] - shift) / scale);
+    for (size_t i = inside; i < x->tile; i++) {
+        size_t mirrored = den_border_mirror((ptrdiff_t)(left + i), x->size);
+        to[i] = (float)(((double)from[mirrored] - shift) / scale);
+    }
+}
+
+void den_tile_cut(const struct den_axis *x, const struct den_axis *y, size_t column,
+                  size_t row, const float *image, double shift, double scale, float *tile)
+{
+    size_t left = den_axis_start(x, column), top = den_axis_start(y, row);
+    for (size_t i = 0; i < y->tile; i++) {
+        const float *from =
+            image + den_border_mirror((ptrdiff_t)(top + i), y->size) * x->size;
+        cut_row(x, left, from, shift, scale, tile + i * x->tile);
+    }
+}
+
+void den_tile_blend(const struct den_axis *x, const struct den_axis *y, size_t column,
+                    size_t row, const float *tile, float *image)
+{
+    size_t left = den_axis_start(x, column), top = den_axis_start(y, row);
+    const float *across = x->weight + column * x->tile, *down = y->weight + row * y->tile;
+    for (size_t i = 0; i < y->tile && top + i < y->size; i++) {
+        float *to = image + (top + i) * x->size + left;
+        const float *from = tile + i * x->tile;
+        for (size_t k = 0; k < x->tile && left + k < x->size; k++)
+            to[k] += down[i] * across[k] * from[k];
+    }
+}

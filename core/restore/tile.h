@@ -1,0 +1,43 @@
+#ifndef DEN_TILE_H
+#define DEN_TILE_H
+
+/* An image as overlapping tiles of one size, cut out with reflection beyond the border
+ * and blended back with weights that rise over the overlap.
+ *
+ * Rows and columns are tiled independently and the weight of a pixel is the product of
+ * its two weights, so no image of weights is needed.  Tiles begin at multiples of the
+ * net's multiple: a net with strides gives the same for an image and for its shifted copy
+ * only when the shift is such a multiple. */
+
+#include <stddef.h>
+
+#include "err.h"
+
+struct den_axis {
+    size_t size;     /* pixels of the image */
+    size_t tile;     /* pixels of a tile, a multiple of `multiple` */
+    size_t multiple; /* of the net */
+    size_t tiles;
+    float *weight; /* [tiles][tile], over all tiles they sum to 1 at each pixel */
+};
+
+/* The layout alone, without weights.  tile and overlap are wishes: one tile of the padded
+ * size when that is not larger than `tile`, else tiles of at least `tile` that share at
+ * least `overlap` pixels with the next.  size, tile, multiple > 0. */
+struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t multiple);
+bool den_axis_init(struct den_axis *axis, size_t size, size_t tile, size_t overlap,
+                   size_t multiple, struct den_err *err) DEN_CHECKED;
+void den_axis_release(struct den_axis *axis);
+/* First pixel of tile i.  The last tile ends at the first multiple at or after size. */
+size_t den_axis_start(const struct den_axis *axis, size_t i);
+
+/* tile [y.tile][x.tile] = (image - shift) / scale, image [y.size][x.size] mirrored beyond
+ * its border as often as needed. */
+void den_tile_cut(const struct den_axis *x, const struct den_axis *y, size_t column,
+                  size_t row, const float *image, double shift, double scale,
+                  float *tile);
+/* image += weight * tile where the tile lies on the image. */
+void den_tile_blend(const struct den_axis *x, const struct den_axis *y, size_t column,
+                    size_t row, const float *tile, float *image);
+
+#endif

@@ -1,0 +1,90 @@
+#include <string.h>
+
+#include "den_check.h"
+#include "tile.h"
+
+START_TEST(tiles_cover_the_image_overlap_and_start_at_multiples)
+{
+    static const struct {
+        size_t size, tile, overlap, multiple, want_tile, want_tiles;
+    } rows[] = {
+        {512, 512, 32, 32, 512, 1},    {513, 512, 32, 32, 512, 2},
+        {1, 512, 32, 32, 32, 1},       {1024, 512, 32, 32, 512, 3},
+        {992, 512, 32, 32, 512, 2},    {1000, 100, 32, 32, 128, 11},
+        {1000, 256, 32, 256, 512, 3},  {100, 1, 32, 32, 64, 3},
+        {4096, 512, 32, 128, 512, 11}, {70, 33, 1, 1, 33, 3},
+        {300, 64, 60, 8, 72, 30},      {60, 16, 1, 128, 128, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct den_err err = DEN_ERR_INIT;
+        struct den_axis axis;
+        must(den_axis_init(&axis, rows[i].size, rows[i].tile, rows[i].overlap,
+                           rows[i].multiple, &err));
+        ck_assert_msg(axis.tile == rows[i].want_tile && axis.tiles == rows[i].want_tiles,
+                      "row %zu: %zu tiles of %zu", i, axis.tiles, axis.tile);
+        ck_assert_uint_eq(den_axis_start(&axis, 0), 0);
+        size_t end = den_axis_start(&axis, axis.tiles - 1) + axis.tile;
+        ck_assert(end >= axis.size && end - axis.size < axis.multiple);
+        for (size_t k = 0; k + 1 < axis.tiles; k++) {
+            size_t start = den_axis_start(&axis, k), next = den_axis_start(&axis, k + 1);
+            ck_assert(next > start && next % axis.multiple == 0);
+            ck_assert_uint_ge(start + axis.tile - next, rows[i].overlap);
+        }
+        den_axis_release(&axis);
+    }
+}
+END_TEST
+
+START_TEST(weights_sum_to_1_and_vanish_towards_a_seam)
+{
+    struct den_err err = DEN_ERR_INIT;
+    static const size_t overlaps[] = {1, 8, 32, 100, 200};
+    for (size_t o = 0; o < 5; o++) {
+        struct den_axis axis;
+        must(den_axis_init(&axis, 1000, 256, overlaps[o], 8, &err));
+        static double sums[1100];
+        memset(sums, 0, sizeof sums);
+        for (size_t i = 0; i < axis.tiles; i++)
+            for (size_t k = 0; k < axis.tile; k++) {
+                ck_assert(axis.weight[i * axis.tile + k] > 0);
+                sums[den_axis_start(&axis, i) + k] +=
+                    (double)axis.weight[i * axis.tile + k];
+            }
+        for (size_t k = 0; k < 1000; k++)
+            close_to(sums[k], 1, 1e-6);
+        ck_assert(axis.weight[0] == 1); /* at the border of the image there is no ramp */
+        if (overlaps[o] >= 32)
+            ck_assert(axis.weight[axis.tile - 1] < 0.01f &&
+                      axis.weight[axis.tile] < 0.01f);
+        den_axis_release(&axis);
+    }
+}
+END_TEST
+
+START_TEST(a_tile_beyond_the_border_holds_the_mirrored_image)
+{
+    struct den_err err = DEN_ERR_INIT;
+    static const float image[2 * 3] = {1, 2, 3, 4, 5, 6};
+    struct den_axis x, y;
+    must(den_axis_init(&x, 3, 8, 1, 8, &err));
+    must(den_axis_init(&y, 2, 8, 1, 8, &err));
+    float tile[64];
+    den_tile_cut(&x, &y, 0, 0, image, 1, 2, tile);
+    static const float row_0[8] = {0, 0.5f, 1, 0.5f, 0, 0.5f, 1, 0.5f};
+    for (size_t i = 0; i < 64; i++)
+        ck_assert(tile[i] == row_0[i % 8] + (i / 8 % 2 == 0 ? 0 : 1.5f));
+    den_axis_release(&x);
+    den_axis_release(&y);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("tiles");
+    TCase *layout = tcase_create("layout");
+    tcase_add_test(layout, tiles_cover_the_image_overlap_and_start_at_multiples);
+    tcase_add_test(layout, weights_sum_to_1_and_vanish_towards_a_seam);
+    tcase_add_test(layout, a_tile_beyond_the_border_holds_the_mirrored_image);
+    suite_add_tcase(suite, layout);
+    return den_check_main(suite);
+}
