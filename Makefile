@@ -20,6 +20,10 @@ HARD  := $(if $(SAN),,-D_FORTIFY_SOURCE=3) -fstack-protector-strong -fPIE
 FLAGS := $(STD) $(WARN) $(HARD) $(OPT) $(SAN) $(CFLAGS) -pthread -MMD -MP
 LINK  := -pthread -pie -Wl,-z,relro,-z,now -Wl,--as-needed $(SAN) $(LDFLAGS)
 
+# `make V=1` shows whole command lines.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-4s %s\n' $(1) $(2))
+
 # ---- layers -----------------------------------------------------------------------------
 BASE := core/base
 IN_base    := $(BASE)
@@ -95,29 +99,32 @@ $(foreach l,$(LAYERS),$(eval $(call layer,$(l))))
 
 $(BUILD)/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(INC) $(call pkgflags,$(PKG)) -c $< -o $@
+	$(call say,cc,$<)
+	$(Q)$(CC) $(FLAGS) $(INC) $(call pkgflags,$(PKG)) -c $< -o $@
 
 $(BUILD)/lib/%.a:
 	@mkdir -p $(@D)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(BUILD)/obj/server/main.o: INC := $(addprefix -iquote ,$(IN_main))
 $(BUILD)/obj/server/main.o: PKG := $(PKG_api)
 $(BUILD)/denoised: $(BUILD)/obj/server/main.o $(call libs,api)
-	$(CC) $(LINK) $^ $(call pkglibs,$(PKG_api)) -o $@
+	$(call say,ld,$@)
+	$(Q)$(CC) $(LINK) $^ $(call pkglibs,$(PKG_api)) -o $@
 
 $(BUILD)/obj/api/cli/main.o: INC := $(addprefix -iquote ,$(IN_cli))
 $(BUILD)/obj/api/cli/main.o: PKG := $(PKG_cli)
 $(BUILD)/denoise: $(BUILD)/obj/api/cli/main.o $(call libs,cli)
-	$(CC) $(LINK) $^ $(call pkglibs,$(PKG_cli)) -o $@
+	$(call say,ld,$@)
+	$(Q)$(CC) $(LINK) $^ $(call pkglibs,$(PKG_cli)) -o $@
 
 # The contract and the page are part of the program.
 $(BUILD)/gen/openapi.inc: openapi.yaml
 $(BUILD)/gen/index.inc: api/web/index.html
 $(BUILD)/gen/%.inc:
 	@mkdir -p $(@D)
-	od -An -v -td1 $< | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g' > $@
+	$(Q)od -An -v -td1 $< | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g' > $@
 $(BUILD)/obj/api/h_system.o: $(BUILD)/gen/openapi.inc $(BUILD)/gen/index.inc
 $(BUILD)/obj/api/h_system.o: INC += -iquote $(BUILD)/gen
 
@@ -125,7 +132,8 @@ $(BUILD)/obj/api/h_system.o: INC += -iquote $(BUILD)/gen
 NN64 := $(patsubst %.c,$(BUILD)/obj64/%.o,$(call SRC,core/nn))
 $(BUILD)/obj64/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -DDEN_REAL_DOUBLE $(addprefix -iquote ,$(IN_nn)) \
+	$(call say,cc64,$<)
+	$(Q)$(CC) $(FLAGS) -DDEN_REAL_DOUBLE $(addprefix -iquote ,$(IN_nn)) \
 	    $(call pkgflags,$(PKG_nn)) -c $< -o $@
 $(BUILD)/lib/libden_nn64.a: $(NN64)
 
@@ -135,7 +143,8 @@ define unit_layer
 TESTS += $$(patsubst tests/%.c,$(BUILD)/tests/%,$$(sort $$(wildcard tests/unit/$(1)/test_*.c)))
 $(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $$(call libs,$(1)) tests/den_check.h Makefile
 	@mkdir -p $$(@D)
-	$$(CC) $$(FLAGS) $$(addprefix -iquote ,tests $$(IN_$(1))) \
+	$$(call say,test,$$<)
+	$$(Q)$$(CC) $$(FLAGS) $$(addprefix -iquote ,tests $$(IN_$(1))) \
 	    $$(call pkgflags,check $$(PKG_$(1))) $$< $$(call libs,$(1)) $$(LINK) \
 	    $$(call pkglibs,check $$(PKG_$(1))) -o $$@
 endef
@@ -145,14 +154,16 @@ TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/grad/test
 $(BUILD)/tests/grad/%: tests/grad/%.c $(BUILD)/lib/libden_nn64.a $(call libs,base) \
     tests/den_check.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) -DDEN_REAL_DOUBLE $(addprefix -iquote ,tests $(IN_nn)) \
+	$(call say,test,$<)
+	$(Q)$(CC) $(FLAGS) -DDEN_REAL_DOUBLE $(addprefix -iquote ,tests $(IN_nn)) \
 	    $(call pkgflags,check $(PKG_nn)) $< $(BUILD)/lib/libden_nn64.a $(call libs,base) \
 	    $(LINK) $(call pkglibs,check $(PKG_nn)) -o $@
 
 TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/backend/test_*.c)))
 $(BUILD)/tests/backend/%: tests/backend/%.c $(call libs,nn) tests/den_check.h Makefile
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(addprefix -iquote ,tests $(IN_nn)) $(call pkgflags,check $(PKG_nn)) \
+	$(call say,test,$<)
+	$(Q)$(CC) $(FLAGS) $(addprefix -iquote ,tests $(IN_nn)) $(call pkgflags,check $(PKG_nn)) \
 	    $< $(call libs,nn) $(LINK) $(call pkglibs,check $(PKG_nn)) -o $@
 
 # The real daemon on a free port, spoken to with libcurl and jansson.
@@ -163,7 +174,8 @@ HTTP_HELP := $(call objs,$(filter-out tests/http/test_%.c,$(wildcard tests/http/
 $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP) $(call libs,api) \
     $(BUILD)/denoised $(BUILD)/denoise
 	@mkdir -p $(@D)
-	$(CC) $< $(HTTP_HELP) $(call libs,api) $(LINK) \
+	$(call say,test,$<)
+	$(Q)$(CC) $< $(HTTP_HELP) $(call libs,api) $(LINK) \
 	    $(call pkglibs,check libcurl $(PKG_api)) -o $@
 .SECONDARY:
 
