@@ -226,7 +226,7 @@ static inline float exp_of(float t)
     e = e * r + 0.5f;
     e = e * r + 1;
     e = e * r + 1;
-    int32_t bits = ((int32_t)n + 127) << 23;
+    int32_t bits = ((int32_t)n + 127) * (1 << 23);
     float power;
     memcpy(&power, &bits, sizeof power);
     return e * power;

@@ -2,12 +2,11 @@
 #define DEN_BACKEND_CPU_H
 
 /* Private to the files of backend_cpu.  Include it FIRST: its pragma must come before any
- * function.  a * b + c may become one instruction (ISO C forbids that by default), and
- * sqrt need not set errno; neither changes how infinities and NaN are treated, unlike
- * -ffast-math.     */
+ * function.  It allows a * b + c to become one instruction, which ISO C forbids by
+ * default; unlike -ffast-math it changes nothing for infinities and NaN.     */
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("fp-contract=fast", "no-math-errno")
+#pragma GCC optimize("fp-contract=fast")
 #define DEN_IVDEP _Pragma("GCC ivdep")
 #else
 #define DEN_IVDEP
@@ -20,7 +19,7 @@
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define DEN_CLONES \
-    __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+    __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define DEN_CLONES
 #endif

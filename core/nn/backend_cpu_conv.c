@@ -25,8 +25,8 @@ struct product {
     size_t a_image, a_row, a_pixel; /* from grid point to grid point */
     den_real *y;
     size_t y_image, y_row, y_pixel;
-    size_t channels; /* of y */
-    struct den_taps taps;
+    size_t channels;      /* of y */
+    struct den_taps taps; /* as the weights are packed */
     const den_real *bias;
     bool add;
 
@@ -37,7 +37,8 @@ struct product {
 
     /* Set by plan_product. */
     const struct den_cpu_tile *tile;
-    den_real *b; /* packed weights */
+    struct den_taps runs; /* as they are multiplied: neighbours in memory are merged */
+    den_real *b;          /* packed weights */
     bool narrow;
     size_t pixels, per_unit, groups, units, blocks;
 };
@@ -182,7 +183,7 @@ static void multiply_chunk(const struct product *p, const den_real *const *a,
                            size_t count, size_t block, size_t iy, size_t ny, size_t ix,
                            size_t nx, den_real *sums)
 {
-    const struct den_taps *all = &p->taps;
+    const struct den_taps *all = &p->runs;
     struct den_taps taps = {ny, nx, all->len, all->sy, all->sx};
     size_t cols = block_columns(p, block), shift = iy * all->sy + ix * all->sx;
     const den_real *b = p->b + block * DEN_TILE_COLS * tap_count(all) +
@@ -200,7 +201,7 @@ static void multiply_chunk(const struct product *p, const den_real *const *a,
 static void dense_panel(const struct product *p, const den_real *const *a, size_t count,
                         size_t block, den_real *sums)
 {
-    const struct den_taps *t = &p->taps;
+    const struct den_taps *t = &p->runs;
     size_t row = t->nx * t->len;
     size_t ny = row <= CHUNK ? CHUNK / row : 1,
            nx = row <= CHUNK ? t->nx : CHUNK / t->len;
@@ -218,7 +219,7 @@ static void narrow_panel(const struct product *p, const den_real *const *a, size
     den_real sums[PANEL];
     for (size_t c = 0; c < p->channels; c++) {
         for (size_t m = 0; m < count; m += DEN_TILE_ROWS)
-            p->tile->narrow(a + m, &p->taps, p->b + c * tap_count(&p->taps), sums + m);
+            p->tile->narrow(a + m, &p->runs, p->b + c * tap_count(&p->runs), sums + m);
         store_panel(p, sums, count, 1, c, 1, y);
     }
 }
@@ -267,7 +268,12 @@ static void plan_product(struct product *p, den_real *b)
 {
     p->tile = den_cpu_tile_best();
     p->b = b;
-    p->narrow = p->channels <= NARROW && p->taps.len >= DEN_TILE_LANES;
+    p->runs = p->taps;
+    if (p->taps.sx == p->taps.len) {
+        p->runs.len = p->taps.len * p->taps.nx;
+        p->runs.nx = p->taps.nx > 0;
+    }
+    p->narrow = p->channels <= NARROW && p->runs.len >= DEN_TILE_LANES;
     p->blocks = (p->channels + DEN_TILE_COLS - 1) / DEN_TILE_COLS;
     p->pixels = p->n * p->h * p->w;
     size_t work = PANEL * (tap_count(&p->taps) + 1) * packed_channels(p->channels);
@@ -298,16 +304,6 @@ static void run_products(const struct den_exec *ex, struct products *all, den_re
     den_pool_run(packed < DEN_CPU_ALONE ? NULL : ex->pool, pack, pack_unit, all);
     den_pool_run(ex->pool, units, product_unit, all);
     all->count = 0;
-}
-
-/* Taps of one row that lie side by side in both operands become one long tap. */
-static void merge_taps(struct product *p)
-{
-    struct den_taps *t = &p->taps;
-    if (t->sx != t->len || p->wx != (ptrdiff_t)(t->len * p->wk))
-        return;
-    t->len *= t->nx;
-    t->nx = 1;
 }
 
 /* ---- the two kernels ------------------------------------------------------------------
@@ -341,7 +337,6 @@ void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
         .wk = co,
         .wc = 1,
     };
-    merge_taps(p);
     run_products(ex, &all, ex->scratch);
 }
 

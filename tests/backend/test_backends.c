@@ -778,6 +778,50 @@ START_TEST(tanh_is_right_over_its_whole_range)
 }
 END_TEST
 
+/* The planner lets an activation share the memory of its input. */
+START_TEST(element_wise_kernels_work_in_place)
+{
+    const struct den_backend *be = den_backends[_i];
+    enum { C = 5, N = 2 * 9 * 11 * C };
+    struct bench b = {.be = be};
+    const struct shape_case k = {2, 9, 11, C, 0, {0, 0, 0, 0}, 2, 1};
+    den_real *mean = device_random(&b, C, 0, 0.3, 4),
+             *var = device_random(&b, C, 1, 0.5, 5);
+    den_real *got = host(N), *want = host(N);
+    for (int kernel = 0; kernel < 7; kernel++) {
+        struct tensor a = plain(&b, &k, 0, 1), y = plain(&b, &k, 0, 1);
+        struct tensor c = plain(&b, &k, 0, 2);
+        for (int in_place = 0; in_place < 2; in_place++) {
+            const struct den_view *to = in_place ? &a.view : &y.view;
+            if (kernel == 0)
+                be->lrelu_forward(&b.ex, &a.view, 0.2, to);
+            else if (kernel == 1)
+                be->tanh_forward(&b.ex, &a.view, to);
+            else if (kernel == 2)
+                be->dropout_forward(&b.ex, &a.view, 9, 0.5, to);
+            else if (kernel == 3)
+                be->norm_forward(&b.ex, &a.view, false, mean, var, NULL, NULL, 1e-5, to);
+            else if (kernel == 4)
+                be->lrelu_backward(&b.ex, &c.view, 0.2, &a.view, to, false);
+            else if (kernel == 5)
+                be->tanh_backward(&b.ex, &c.view, &a.view, to, false);
+            else
+                be->norm_backward(&b.ex, &c.view, false, mean, var, NULL, 1e-5, &a.view,
+                                  to, false, NULL, NULL);
+        }
+        tensor_end(&b, &a, got);
+        tensor_end(&b, &y, want);
+        tensor_end(&b, &c, NULL);
+        ck_assert_msg(memcmp(got, want, N * sizeof *got) == 0, "%s, kernel %d", be->name,
+                      kernel);
+    }
+    be->free(mean);
+    be->free(var);
+    den_free(got);
+    den_free(want);
+}
+END_TEST
+
 START_TEST(nan_passes_through_lrelu)
 {
     const struct den_backend *be = den_backends[_i];
@@ -893,6 +937,7 @@ int main(void)
                         backends);
     tcase_add_loop_test(tc, three_adam_steps_have_the_values_of_pytorch, 0, backends);
     tcase_add_loop_test(tc, tanh_is_right_over_its_whole_range, 0, backends);
+    tcase_add_loop_test(tc, element_wise_kernels_work_in_place, 0, backends);
     tcase_add_loop_test(tc, nan_passes_through_lrelu, 0, backends);
     tcase_add_loop_test(tc, memory_is_zeroed_and_backends_are_found_by_name, 0, backends);
     tcase_add_loop_test(tc, too_much_memory_is_refused, 0, backends);
