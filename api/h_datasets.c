@@ -24,7 +24,7 @@ static bool read_pairs(const json_t *body, struct den_dataset_item **ret,
                        size_t *ret_count, struct den_err *err)
 {
     json_t *pairs = NULL;
-    if (!den_json_array(body, "", "pairs", true, ITEMS_MAX, &pairs, err))
+    if (!den_in_array(body, "", "pairs", true, ITEMS_MAX, &pairs, err))
         return false;
     size_t count = json_array_size(pairs);
     struct den_dataset_item *items = den_new(count, sizeof *items, err);
@@ -40,7 +40,7 @@ static bool read_pairs(const json_t *body, struct den_dataset_item **ret,
                     den_err_field(err, DEN_E_MALFORMED, at,
                                   "a pair must be an object {noisy, clean}, not %s",
                                   den_json_kind(pair));
-        fine = fine && den_json_only(pair, at, "noisy clean", err) &&
+        fine = fine && den_in_only(pair, at, "noisy clean", err) &&
                read_id(json_object_get(pair, "noisy"), noisy, items[i].noisy, err) &&
                read_id(json_object_get(pair, "clean"), clean, items[i].clean, err);
         if (!fine) {
@@ -57,7 +57,7 @@ static bool read_images(const json_t *body, struct den_dataset_item **ret,
                         size_t *ret_count, struct den_err *err)
 {
     json_t *images = NULL;
-    if (!den_json_array(body, "", "images", true, ITEMS_MAX, &images, err))
+    if (!den_in_array(body, "", "images", true, ITEMS_MAX, &images, err))
         return false;
     size_t count = json_array_size(images);
     struct den_dataset_item *items = den_new(count, sizeof *items, err);
@@ -94,11 +94,11 @@ DEN_HANDLER(den_h_dataset_add)
     struct den_dataset_item *items = NULL;
     size_t count = 0;
     bool done = false;
-    if (!den_json_body(request, &body, err))
+    if (!den_in_body(request, &body, err))
         return false;
-    if (!den_json_only(body, "", "name kind pairs images", err) ||
-        !den_json_string(body, "", "name", true, DEN_NAME_SIZE - 1, &name, err) ||
-        !den_json_string(body, "", "kind", true, 32, &kind, err))
+    if (!den_in_only(body, "", "name kind pairs images", err) ||
+        !den_in_string(body, "", "name", true, DEN_NAME_SIZE - 1, &name, err) ||
+        !den_in_string(body, "", "kind", true, 32, &kind, err))
         goto out;
     size_t k = 0, n = sizeof kinds / sizeof kinds[0];
     while (k < n && strcmp(kinds[k].kind, kind) != 0)
@@ -109,7 +109,7 @@ DEN_HANDLER(den_h_dataset_add)
         goto out;
     }
     struct den_dataset_row row;
-    if (!den_json_only(body, "", kinds[k].members, err) ||
+    if (!den_in_only(body, "", kinds[k].members, err) ||
         !kinds[k].read(body, &items, &count, err) ||
         !den_service_add_dataset(api->service, name, kind, items, count, &row, err))
         goto out;

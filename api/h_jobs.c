@@ -10,7 +10,7 @@ static bool copy_member(const json_t *body, const char *name, bool required, cha
                         size_t size, struct den_err *err)
 {
     const char *text = NULL;
-    if (!den_json_string(body, "", name, required, size - 1, &text, err))
+    if (!den_in_string(body, "", name, required, size - 1, &text, err))
         return false;
     if (text != NULL)
         (void)den_str_copy(to, size, text);
@@ -21,7 +21,7 @@ static bool read_settings(const json_t *body, struct den_job_request *ask,
                           struct den_err *err)
 {
     json_t *config = NULL;
-    if (!den_json_object(body, "", "config", &config, err))
+    if (!den_in_object(body, "", "config", &config, err))
         return false;
     const char *key;
     json_t *value;
@@ -50,8 +50,8 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
                          struct den_err *err)
 {
     int64_t seed = 0;
-    if (!den_json_only(body, "", "kind dataset image model method preset config seed",
-                       err) ||
+    if (!den_in_only(body, "", "kind dataset image model method preset config seed",
+                     err) ||
         !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
         !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
         !copy_member(body, "image", false, ask->image, sizeof ask->image, err) ||
@@ -59,8 +59,8 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
         !copy_member(body, "method", false, ask->method, sizeof ask->method, err) ||
         !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
         !read_settings(body, ask, err) ||
-        !den_json_integer(body, "", "seed", 0, (int64_t)1 << 53, &ask->has_seed, &seed,
-                          err))
+        !den_in_integer(body, "", "seed", 0, (int64_t)1 << 53, &ask->has_seed, &seed,
+                        err))
         return false;
     ask->seed = (uint64_t)seed;
     return true;
@@ -88,7 +88,7 @@ DEN_HANDLER(den_h_job_add)
     struct den_job_request *ask = den_new(1, sizeof *ask, err);
     struct den_job_row *row = den_new(1, sizeof *row, err);
     struct den_job_estimate estimate = {0};
-    if (ask == NULL || row == NULL || !den_json_body(request, &body, err) ||
+    if (ask == NULL || row == NULL || !den_in_body(request, &body, err) ||
         !read_request(body, ask, err) ||
         !den_service_submit(api->service, ask, dry_run, row, &estimate, err))
         goto out;

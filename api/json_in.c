@@ -27,7 +27,7 @@ static bool depth_within(const json_t *value, int left)
     return true;
 }
 
-bool den_json_body(const struct den_request *request, json_t **ret, struct den_err *err)
+bool den_in_body(const struct den_request *request, json_t **ret, struct den_err *err)
 {
     size_t length = 0;
     const char *body = den_request_body(request, &length);
@@ -67,8 +67,8 @@ static bool in_list(const char *names, const char *name)
     return false;
 }
 
-bool den_json_only(const json_t *object, const char *at, const char *names,
-                   struct den_err *err)
+bool den_in_only(const json_t *object, const char *at, const char *names,
+                 struct den_err *err)
 {
     const char *name;
     json_t *value;
@@ -121,9 +121,8 @@ static bool wrong_type(const char *at, const char *name, const char *wanted,
                          wanted, den_json_kind(value));
 }
 
-bool den_json_string(const json_t *object, const char *at, const char *name,
-                     bool required, size_t max_bytes, const char **ret,
-                     struct den_err *err)
+bool den_in_string(const json_t *object, const char *at, const char *name, bool required,
+                   size_t max_bytes, const char **ret, struct den_err *err)
 {
     const json_t *value = json_object_get(object, name);
     if (value == NULL && !required)
@@ -147,8 +146,8 @@ bool den_json_string(const json_t *object, const char *at, const char *name,
     return true;
 }
 
-bool den_json_integer(const json_t *object, const char *at, const char *name, int64_t min,
-                      int64_t max, bool *ret_found, int64_t *ret, struct den_err *err)
+bool den_in_integer(const json_t *object, const char *at, const char *name, int64_t min,
+                    int64_t max, bool *ret_found, int64_t *ret, struct den_err *err)
 {
     const json_t *value = json_object_get(object, name);
     *ret_found = value != NULL;
@@ -168,8 +167,8 @@ bool den_json_integer(const json_t *object, const char *at, const char *name, in
     return true;
 }
 
-bool den_json_array(const json_t *object, const char *at, const char *name, bool required,
-                    size_t max_items, json_t **ret, struct den_err *err)
+bool den_in_array(const json_t *object, const char *at, const char *name, bool required,
+                  size_t max_items, json_t **ret, struct den_err *err)
 {
     json_t *value = json_object_get(object, name);
     if (value == NULL && !required)
@@ -191,8 +190,8 @@ bool den_json_array(const json_t *object, const char *at, const char *name, bool
     return true;
 }
 
-bool den_json_object(const json_t *object, const char *at, const char *name, json_t **ret,
-                     struct den_err *err)
+bool den_in_object(const json_t *object, const char *at, const char *name, json_t **ret,
+                   struct den_err *err)
 {
     json_t *value = json_object_get(object, name);
     if (value == NULL)

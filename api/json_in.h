@@ -11,24 +11,23 @@
 #define DEN_JSON_DEPTH 32
 
 /* The body as an object; the caller decrefs.  DEN_E_MALFORMED with line and column. */
-bool den_json_body(const struct den_request *request, json_t **ret,
-                   struct den_err *err) DEN_CHECKED;
+bool den_in_body(const struct den_request *request, json_t **ret,
+                 struct den_err *err) DEN_CHECKED;
 /* Every member of object must be one of `names` (separated by spaces).  at: pointer of
  * the object,
  * "" for the root. */
-bool den_json_only(const json_t *object, const char *at, const char *names,
-                   struct den_err *err) DEN_CHECKED;
+bool den_in_only(const json_t *object, const char *at, const char *names,
+                 struct den_err *err) DEN_CHECKED;
 /* Members; *ret stays untouched when the member is absent and not required. */
-bool den_json_string(const json_t *object, const char *at, const char *name,
-                     bool required, size_t max_bytes, const char **ret,
-                     struct den_err *err) DEN_CHECKED;
-bool den_json_integer(const json_t *object, const char *at, const char *name, int64_t min,
-                      int64_t max, bool *ret_found, int64_t *ret,
-                      struct den_err *err) DEN_CHECKED;
-bool den_json_array(const json_t *object, const char *at, const char *name, bool required,
-                    size_t max_items, json_t **ret, struct den_err *err) DEN_CHECKED;
-bool den_json_object(const json_t *object, const char *at, const char *name, json_t **ret,
-                     struct den_err *err) DEN_CHECKED;
+bool den_in_string(const json_t *object, const char *at, const char *name, bool required,
+                   size_t max_bytes, const char **ret, struct den_err *err) DEN_CHECKED;
+bool den_in_integer(const json_t *object, const char *at, const char *name, int64_t min,
+                    int64_t max, bool *ret_found, int64_t *ret,
+                    struct den_err *err) DEN_CHECKED;
+bool den_in_array(const json_t *object, const char *at, const char *name, bool required,
+                  size_t max_items, json_t **ret, struct den_err *err) DEN_CHECKED;
+bool den_in_object(const json_t *object, const char *at, const char *name, json_t **ret,
+                   struct den_err *err) DEN_CHECKED;
 /* "a string", "an object", ...: for sentences. */
 const char *den_json_kind(const json_t *value);
 /* A scalar as text ("3", "0.25", "true", "linear"); false for arrays, objects, null, and
