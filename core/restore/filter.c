@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+/* A new filter is its own file and one row here. */
 const struct den_filter *const den_filters[] = {
     &den_filter_gaussian,
     &den_filter_median,
@@ -23,6 +24,7 @@ void den_filter_defaults(const struct den_filter *filter, double *values)
         values[i] = filter->options[i].standard;
 }
 
+/* Written so that NaN fails too. */
 bool den_filter_check(const struct den_filter *filter, const double *values,
                       struct den_err *err)
 {

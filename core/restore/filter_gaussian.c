@@ -35,6 +35,7 @@ static void fill_weights(struct blur *b, double sigma)
         b->weight[k] /= sum;
 }
 
+/* sums [width] = weighted sum over the rows around y. */
 static void sum_down(const struct blur *b, size_t y, double *sums)
 {
     memset(sums, 0, b->width * sizeof *sums);
@@ -46,6 +47,8 @@ static void sum_down(const struct blur *b, size_t y, double *sums)
     }
 }
 
+/* One row needs only its own sums down the columns, so there is no second page: rows are
+ * independent units for the pool. */
 static void blur_row(void *context, size_t y, int thread)
 {
     const struct blur *b = context;

@@ -72,6 +72,8 @@ static void median_strip(const struct median *m, const float *window, float *ret
     memcpy(ret, v[1], sizeof *v);
 }
 
+/* to [width + 2 radius]; what follows up to the stride stays 0 and only feeds lanes whose
+ * result is thrown away. */
 static void pad_row(const struct median *m, size_t y, float *to)
 {
     const float *from = m->in + y * m->width;

@@ -6,7 +6,7 @@
 #include "mem.h"
 #include "tile.h"
 
-enum { TILE = 512, OVERLAP = 32 };
+enum { TILE = 512, OVERLAP = 32 }; /* pixels a side */
 
 struct den_infer {
     struct den_model *model; /* borrowed */
@@ -54,6 +54,7 @@ static bool check_channels(const struct den_net_options *options, struct den_err
                        options->channels_in, options->channels_out);
 }
 
+/* Bytes of all buffers must fit a size_t with room to spare. */
 static bool check_size(size_t width, size_t height, struct den_err *err)
 {
     if (width > 0 && height > 0 && width < SIZE_MAX / 64 / height)
@@ -64,6 +65,7 @@ static bool check_size(size_t width, size_t height, struct den_err *err)
 
 /* ---- set up ---- */
 
+/* The graph is made for one tile size and keeps its buffers from page to page. */
 static bool build_graph(struct den_infer *infer, struct den_pool *pool,
                         struct den_err *err)
 {
@@ -182,6 +184,8 @@ static bool finish_page(const struct den_infer *infer, float *denoised,
     return true;
 }
 
+/* The page is summed up in `denoised` itself, in network values: their rounding errors
+ * are those of numbers about 1, whatever the offset of the camera. */
 bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised,
                     const struct den_progress *progress, size_t first, size_t total,
                     struct den_err *err)
@@ -215,6 +219,8 @@ static size_t buffer_bytes(const struct den_axis *x, const struct den_axis *y,
     return (pages + tiles + weights) * sizeof(float) + longer * sizeof(double);
 }
 
+/* What den_infer_new and den_infer_page would do, with the layout of tiles and the graph
+ * planned but nothing allocated. */
 bool den_infer_bytes(const struct den_net *net, const struct den_net_options *net_options,
                      size_t width, size_t height, const struct den_infer_options *options,
                      size_t *ret_bytes, size_t *ret_tiles, struct den_err *err)

@@ -4,6 +4,7 @@
 
 #include "metric_judge.h"
 
+/* A new metric is one row here; reports print the definition beside the number. */
 const struct den_metric den_metrics[] = {
     {"psnr", "dB",
      "10 log10(R^2 / MSE), MSE = mean (reference - prediction)^2, R = maximum - minimum "
@@ -108,6 +109,8 @@ static double range_of(const float *x, size_t n)
     return (double)most - (double)least;
 }
 
+/* A constant reference is refused for every row alike, also where the formula would give
+ * a number: a mean over images must not mix rows that judge different images. */
 bool den_judge(const struct den_metric_case *c, bool matched, struct den_judged *ret,
                struct den_err *err)
 {

@@ -1,6 +1,7 @@
 #include "metric_judge.h"
 
-/* Metrics made of the mean squared error.  INFINITY for identical images. */
+/* Metrics made of the mean squared error, in scikit-image's definitions.  Nothing is
+ * clipped, rounded or scaled first.  INFINITY for identical images. */
 
 static double mse_of(const struct den_judged *j)
 {
@@ -12,6 +13,7 @@ static double mse_of(const struct den_judged *j)
     return sum / (double)j->n;
 }
 
+/* range^2 / mse as a level; range and mse in grey values and their square. */
 static double decibel(double range, double mse)
 {
     return mse > 0 ? 10 * log10(range * range / mse) : (double)INFINITY;
@@ -89,6 +91,8 @@ bool den_nrmse_min_max(const struct den_metric_case *c, double *ret, struct den_
     return true;
 }
 
+/* Grey values without a zero point (negative after an offset was taken off) have no mean
+ * to measure by. */
 bool den_nrmse_mean(const struct den_metric_case *c, double *ret, struct den_err *err)
 {
     struct den_judged j;

@@ -12,7 +12,8 @@
  * The window is separable: sums of five products are made down the columns for one row of
  * windows, then along it.  Sums are made afresh for each row, so nothing drifts. */
 
-enum { MOMENTS = 5, MOST_TAPS = 11 }; /* x, y, x x, y y, x y */
+#define MOMENTS ((size_t)5) /* x, y, x x, y y, x y */
+#define MOST_TAPS 11
 
 struct window {
     size_t taps; /* odd */
@@ -25,6 +26,7 @@ struct rows {
     double *whole[MOMENTS]; /* [width]: sums over the window */
 };
 
+/* n / (n - 1) for n = 49 makes variances and covariance those of a sample. */
 static struct window uniform_window(void)
 {
     struct window w = {.taps = 7, .unbias = 49.0 / 48.0};
@@ -33,6 +35,8 @@ static struct window uniform_window(void)
     return w;
 }
 
+/* Cut at 3.5 sigma and normalised after the cut; plain covariance, as in the code of Wang
+ * et al. */
 static struct window gaussian_window(void)
 {
     struct window w = {.taps = 11, .unbias = 1};
@@ -73,6 +77,7 @@ static void sum_down(const struct den_judged *j, const struct window *w, double 
     }
 }
 
+/* rows->whole[m][i] = sum over the window that begins at pixel i of its first row. */
 static void sum_along(const struct window *w, size_t count, struct rows *rows)
 {
     for (size_t m = 0; m < MOMENTS; m++) {
@@ -87,6 +92,7 @@ static void sum_along(const struct window *w, size_t count, struct rows *rows)
     }
 }
 
+/* Sum of eq. 13 over one row of `count` windows. */
 static double ssim_row(const struct den_judged *j, const struct window *w, double shift,
                        size_t count, const struct rows *rows)
 {
@@ -123,7 +129,7 @@ static bool ssim_of(const struct den_metric_case *c, bool matched, struct window
             window.taps, c->width, c->height);
     if (!den_judge(c, matched, &j, err))
         return false;
-    double *memory = den_new(2 * MOMENTS * j.width, sizeof *memory, err);
+    double *memory = den_new(j.width, 2 * MOMENTS * sizeof *memory, err);
     if (memory == NULL)
         return false;
     struct rows rows;

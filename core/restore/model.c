@@ -30,7 +30,8 @@ static struct den_backend counting_backend(void)
     return counting;
 }
 
-/* Builds the net into a graph; the parameters come into being on the way. */
+/* Builds the net into a graph for [n][height][width] images and throws the graph away;
+ * the parameters come into being on the way and stay in `params`. */
 static bool build(const struct den_net *net, const struct den_net_options *options,
                   size_t n, size_t height, size_t width, struct den_params *params,
                   struct den_pool *pool, enum den_purpose purpose, size_t *ret_bytes,
@@ -65,11 +66,11 @@ static size_t count_params(struct den_params *params)
 /* Every parameter begins on a cache line and has a name and a shape. */
 static size_t held_bytes(struct den_params *params)
 {
-    enum { LINE = 64 };
+    const size_t line = 64;
     size_t bytes = 0;
     for (size_t i = 0; i < den_params_size(params); i++)
         bytes += den_params_at(params, i)->count * sizeof(float) +
-                 sizeof(struct den_param) + 2 * LINE;
+                 sizeof(struct den_param) + 2 * line;
     return bytes;
 }
 

@@ -27,6 +27,7 @@ static bool put_number(struct den_tensor_writer *writer, const char *key, double
            den_tensor_writer_meta(writer, key, text, err);
 }
 
+/* All that den_model_load asks for. */
 static bool put_model(struct den_tensor_writer *writer, const struct den_model *model,
                       struct den_err *err)
 {
@@ -48,6 +49,7 @@ static bool put_model(struct den_tensor_writer *writer, const struct den_model *
            put_number(writer, "scale", model->norm.scale, err);
 }
 
+/* Keys of `extra` that are the model's own are refused by the writer as given twice. */
 bool den_model_save(struct den_model *model, const struct den_meta *extra,
                     size_t extra_count, const char *path, struct den_err *err)
 {
@@ -76,6 +78,7 @@ static const char *get_text(const struct den_tensor_file *file, const char *key,
     return value;
 }
 
+/* Reads as strictly as requests are read: no sign, no spaces, no fraction. */
 static bool get_count(const struct den_tensor_file *file, const char *key, size_t *ret,
                       struct den_err *err)
 {

@@ -34,7 +34,9 @@ struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t m
     return axis;
 }
 
-/* Starts are spread evenly, so that neighbours share about the same everywhere. */
+/* Starts are spread evenly in whole multiples, so that neighbours share about the same
+ * everywhere.  The plan has a tile for every step of the way, so no gap is wider than a
+ * step. */
 size_t den_axis_start(const struct den_axis *axis, size_t i)
 {
     if (axis->tiles == 1)
@@ -54,6 +56,8 @@ static double ramp(size_t from_edge, size_t shared)
     return s * s;
 }
 
+/* Weight of pixel `at` of tile i before the division; 1 away from seams and at the border
+ * of the image. */
 static double raw_weight(const struct den_axis *axis, size_t i, size_t at)
 {
     size_t start = den_axis_start(axis, i), end = start + axis->tile;
@@ -97,6 +101,7 @@ void den_axis_release(struct den_axis *axis)
     axis->weight = NULL;
 }
 
+/* to [tile]: pixels from `left` on, the copy apart from the rare mirrored end. */
 static void cut_row(const struct den_axis *x, size_t left, const float *from,
                     double shift, double scale, float *to)
 {

@@ -15,7 +15,7 @@ static float in[MOST], out[MOST], again[MOST];
 static const struct {
     size_t width, height;
 } sizes[] = {{1, 1}, {1, 7}, {5, 1}, {3, 2}, {17, 33}, {16, 16}, {40, 21}, {63, 5}};
-enum { SIZES = sizeof sizes / sizeof *sizes };
+static const size_t size_count = sizeof sizes / sizeof *sizes;
 
 static void apply(const char *name, double value, size_t width, size_t height)
 {
@@ -133,9 +133,9 @@ static double slow_gaussian(size_t width, size_t height, size_t x, size_t y, dou
 
 START_TEST(the_gaussian_is_its_definition_for_any_size)
 {
-    static const double sigmas[] = {0.1, 0.5, 1.5, 3};
+    static const double sigmas[] = {0.2, 0.5, 1.2, 3};
     struct lcg g = {5};
-    for (size_t i = 0; i < SIZES * 4; i++) {
+    for (size_t i = 0; i < size_count * 4; i++) {
         size_t width = sizes[i / 4].width, height = sizes[i / 4].height;
         lcg_fill_about(&g, in, width * height, 1000, 500);
         apply("gaussian", sigmas[i % 4], width, height);
@@ -169,7 +169,7 @@ static float slow_median(size_t width, size_t height, size_t x, size_t y, ptrdif
 START_TEST(the_median_is_exact_for_every_radius_and_size)
 {
     struct lcg g = {6};
-    for (size_t i = 0; i < SIZES * 5; i++) {
+    for (size_t i = 0; i < size_count * 5; i++) {
         size_t width = sizes[i / 5].width, height = sizes[i / 5].height;
         ptrdiff_t r = (ptrdiff_t)(i % 5) + 1;
         for (size_t k = 0; k < width * height; k++) /* many ties, both signs */
@@ -194,7 +194,8 @@ START_TEST(threads_do_not_change_a_bit)
         den_filter_defaults(den_filters[i], values);
         must(den_filters[i]->apply(NULL, 64, 64, in, out, values, &err));
         must(den_filters[i]->apply(pool, 64, 64, in, again, values, &err));
-        ck_assert(memcmp(out, again, sizeof out) == 0);
+        for (size_t k = 0; k < MOST; k++)
+            ck_assert(out[k] == again[k]);
     }
     den_pool_free(pool);
 }
