@@ -43,8 +43,12 @@ struct den_http_config {
     size_t json_max;                /* bytes of a JSON body */
     uint64_t upload_max;            /* bytes of an uploaded file */
     unsigned timeout_s;             /* idle connection */
+    const char *hosts;              /* Host names allowed besides the loopback ones,
+                                       separated by spaces; NULL = any Host */
     const struct den_route *routes; /* ends with method NULL */
     void *app;
+    /* Called before the first connection is accepted; may be NULL. */
+    void (*started)(void *app, struct den_http *http);
     /* A fresh temporary file name for uploads, into to[size]. */
     void (*temporary)(void *app, char *to, size_t size);
     /* Maps an error to status and fills the problem body (api/errors.c). */
@@ -56,8 +60,10 @@ bool den_http_start(const struct den_http_config *config, struct den_http **ret,
                     struct den_err *err) DEN_CHECKED;
 uint16_t den_http_port(const struct den_http *http);
 /* No new connections, streams end, requests under way finish (at most drain_s seconds),
- * then stop. */
+ * then stop.  NULL is fine.  Until den_http_free the handle stays valid for wake,
+ * draining and stats. */
 void den_http_stop(struct den_http *http, unsigned drain_s);
+void den_http_free(struct den_http *http); /* after stop; NULL is fine */
 /* Wakes all event streams: something new may be there.  Any thread, cheap. */
 void den_http_wake(struct den_http *http);
 bool den_http_draining(const struct den_http *http);

@@ -1,0 +1,228 @@
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "clock.h"
+#include "http_private.h"
+#include "mem.h"
+
+/* Server-sent events.  A stream with nothing to say is a suspended connection; the ticker
+ * resumes all of them when somebody called den_http_wake, and every second. */
+
+enum { OUT_MAX = 1 << 20, ROUND_GAP_MS = 20 };
+
+struct den_event_stream {
+    struct den_event_stream *next, *prev;
+    struct den_http *http;
+    struct MHD_Connection *connection;
+    int fd;
+    void *context;
+    void (*pull)(void *context, struct den_buf *out, bool *done);
+    void (*release)(void *context);
+    struct den_buf out;
+    size_t sent; /* of out */
+    bool done;
+    double last;    /* when something was last sent */
+    bool suspended; /* guarded by http->lock, as the list is */
+};
+
+/* ---- a stream, in its libmicrohttpd thread ------------------------------------------
+ */
+
+/* A suspended connection does not notice that its client has left. */
+static bool client_gone(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 ||
+           (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+static uint64_t generation(struct den_http *http)
+{
+    pthread_mutex_lock(&http->lock);
+    uint64_t now = http->generation;
+    pthread_mutex_unlock(&http->lock);
+    return now;
+}
+
+static void fill(struct den_event_stream *s)
+{
+    bool last = atomic_load(&s->http->draining);
+    den_buf_clear(&s->out);
+    s->sent = 0;
+    s->pull(s->context, &s->out, &s->done);
+    if (s->out.failed) { /* the client comes again with its Last-Event-ID */
+        den_buf_clear(&s->out);
+        s->done = true;
+    }
+    if (last)
+        s->done = true;
+    if (s->out.length == 0 && !s->done && den_monotonic_s() - s->last >= DEN_PING_S)
+        den_buf_puts(&s->out, ": ping\n\n");
+}
+
+/* Suspends, unless a round of the ticker has gone by since `seen`: it may have brought
+ * something, and the next round may be a second away. */
+static bool suspend(struct den_event_stream *s, uint64_t seen)
+{
+    struct den_http *http = s->http;
+    pthread_mutex_lock(&http->lock);
+    bool sleeps = http->generation == seen && !http->no_suspend;
+    if (sleeps) {
+        s->suspended = true;
+        MHD_suspend_connection(s->connection);
+    }
+    pthread_mutex_unlock(&http->lock);
+    return sleeps;
+}
+
+static ssize_t give(struct den_event_stream *s, char *to, size_t room)
+{
+    size_t rest = s->out.length - s->sent;
+    size_t count = rest < room ? rest : room;
+    memcpy(to, s->out.data + s->sent, count);
+    s->sent += count;
+    s->last = den_monotonic_s();
+    return (ssize_t)count;
+}
+
+static ssize_t read_stream(void *cls, uint64_t position, char *to, size_t room)
+{
+    (void)position;
+    struct den_event_stream *s = cls;
+    for (;;) {
+        if (s->sent < s->out.length)
+            return give(s, to, room);
+        if (s->done)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (client_gone(s->fd))
+            return MHD_CONTENT_READER_END_WITH_ERROR;
+        uint64_t seen = generation(s->http);
+        fill(s);
+        if (s->out.length == 0 && !s->done && suspend(s, seen))
+            return 0;
+    }
+}
+
+static void free_stream(void *cls)
+{
+    struct den_event_stream *s = cls;
+    pthread_mutex_lock(&s->http->lock);
+    if (s->prev != NULL)
+        s->prev->next = s->next;
+    else
+        s->http->streams = s->next;
+    if (s->next != NULL)
+        s->next->prev = s->prev;
+    s->http->stream_count--;
+    pthread_mutex_unlock(&s->http->lock);
+    if (s->release != NULL)
+        s->release(s->context);
+    den_buf_release(&s->out);
+    den_free(s);
+}
+
+static bool enlist(struct den_http *http, struct den_event_stream *s)
+{
+    pthread_mutex_lock(&http->lock);
+    bool room = http->stream_count < DEN_STREAMS;
+    if (room) {
+        s->next = http->streams;
+        if (s->next != NULL)
+            s->next->prev = s;
+        http->streams = s;
+        http->stream_count++;
+    }
+    pthread_mutex_unlock(&http->lock);
+    return room;
+}
+
+struct MHD_Response *den_stream_response(struct den_http *http,
+                                         struct MHD_Connection *connection,
+                                         struct den_reply *reply)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct den_event_stream *s = den_calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    *s = (struct den_event_stream){.http = http,
+                                   .connection = connection,
+                                   .fd = info->connect_fd,
+                                   .context = reply->context,
+                                   .pull = reply->pull,
+                                   .release = reply->release,
+                                   .last = den_monotonic_s()};
+    den_buf_init(&s->out, OUT_MAX);
+    if (!enlist(http, s)) {
+        den_free(s);
+        return NULL; /* reply still has the context */
+    }
+    reply->kind = DEN_REPLY_EMPTY; /* the stream has it now */
+    struct MHD_Response *response = MHD_create_response_from_callback(
+        MHD_SIZE_UNKNOWN, 4096, read_stream, s, free_stream);
+    if (response == NULL)
+        free_stream(s);
+    return response;
+}
+
+/* ---- the ticker ------------------------------------------------------------------- */
+
+static struct timespec after_ms(long ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += ms % 1000 * 1000000;
+    t.tv_sec += ms / 1000 + t.tv_nsec / 1000000000;
+    t.tv_nsec %= 1000000000;
+    return t;
+}
+
+/* Under the lock.  Resumes each sleeping stream exactly once. */
+static void resume_all(struct den_http *http)
+{
+    http->generation++;
+    for (struct den_event_stream *s = http->streams; s != NULL; s = s->next)
+        if (s->suspended) {
+            s->suspended = false;
+            MHD_resume_connection(s->connection);
+        }
+}
+
+void *den_ticker_run(void *cls)
+{
+    struct den_http *http = cls;
+    double checked = den_monotonic_s();
+    pthread_mutex_lock(&http->lock);
+    while (!http->ticker_ends) {
+        struct timespec until = after_ms(1000);
+        while (!http->woken && !http->ticker_ends &&
+               pthread_cond_timedwait(&http->tick, &http->lock, &until) == 0)
+            ;
+        http->woken = false;
+        resume_all(http);
+        if (den_monotonic_s() - checked >= 0.5) {
+            den_watch_expire(http);
+            checked = den_monotonic_s();
+        }
+        pthread_mutex_unlock(&http->lock);
+        /* However often jobs report, streams look at most 50 times a second. */
+        nanosleep(&(struct timespec){.tv_nsec = ROUND_GAP_MS * 1000000}, NULL);
+        pthread_mutex_lock(&http->lock);
+    }
+    resume_all(http);
+    pthread_mutex_unlock(&http->lock);
+    return NULL;
+}
+
+void den_http_wake(struct den_http *http)
+{
+    if (http == NULL)
+        return;
+    pthread_mutex_lock(&http->lock);
+    http->woken = true;
+    pthread_cond_signal(&http->tick);
+    pthread_mutex_unlock(&http->lock);
+}

@@ -1,0 +1,232 @@
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "http_private.h"
+#include "log.h"
+#include "mem.h"
+
+enum { CONNECTION_MEMORY = 64 * 1024, GRACE_MS = 100 };
+
+/* What the library has to say is about clients, not about us. */
+static void log_library(void *cls, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+
+static void log_library(void *cls, const char *format, va_list args)
+{
+    (void)cls;
+    char text[256], quoted[300];
+    vsnprintf(text, sizeof text, format, args);
+    text[strcspn(text, "\r\n")] = '\0';
+    den_log(DEN_DEBUG, "http", " text=%s", den_log_quote(text, quoted, sizeof quoted));
+}
+
+static bool make_locks(struct den_http *http)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    bool made = pthread_mutex_init(&http->lock, NULL) == 0 &&
+                pthread_cond_init(&http->work, NULL) == 0 &&
+                pthread_cond_init(&http->tick, &monotonic) == 0 &&
+                pthread_cond_init(&http->idle, &monotonic) == 0;
+    pthread_condattr_destroy(&monotonic);
+    return made;
+}
+
+static bool copy_config(struct den_http *http, const struct den_http_config *config,
+                        struct den_err *err)
+{
+    http->config = *config;
+    http->config.address = den_strdup(config->address);
+    http->config.hosts = config->hosts != NULL ? den_strdup(config->hosts) : NULL;
+    if (http->config.address == NULL ||
+        (config->hosts != NULL && http->config.hosts == NULL))
+        return den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
+    return true;
+}
+
+static bool start_daemon(struct den_http *http, struct den_err *err)
+{
+    const struct den_http_config *c = &http->config;
+    unsigned threads = c->threads < 1 ? 1 : (unsigned)c->threads;
+    /* The acceptor keeps the limit; each pool thread alone must never refuse earlier. */
+    unsigned connections = (c->connections + 16) * threads;
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+            MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC,
+        0, NULL, NULL, den_serve, http, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
+        MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0U,
+        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        c->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, den_serve_uri, http,
+        MHD_OPTION_NOTIFY_COMPLETED, den_serve_completed, http,
+        MHD_OPTION_NOTIFY_CONNECTION, den_watch_notify, http, MHD_OPTION_END);
+    return http->daemon != NULL ||
+           den_err_set(err, DEN_E_IO, "the HTTP server cannot be started");
+}
+
+static bool start_thread(pthread_t *thread, void *(*run)(void *), struct den_http *http,
+                         struct den_err *err)
+{
+    int sys = pthread_create(thread, NULL, run, http);
+    return sys == 0 || den_err_sys(err, sys, "a thread cannot be started");
+}
+
+static bool start_threads(struct den_http *http, struct den_err *err)
+{
+    while (http->side_count < DEN_SIDE_THREADS) {
+        if (!start_thread(&http->side[http->side_count], den_side_run, http, err))
+            return false;
+        http->side_count++;
+    }
+    http->has_ticker = start_thread(&http->ticker, den_ticker_run, http, err);
+    if (!http->has_ticker)
+        return false;
+    if (http->config.started != NULL)
+        http->config.started(http->config.app, http);
+    http->has_acceptor = start_thread(&http->acceptor, den_listen_run, http, err);
+    return http->has_acceptor;
+}
+
+bool den_http_start(const struct den_http_config *config, struct den_http **ret,
+                    struct den_err *err)
+{
+    bool done = false;
+    struct den_http *http = den_new(1, sizeof *http, err);
+    if (http == NULL)
+        return false;
+    http->listen_fd = http->stop_fd = -1;
+    if (!make_locks(http)) {
+        den_free(http);
+        return den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
+    }
+    if (sodium_init() < 0) {
+        den_err_set(err, DEN_E_INTERNAL, "libsodium cannot be used");
+        goto out;
+    }
+    http->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (http->stop_fd < 0) {
+        den_err_sys(err, errno, "an event counter cannot be made");
+        goto out;
+    }
+    if (!copy_config(http, config, err) ||
+        !den_listen_open(config->address, config->port, &http->listen_fd, &http->port,
+                         err) ||
+        !start_daemon(http, err) || !start_threads(http, err))
+        goto out;
+    *ret = http;
+    http = NULL;
+    done = true;
+out:
+    den_http_stop(http, 0);
+    den_http_free(http);
+    return done;
+}
+
+uint16_t den_http_port(const struct den_http *http)
+{
+    return http->port;
+}
+
+bool den_http_draining(const struct den_http *http)
+{
+    return atomic_load(&http->draining);
+}
+
+/* ---- the end ---------------------------------------------------------------------- */
+
+static void stop_accepting(struct den_http *http)
+{
+    const uint64_t one = 1;
+    if (http->has_acceptor) {
+        while (write(http->stop_fd, &one, sizeof one) < 0 && errno == EINTR)
+            ;
+        pthread_join(http->acceptor, NULL);
+        http->has_acceptor = false;
+    }
+    if (http->listen_fd >= 0)
+        close(http->listen_fd);
+    http->listen_fd = -1;
+}
+
+static void wait_until_idle(struct den_http *http, unsigned drain_s)
+{
+    struct timespec until;
+    if (drain_s > 0) /* a request may be on its way on a connection just accepted */
+        nanosleep(&(struct timespec){.tv_nsec = GRACE_MS * 1000000L}, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += drain_s;
+    pthread_mutex_lock(&http->lock);
+    while (http->active > 0 &&
+           pthread_cond_timedwait(&http->idle, &http->lock, &until) == 0)
+        ;
+    unsigned left = http->active;
+    http->no_suspend = true;
+    pthread_mutex_unlock(&http->lock);
+    if (left > 0)
+        den_log(DEN_WARN, "requests_cut", " count=%u", left);
+}
+
+/* The side threads finish what is queued and so resume every request of theirs; the
+ * ticker's last round resumes the streams.  After that nothing is suspended, which
+ * MHD_stop_daemon insists on. */
+static void stop_threads(struct den_http *http)
+{
+    pthread_mutex_lock(&http->lock);
+    http->side_ends = http->ticker_ends = true;
+    pthread_cond_broadcast(&http->work);
+    pthread_cond_signal(&http->tick);
+    pthread_mutex_unlock(&http->lock);
+    while (http->side_count > 0)
+        pthread_join(http->side[--http->side_count], NULL);
+    if (http->has_ticker)
+        pthread_join(http->ticker, NULL);
+    http->has_ticker = false;
+}
+
+void den_http_stop(struct den_http *http, unsigned drain_s)
+{
+    if (http == NULL)
+        return;
+    atomic_store(&http->draining, true);
+    stop_accepting(http);
+    den_http_wake(http); /* streams see that they shall end */
+    if (http->daemon != NULL)
+        wait_until_idle(http, drain_s);
+    stop_threads(http);
+    if (http->daemon != NULL)
+        MHD_stop_daemon(http->daemon);
+    http->daemon = NULL;
+}
+
+void den_http_free(struct den_http *http)
+{
+    if (http == NULL)
+        return;
+    if (http->stop_fd >= 0)
+        close(http->stop_fd);
+    pthread_cond_destroy(&http->work);
+    pthread_cond_destroy(&http->tick);
+    pthread_cond_destroy(&http->idle);
+    pthread_mutex_destroy(&http->lock);
+    den_free((void *)(uintptr_t)http->config.address); /* const in the interface only */
+    den_free((void *)(uintptr_t)http->config.hosts);
+    den_free(http);
+}
+
+struct den_http_stats den_http_stats(struct den_http *http)
+{
+    struct den_http_stats stats = {.upload_bytes = atomic_load(&http->upload_bytes)};
+    for (size_t i = 0; i < 6; i++)
+        stats.requests[i] = atomic_load(&http->requests[i]);
+    pthread_mutex_lock(&http->lock);
+    stats.connections = http->watch_count;
+    stats.streams = http->stream_count;
+    pthread_mutex_unlock(&http->lock);
+    return stats;
+}

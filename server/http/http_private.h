@@ -1,0 +1,225 @@
+#ifndef DEN_HTTP_PRIVATE_H
+#define DEN_HTTP_PRIVATE_H
+
+/* What the files of this folder share.
+ *
+ * Threads: `acceptor` accepts sockets and hands them to libmicrohttpd, whose own threads
+ * run every callback of one connection; two `side` threads run handlers that may block,
+ * with the connection suspended; one `ticker` wakes event streams and cuts connections
+ * that are too slow.  A request belongs to its libmicrohttpd thread, except while it is
+ * on the side queue.  */
+
+#include <microhttpd.h>
+#include <pthread.h>
+#include <sodium.h>
+#include <stdatomic.h>
+
+#include "http.h"
+
+enum {
+    DEN_PARAMS = 4,
+    DEN_QUERY_KEYS = 16,
+    DEN_HEADERS = 16,          /* of a reply */
+    DEN_STREAMS = 256,         /* event streams at a time */
+    DEN_SWALLOW = 1024 * 1024, /* bytes of a refused body that are read, so that the
+                                  client is done sending and sees the answer */
+    DEN_SIDE_THREADS = 2,
+    DEN_PING_S = 15,
+    DEN_REQUEST_ID = 64,
+};
+
+/* ---- router.c ---- */
+struct den_match {
+    const struct den_route *route; /* NULL: 404 when allow is "", else 405 */
+    char allow[64];                /* "GET, HEAD, DELETE" */
+    size_t param_count;
+    struct {
+        const char *name, *value; /* into the pattern and into the path; still encoded */
+        size_t name_length, value_length;
+    } params[DEN_PARAMS];
+};
+/* The first row that matches; HEAD counts as GET. */
+struct den_match den_route_match(const struct den_route *routes, const char *method,
+                                 const char *path);
+
+/* ---- watch.c: connections and their deadlines ---- */
+enum den_phase {
+    DEN_PHASE_IDLE,    /* nothing of a request line yet */
+    DEN_PHASE_HEADERS, /* headers are coming */
+    DEN_PHASE_BODY,    /* a body is coming: 60 s, and a second more per 50 kB received */
+    DEN_PHASE_WORK,    /* our turn: no deadline */
+    DEN_PHASE_SEND,    /* a reply of `bytes` is going out, same arithmetic */
+};
+struct den_watch {
+    struct den_watch *next, *prev;
+    int fd;
+    /* Guarded by den_http.lock, as the list is. */
+    enum den_phase phase;
+    double since; /* den_monotonic_s of the phase's start */
+    uint64_t bytes;
+};
+void den_watch_notify(void *cls, struct MHD_Connection *connection, void **context,
+                      enum MHD_ConnectionNotificationCode code);
+struct den_watch *den_watch_of(struct MHD_Connection *connection);
+void den_watch_phase(struct den_http *http, struct den_watch *watch, enum den_phase phase,
+                     uint64_t bytes);
+void den_watch_received(struct den_http *http, struct den_watch *watch, size_t bytes);
+void den_watch_expire(struct den_http *http); /* under the lock */
+
+/* ---- the server ---- */
+struct den_event_stream;
+struct den_http {
+    struct den_http_config config; /* address, hosts: copies */
+    struct MHD_Daemon *daemon;
+    int listen_fd;
+    int stop_fd; /* eventfd: ends the acceptor */
+    uint16_t port;
+    pthread_t acceptor, ticker, side[DEN_SIDE_THREADS];
+    bool has_acceptor, has_ticker;
+    int side_count;
+
+    atomic_bool draining;
+    atomic_uint_fast64_t requests[6], upload_bytes;
+
+    pthread_mutex_t lock; /* guards all below */
+    pthread_cond_t work;  /* side threads: something is queued, or they shall end */
+    pthread_cond_t tick;  /* ticker: woken or ending */
+    pthread_cond_t idle;  /* stop: active became 0 */
+    struct den_request *queue_head, *queue_tail;
+    struct den_event_stream *streams;
+    struct den_watch *watches;
+    unsigned stream_count, watch_count;
+    unsigned active;     /* requests between their first line and their end */
+    uint64_t generation; /* rounds of the ticker; a stream that saw an older one does not
+                            go to sleep */
+    bool woken, side_ends, ticker_ends;
+    bool no_suspend; /* nobody would resume any more */
+};
+
+/* ---- listen.c ---- */
+/* A listening socket; *ret_port is the real port. */
+bool den_listen_open(const char *address, uint16_t port, int *ret_fd, uint16_t *ret_port,
+                     struct den_err *err) DEN_CHECKED;
+void *den_listen_run(void *http); /* the acceptor thread */
+
+/* ---- guard.c ---- */
+/* Refuses with DEN_E_MALFORMED what proxies and libmicrohttpd could read in two ways. */
+bool den_guard_framing(struct MHD_Connection *connection, const char *version,
+                       const char *uri, struct den_err *err) DEN_CHECKED;
+/* The request target alone: starts with '/', no tricks with dots, slashes, NUL. */
+bool den_guard_uri(const char *uri, struct den_err *err) DEN_CHECKED;
+/* Is this Host header a loopback name or one of `hosts`?  Ports are not looked at. */
+bool den_guard_host(const char *host, const char *hosts);
+/* Does the Origin header name the same host and port as Host? */
+bool den_guard_origin(const char *origin, const char *host);
+
+/* ---- reply.c ---- */
+enum den_reply_kind { DEN_REPLY_EMPTY, DEN_REPLY_DATA, DEN_REPLY_FILE, DEN_REPLY_STREAM };
+struct den_reply {
+    const struct den_request *request;
+    unsigned status;
+    enum den_reply_kind kind;
+    bool failed; /* out of memory, or more headers than fit */
+    struct {
+        char *name, *value;
+    } headers[DEN_HEADERS];
+    size_t header_count;
+    char *data; /* DATA */
+    size_t length;
+    int fd; /* FILE: bytes [offset, offset + size) */
+    uint64_t offset, size;
+    void *context; /* STREAM */
+    void (*pull)(void *context, struct den_buf *out, bool *done);
+    void (*release)(void *context);
+};
+void den_reply_init(struct den_reply *reply, const struct den_request *request);
+void den_reply_reset(struct den_reply *reply); /* as after init; frees */
+bool den_reply_has(const struct den_reply *reply, const char *name);
+/* problem+json of what only HTTP knows (405, 411, 416 ...); text is plain or UTF-8. */
+void den_reply_problem(struct den_reply *reply, unsigned status, const char *code,
+                       const char *text);
+/* Queues the reply and empties it.  close: the connection ends with it. */
+enum MHD_Result den_reply_send(struct den_reply *reply, bool close);
+
+/* ---- events.c ---- */
+/* NULL when there are too many streams already or no memory; takes the context then too.
+ */
+struct MHD_Response *den_stream_response(struct den_http *http,
+                                         struct MHD_Connection *connection,
+                                         struct den_reply *reply);
+void *den_ticker_run(void *http);
+
+/* ---- upload.c ---- */
+struct den_upload_state {
+    char *path; /* "" when there is no file */
+    int fd;
+    uint64_t bytes, maximum, reserved;
+    crypto_hash_sha256_state hash;
+    struct MHD_PostProcessor *multipart;
+    bool in_file, has_file, taken;
+    char sha256[2 * crypto_hash_sha256_BYTES + 1];
+    char filename[256];
+    struct den_upload view;
+    struct den_err err; /* first trouble inside the multipart parser */
+};
+/* announced: Content-Length, or UINT64_MAX.  multipart: the body is form data. */
+bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
+                      struct MHD_Connection *connection, uint64_t announced,
+                      bool multipart, struct den_err *err) DEN_CHECKED;
+bool den_upload_feed(struct den_upload_state *upload, const char *data, size_t length,
+                     struct den_err *err) DEN_CHECKED;
+/* Blocks: fsync.  Fills view. */
+bool den_upload_finish(struct den_upload_state *upload, struct den_err *err) DEN_CHECKED;
+/* Closes, and removes the file unless it was taken.  May be called again. */
+void den_upload_drop(struct den_upload_state *upload);
+
+/* ---- request.c ---- */
+enum den_state {
+    DEN_STATE_FRESH, /* the headers have not been seen */
+    DEN_STATE_BODY,
+    DEN_STATE_SIDE, /* on the side queue or in a side thread, suspended */
+    DEN_STATE_DONE, /* reply is filled, to be sent */
+    DEN_STATE_SENT,
+};
+struct den_request {
+    struct den_http *http;
+    struct MHD_Connection *connection;
+    struct den_watch *watch;
+    struct den_request *next; /* side queue */
+    enum den_state state;
+    double started;
+    char id[DEN_REQUEST_ID + 1], method[16];
+    char *uri;   /* as it came, cut at '?' */
+    char *query; /* decoded piece by piece; what keys and values point into */
+    char *params;
+    struct {
+        const char *key, *value;
+    } pairs[DEN_QUERY_KEYS];
+    size_t pair_count;
+    struct den_match match;
+    const char *param_values[DEN_PARAMS];
+    unsigned refused; /* status of a refusal, 0 = none */
+    struct den_err err;
+    bool close;                    /* the connection cannot be trusted to be in step */
+    uint64_t announced, swallowed; /* announced: UINT64_MAX for a chunked body */
+    struct den_buf body;
+    struct den_upload_state upload;
+    struct den_reply reply;
+};
+struct den_request *den_request_new(struct den_http *http, const char *uri);
+void den_request_free(struct den_request *r);
+/* Splits and decodes the query; 400 for unknown or doubled keys. */
+bool den_request_read_query(struct den_request *r, const char *allowed,
+                            struct den_err *err) DEN_CHECKED;
+bool den_request_read_params(struct den_request *r, struct den_err *err) DEN_CHECKED;
+
+/* ---- serve.c: the life of a request ---- */
+enum MHD_Result den_serve(void *cls, struct MHD_Connection *connection, const char *url,
+                          const char *method, const char *version, const char *data,
+                          size_t *size, void **context);
+void *den_serve_uri(void *cls, const char *uri, struct MHD_Connection *connection);
+void den_serve_completed(void *cls, struct MHD_Connection *connection, void **context,
+                         enum MHD_RequestTerminationCode code);
+void *den_side_run(void *http); /* a side thread */
+
+#endif

@@ -1,0 +1,203 @@
+#include <ctype.h>
+#include <string.h>
+
+#include "clock.h"
+#include "http_private.h"
+#include "log.h"
+#include "mem.h"
+#include "rng.h"
+#include "str.h"
+
+static void fresh_id(char *to)
+{
+    unsigned char bytes[12];
+    den_random_bytes(bytes, sizeof bytes);
+    sodium_bin2hex(to, DEN_REQUEST_ID + 1, bytes, sizeof bytes);
+}
+
+struct den_request *den_request_new(struct den_http *http, const char *uri)
+{
+    struct den_request *r = den_calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    r->http = http;
+    r->started = den_monotonic_s();
+    r->err = DEN_ERR_INIT;
+    r->upload.fd = -1;
+    den_buf_init(&r->body, http->config.json_max);
+    den_reply_init(&r->reply, r);
+    fresh_id(r->id);
+    r->uri = den_strdup(uri != NULL ? uri : "");
+    char *mark = r->uri != NULL ? strchr(r->uri, '?') : NULL;
+    if (mark != NULL) {
+        r->query = den_strdup(mark + 1);
+        *mark = '\0';
+    }
+    if (r->uri == NULL || (mark != NULL && r->query == NULL)) {
+        den_request_free(r);
+        return NULL;
+    }
+    return r;
+}
+
+void den_request_free(struct den_request *r)
+{
+    if (r == NULL)
+        return;
+    den_upload_drop(&r->upload);
+    den_reply_reset(&r->reply);
+    den_buf_release(&r->body);
+    den_free(r->uri);
+    den_free(r->query);
+    den_free(r->params);
+    den_free(r);
+}
+
+/* ---- percent decoding -------------------------------------------------------------- */
+
+static unsigned hex(char c)
+{
+    return isdigit((unsigned char)c) ? (unsigned)(c - '0')
+                                     : (unsigned)(tolower((unsigned char)c) - 'a') + 10;
+}
+
+/* In place; the guard has seen to it that every '%' has its two digits. */
+static bool decode(char *text, bool plus_is_space)
+{
+    char *to = text;
+    for (const char *p = text; *p != '\0'; p++) {
+        if (*p == '%') {
+            *to++ = (char)(hex(p[1]) * 16 + hex(p[2]));
+            p += 2;
+        } else
+            *to++ = *p == '+' && plus_is_space ? ' ' : *p;
+    }
+    *to = '\0';
+    return den_utf8_printable(text);
+}
+
+/* Is key one of the words of allowed? */
+static bool listed(const char *allowed, const char *key)
+{
+    size_t length = strlen(key);
+    while (*allowed != '\0') {
+        size_t word = strcspn(allowed, " ");
+        if (word == length && length > 0 && memcmp(allowed, key, word) == 0)
+            return true;
+        allowed += word + (allowed[word] == ' ');
+    }
+    return false;
+}
+
+static bool add_pair(struct den_request *r, char *key, char *value, const char *allowed,
+                     struct den_err *err)
+{
+    char shown[64];
+    if (!decode(key, true) || !decode(value, true))
+        return den_err_set(err, DEN_E_MALFORMED, "the query is not printable UTF-8");
+    if (allowed == NULL || !listed(allowed, key))
+        return den_err_field(
+            err, DEN_E_MALFORMED, key, "the query key %s is not known here, allowed: %s",
+            den_log_quote(key, shown, sizeof shown), allowed == NULL ? "none" : allowed);
+    if (den_request_query(r, key) != NULL)
+        return den_err_field(err, DEN_E_MALFORMED, key,
+                             "the query key '%s' is given twice", key);
+    if (r->pair_count == DEN_QUERY_KEYS)
+        return den_err_set(err, DEN_E_MALFORMED, "the query has too many keys");
+    r->pairs[r->pair_count].key = key;
+    r->pairs[r->pair_count++].value = value;
+    return true;
+}
+
+bool den_request_read_query(struct den_request *r, const char *allowed,
+                            struct den_err *err)
+{
+    char *rest = r->query, *key;
+    while (rest != NULL && (key = strsep(&rest, "&")) != NULL) {
+        char *value = strchr(key, '=');
+        if (value != NULL)
+            *value++ = '\0';
+        else
+            value = key + strlen(key);
+        if (*key == '\0' && *value == '\0')
+            continue; /* "a=1&" */
+        if (!add_pair(r, key, value, allowed, err))
+            return false;
+    }
+    return true;
+}
+
+bool den_request_read_params(struct den_request *r, struct den_err *err)
+{
+    if (r->match.param_count == 0)
+        return true;
+    size_t size = strlen(r->uri) + DEN_PARAMS + 1;
+    char *to = r->params = den_new(size, 1, err);
+    if (to == NULL)
+        return false;
+    for (size_t i = 0; i < r->match.param_count; i++) {
+        size_t length = r->match.params[i].value_length;
+        memcpy(to, r->match.params[i].value, length); /* the rest is zero already */
+        r->param_values[i] = to;
+        if (!decode(to, false))
+            return den_err_set(err, DEN_E_MALFORMED, "the path is not printable UTF-8");
+        to += length + 1;
+    }
+    return true;
+}
+
+/* ---- what handlers ask ------------------------------------------------------------- */
+
+const char *den_request_id(const struct den_request *r)
+{
+    return r->id;
+}
+
+const char *den_request_method(const struct den_request *r)
+{
+    return r->method;
+}
+
+const char *den_request_path(const struct den_request *r)
+{
+    return r->uri;
+}
+
+const char *den_request_param(const struct den_request *r, const char *name)
+{
+    size_t length = strlen(name);
+    for (size_t i = 0; i < r->match.param_count; i++)
+        if (r->match.params[i].name_length == length &&
+            memcmp(r->match.params[i].name, name, length) == 0)
+            return r->param_values[i];
+    return NULL;
+}
+
+const char *den_request_query(const struct den_request *r, const char *key)
+{
+    for (size_t i = 0; i < r->pair_count; i++)
+        if (strcmp(r->pairs[i].key, key) == 0)
+            return r->pairs[i].value;
+    return NULL;
+}
+
+const char *den_request_header(const struct den_request *r, const char *name)
+{
+    return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
+}
+
+const char *den_request_body(const struct den_request *r, size_t *ret_length)
+{
+    *ret_length = r->body.length;
+    return r->body.data;
+}
+
+const struct den_upload *den_request_upload(const struct den_request *r)
+{
+    return r->upload.view.path != NULL ? &r->upload.view : NULL;
+}
+
+void den_request_take_upload(struct den_request *r)
+{
+    r->upload.taken = true;
+}
