@@ -106,7 +106,7 @@ static const struct {
 } bad_files[] = {
     {"a text file", text_file, 415, "PNG"},
     {"an empty file", empty_file, 422, "empty"},
-    {"a truncated file", truncated_file, 422, "page"},
+    {"a truncated file", truncated_file, 422, "cut short"},
     {"a file beyond the limit", large_file, 413, "\"limit\":1048576"},
     {"a file with a NaN", nan_file, 422, "NaN"},
 };
@@ -157,7 +157,7 @@ static const struct {
      "}",
      422, "48 x 48"},
     {"/v1/datasets", "{\"name\":\"a\",\"kind\":\"repeats\",\"images\":[\"%N\"]}", 422,
-     "two"},
+     "at least 2"},
     {"/v1/jobs", "{\"kind\":\"paint\"}", 422, "paint"},
     {"/v1/jobs", "{\"kind\":\"train\"}", 422, "dataset"},
     {"/v1/jobs", "{\"kind\":\"train\",\"dataset\":\"set_00000000000000000000000000\"}",
