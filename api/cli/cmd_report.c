@@ -1,0 +1,98 @@
+#include <string.h>
+
+#include "follow.h"
+#include "http_client.h"
+#include "json_get.h"
+#include "scores.h"
+#include "table.h"
+
+static const struct den_option options[] = {
+    {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
+};
+
+/* First and last value of each curve. */
+static bool print_training(const json_t *report, struct den_err *err)
+{
+    static const char *const heads[] = {"curve", ">points",  ">first",
+                                        ">last", ">at step", NULL};
+    struct den_table table;
+    const char *name;
+    json_t *curve;
+    den_table_init(&table, heads);
+    json_object_foreach(json_object_get(report, "history"), name, curve)
+    {
+        size_t n = json_array_size(curve);
+        if (n == 0)
+            continue;
+        const json_t *first = json_array_get(curve, 0),
+                     *last = json_array_get(curve, n - 1);
+        den_table_add(&table, "%s", name);
+        den_table_add(&table, "%zu", n);
+        den_table_add(&table, "%.5g", json_number_value(json_array_get(first, 1)));
+        den_table_add(&table, "%.5g", json_number_value(json_array_get(last, 1)));
+        den_table_add(&table, "%.0f", json_number_value(json_array_get(last, 0)));
+    }
+    bool done = den_table_print(&table, stdout, err);
+    den_table_release(&table);
+    const json_t *psnr = json_object_get(report, "validation_psnr");
+    if (done && json_is_number(psnr))
+        (void)printf("best validation PSNR: %.2f dB\n", json_number_value(psnr));
+    return done;
+}
+
+static bool print_denoising(const json_t *report, struct den_err *err)
+{
+    (void)err;
+    (void)printf("%.0f tiles, %.0f clipped pixels\n", den_get_number(report, "tiles"),
+                 den_get_number(report, "clipped_pixels"));
+    return true;
+}
+
+static const struct {
+    const char *kind;
+    bool (*print)(const json_t *report, struct den_err *err);
+} kinds[] = {
+    {"evaluate", den_scores_print},
+    {"train", print_training},
+    {"denoise", print_denoising},
+};
+
+static bool print(const json_t *report, struct den_err *err)
+{
+    const char *kind = den_get_text(report, "kind");
+    (void)printf("%s of %s, %.1f s\n", kind,
+                 den_get_text(report, "model")[0] != '\0'
+                     ? den_get_text(report, "model")
+                     : den_get_text(report, "method"),
+                 den_get_number(report, "seconds"));
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i].kind, kind) == 0)
+            return kinds[i].print(report, err);
+    return true; /* a kind of a newer server: --json shows all of it */
+}
+
+static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
+{
+    json_t *report = NULL;
+    char path[256];
+    bool done =
+        den_client_path(path, sizeof path, "/v1/jobs", args->words[0], "/report", err) &&
+        den_client_get(cli, path, &report, err);
+    if (done && cli->json)
+        den_print_json(report);
+    else if (done)
+        done = print(report, err);
+    json_decref(report);
+    return done;
+}
+
+const struct den_command den_cmd_report = {
+    "report",
+    "JOB",
+    "Show what a job that has ended found",
+    "With --json: every number of every image, with the definition of each metric.\n",
+    options,
+    1,
+    1,
+    run,
+};

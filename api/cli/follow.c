@@ -1,0 +1,153 @@
+#include "follow.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "http_client.h"
+#include "json_get.h"
+#include "progress_bar.h"
+#include "str.h"
+
+#define PATIENCE_SECONDS 60.0 /* how long a server may be away */
+
+struct watch {
+    struct den_cli *cli;
+    const char *id;
+    struct den_bar bar;
+};
+
+static void show(struct watch *watch, const char *state, const json_t *progress)
+{
+    if (strcmp(state, "queued") == 0 || strcmp(state, "cancelling") == 0)
+        den_bar_say(watch->cli, watch->id, state);
+    else if (den_get_number(progress, "steps") > 0)
+        den_bar_show(watch->cli, &watch->bar, watch->id,
+                     den_get_number(progress, "fraction"),
+                     den_get_number(progress, "step"), den_get_number(progress, "steps"));
+}
+
+static void remember_validation(struct watch *watch, const json_t *metric)
+{
+    const char *name = den_get_text(metric, "name");
+    const json_t *value = json_object_get(metric, "value");
+    if (den_str_starts(name, "validation") && json_is_number(value))
+        (void)den_str_format(watch->bar.tail, sizeof watch->bar.tail, "%.30s %.2f", name,
+                             json_number_value(value));
+}
+
+/* true to go on. */
+static bool on_event(void *context, const struct den_sse_event *event)
+{
+    struct watch *watch = context;
+    if (strcmp(event->type, "progress") == 0)
+        show(watch, "running", event->data);
+    else if (strcmp(event->type, "state") == 0)
+        show(watch, den_get_text(event->data, "state"), NULL);
+    else if (strcmp(event->type, "metric") == 0)
+        remember_validation(watch, event->data);
+    return strcmp(event->type, "done") != 0;
+}
+
+static void pause_for(double seconds)
+{
+    struct timespec t = {(time_t)seconds,
+                         (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    (void)nanosleep(&t, NULL);
+}
+
+/* A job that ended has its time of end; cancelling and running have none. */
+static bool has_ended(const json_t *job)
+{
+    return json_is_string(json_object_get(job, "finished_at"));
+}
+
+bool den_follow(struct den_cli *cli, const char *id, json_t **ret_job,
+                struct den_err *err)
+{
+    struct watch watch = {.cli = cli, .id = id};
+    char job_path[256], events_path[256];
+    uint64_t last = 0;
+    double heard = den_monotonic_s();
+    if (!den_client_path(job_path, sizeof job_path, "/v1/jobs", id, "", err) ||
+        !den_client_path(events_path, sizeof events_path, "/v1/jobs", id, "/events", err))
+        return false;
+    for (;;) {
+        struct den_err cause = DEN_ERR_INIT, none = DEN_ERR_INIT;
+        json_t *job = NULL;
+        bool streamed =
+            den_client_events(cli, events_path, &last, on_event, &watch, &none);
+        if (den_client_get(cli, job_path, &job, &cause)) {
+            heard = den_monotonic_s();
+            show(&watch, den_get_text(job, "state"), json_object_get(job, "progress"));
+        }
+        bool ended = has_ended(job),
+             away = cause.code == DEN_E_IO || cause.code == DEN_E_BUSY;
+        if (ended ||
+            (job == NULL && (!away || den_monotonic_s() - heard > PATIENCE_SECONDS))) {
+            den_bar_clear(cli);
+            if (ended)
+                *ret_job = job;
+            else
+                *err = cause;
+            return ended;
+        }
+        json_decref(job);
+        if (job == NULL)
+            den_bar_say(cli, id, "the server is away; waiting for it");
+        pause_for(streamed ? 0.1 : 1.0);
+    }
+}
+
+bool den_job_succeeded(struct den_cli *cli, const json_t *job, struct den_err *err)
+{
+    const char *state = den_get_text(job, "state"), *id = den_get_text(job, "id");
+    const json_t *failure = json_object_get(job, "error");
+    if (strcmp(state, "succeeded") == 0)
+        return true;
+    if (!has_ended(job))
+        return den_err_set(err, DEN_E_CONFLICT,
+                           "%s is %s; `denoise wait %s` waits for it", id, state, id);
+    cli->failure = DEN_EXIT_JOB;
+    if (json_is_object(failure) && strcmp(state, "failed") == 0)
+        return den_err_set(err, DEN_E_CONFLICT, "%s failed: %s (%s)", id,
+                           den_get_text(failure, "detail"),
+                           den_get_text(failure, "code"));
+    return den_err_set(err, DEN_E_CONFLICT, "%s is %s", id, state);
+}
+
+bool den_job_add(struct den_cli *cli, json_t *request, json_t **ret_job,
+                 struct den_err *err)
+{
+    json_t *job = NULL;
+    if (!den_client_post(cli, "/v1/jobs", request, &job, err))
+        return false;
+    (void)fprintf(stderr, "%s: %s %s (number %.0f in the queue)\n",
+                  den_get_text(job, "id"), den_get_text(job, "kind"),
+                  den_get_text(job, "state"), den_get_number(job, "queue_position"));
+    *ret_job = job;
+    return true;
+}
+
+bool den_job_estimate(struct den_cli *cli, json_t *request, struct den_err *err)
+{
+    json_t *estimate = NULL;
+    if (!den_client_post(cli, "/v1/jobs?dry_run=true", request, &estimate, err))
+        return false;
+    if (cli->json)
+        den_print_json(estimate);
+    else
+        (void)printf("%s: %.0f steps, %.1f MB of memory at most, number %.0f in the "
+                     "queue\n",
+                     den_get_text(estimate, "kind"), den_get_number(estimate, "steps"),
+                     den_get_number(estimate, "peak_bytes") / 1e6,
+                     den_get_number(estimate, "queue_position"));
+    json_decref(estimate);
+    return true;
+}
+
+void den_print_json(const json_t *value)
+{
+    (void)json_dumpf(value, stdout, JSON_COMPACT);
+    (void)putchar('\n');
+}

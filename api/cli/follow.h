@@ -1,0 +1,37 @@
+#ifndef DEN_FOLLOW_H
+#define DEN_FOLLOW_H
+
+/* Waiting for jobs, and what they left behind. */
+
+#include <jansson.h>
+
+#include "cli.h"
+
+/* Waits until the job has ended, whatever its end is; *ret_job is as GET answers it.  By
+ * server-sent events; where they fail, by asking each second.  A server that goes down is
+ * waited for, because it takes its jobs up again when it is back. */
+bool den_follow(struct den_cli *cli, const char *id, json_t **ret_job,
+                struct den_err *err) DEN_CHECKED;
+
+/* Failed and cancelled jobs are errors with DEN_EXIT_JOB; a job that goes on is an error
+ * of usage. */
+bool den_job_succeeded(struct den_cli *cli, const json_t *job,
+                       struct den_err *err) DEN_CHECKED;
+
+/* POST /v1/jobs; tells on stderr what was queued.  Takes the request. */
+bool den_job_add(struct den_cli *cli, json_t *request, json_t **ret_job,
+                 struct den_err *err) DEN_CHECKED;
+/* The estimate instead, printed. */
+bool den_job_estimate(struct den_cli *cli, json_t *request,
+                      struct den_err *err) DEN_CHECKED;
+
+/* The result of a succeeded job into a file.  where: NULL = this folder, a folder (also
+ * one that ends with "/" and is made), a new file, or "-" for stdout.  A file that exists
+ * is kept unless `force`.  Prints the path. */
+bool den_job_fetch(struct den_cli *cli, const json_t *job, const char *where, bool force,
+                   struct den_err *err) DEN_CHECKED;
+
+/* One line of JSON on stdout. */
+void den_print_json(const json_t *value);
+
+#endif
