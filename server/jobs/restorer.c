@@ -1,0 +1,258 @@
+#include "restorer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "mem.h"
+#include "str.h"
+#include "train_config.h"
+#include "train_plan.h"
+
+/* ---- checks ---- */
+
+static bool unknown_setting(const struct den_setting *setting, struct den_err *err)
+{
+    char field[96];
+    den_str_format(field, sizeof field, "/config/%s", setting->key);
+    return den_err_field(err, DEN_E_INVALID, field,
+                         "unknown setting '%s'; see GET /v1/methods", setting->key);
+}
+
+/* "name" or "name@3". */
+static bool check_model(struct den_service *s, const struct den_job_request *request,
+                        struct den_job_row *row, struct den_err *err)
+{
+    struct den_err inner = DEN_ERR_INIT;
+    struct den_model_row model;
+    char name[DEN_NAME_SIZE];
+    int64_t version = 0;
+    memcpy(name, request->model, sizeof name);
+    char *at = strchr(name, '@');
+    if (at != NULL)
+        *at = '\0';
+    if (!den_model_name_valid(name))
+        return den_err_field(err, DEN_E_INVALID, "/model",
+                             "a model is named as name or name@version, where the name "
+                             "has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    if (at != NULL && !den_parse_int(at + 1, 1, INT64_MAX, &version, NULL))
+        return den_err_field(err, DEN_E_INVALID, "/model",
+                             "the version of a model is a whole number from 1, as in "
+                             "%s@1",
+                             name);
+    if (!s->kind->model_get(s->store, name, version, &model, &inner))
+        return den_err_field(err, inner.code, "/model", "%s", inner.text);
+    memcpy(row->model, model.name, sizeof row->model);
+    row->version = model.version;
+    return request->setting_count == 0 || unknown_setting(&request->settings[0], err);
+}
+
+static bool check_option(const struct den_filter *filter,
+                         const struct den_setting *setting, double *values,
+                         struct den_err *err)
+{
+    char field[96];
+    den_str_format(field, sizeof field, "/config/%s", setting->key);
+    for (size_t i = 0; i < DEN_FILTER_OPTIONS; i++) {
+        const struct den_filter_option *o = &filter->options[i];
+        double value;
+        if (o->name == NULL || strcmp(o->name, setting->key) != 0)
+            continue;
+        if (!den_parse_double(setting->value, o->minimum, o->maximum, &value, NULL) ||
+            (o->whole && value != floor(value)))
+            return den_err_field(err, DEN_E_INVALID, field,
+                                 "%s must be a %snumber from %g to %g, not '%s'", o->name,
+                                 o->whole ? "whole " : "", o->minimum, o->maximum,
+                                 setting->value);
+        values[i] = value;
+        return true;
+    }
+    return unknown_setting(setting, err);
+}
+
+static bool check_filter(const struct den_job_request *request, struct den_job_row *row,
+                         struct den_err *err)
+{
+    const struct den_filter *filter = den_filter_find(request->method);
+    double values[DEN_FILTER_OPTIONS];
+    char text[40];
+    if (filter == NULL)
+        return den_err_field(err, DEN_E_INVALID, "/method",
+                             "there is no filter '%s'; see GET /v1/methods",
+                             request->method);
+    den_filter_defaults(filter, values);
+    for (size_t i = 0; i < request->setting_count; i++)
+        if (!check_option(filter, &request->settings[i], values, err))
+            return false;
+    den_str_copy(row->method, sizeof row->method, filter->name);
+    for (size_t i = 0; i < DEN_FILTER_OPTIONS && filter->options[i].name != NULL; i++) {
+        den_str_format(text, sizeof text, "%.15g", values[i]);
+        if (!den_config_add(row->config, filter->options[i].name, text, err))
+            return false;
+    }
+    return true;
+}
+
+bool den_restorer_check(struct den_service *service,
+                        const struct den_job_request *request, struct den_job_row *row,
+                        struct den_err *err)
+{
+    bool model = request->model[0] != '\0', method = request->method[0] != '\0';
+    if (model && method)
+        return den_err_field(err, DEN_E_INVALID, "/method",
+                             "a job has a model or a method, not both");
+    if (!model && !method)
+        return den_err_field(err, DEN_E_INVALID, "/model",
+                             "name the model or the method that the job shall use");
+    if (!den_check_unused(request->preset, "/preset", "this job", err))
+        return false;
+    return model ? check_model(service, request, row, err)
+                 : check_filter(request, row, err);
+}
+
+/* ---- the plan ---- */
+
+/* A key that an older version knew and this one does not says nothing about the net. */
+static bool set_known(void *context, const char *key, const char *value,
+                      struct den_err *err)
+{
+    (void)err;
+    bool known = den_train_config_set(context, key, value, NULL);
+    (void)known;
+    return true;
+}
+
+static bool plan_model(struct den_service *s, const struct den_job_row *row, size_t width,
+                       size_t height, size_t *ret_bytes, size_t *ret_units,
+                       struct den_err *err)
+{
+    struct den_model_row model;
+    struct den_train_config config;
+    if (!s->kind->model_get(s->store, row->model, row->version, &model, err) ||
+        !den_train_config_preset(den_presets[0].name, &config, err) ||
+        !den_config_each(model.config, set_known, &config, err))
+        return false;
+    struct den_net_options options = den_train_generator(&config);
+    struct den_infer_options infer = {.tile = s->config.model_tile,
+                                      .threads = s->config.threads};
+    return den_infer_bytes(&den_net_unet, &options, width, height, &infer, ret_bytes,
+                           ret_units, err);
+}
+
+bool den_restorer_plan(struct den_service *service, const struct den_job_row *row,
+                       size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
+                       struct den_err *err)
+{
+    enum { COPIES = 3 }; /* noisy, restored, and what a filter keeps in between */
+    if (row->model[0] != '\0')
+        return plan_model(service, row, width, height, ret_bytes, ret_units, err);
+    *ret_bytes = width * height * sizeof(float) * COPIES;
+    *ret_units = 1;
+    return true;
+}
+
+/* ---- use ---- */
+
+void den_restorer_filter(const struct den_filter *filter, struct den_pool *pool,
+                         struct den_restorer *ret)
+{
+    *ret = (struct den_restorer){.pool = pool, .filter = filter};
+    den_filter_defaults(filter, ret->values);
+    den_str_copy(ret->label, sizeof ret->label, filter->name);
+}
+
+static bool set_value(void *context, const char *key, const char *value,
+                      struct den_err *err)
+{
+    struct den_restorer *r = context;
+    for (size_t i = 0; i < DEN_FILTER_OPTIONS && r->filter->options[i].name != NULL;
+         i++) {
+        const struct den_filter_option *o = &r->filter->options[i];
+        if (strcmp(o->name, key) != 0)
+            continue;
+        if (!den_parse_double(value, o->minimum, o->maximum, &r->values[i], err))
+            return false;
+        if (r->values[i] != o->standard) {
+            size_t used = strlen(r->label);
+            bool first = strchr(r->label, '(') == NULL;
+            if (!first)
+                used--; /* over the closing bracket */
+            den_str_format(r->label + used, sizeof r->label - used, "%s%s=%s)",
+                           first ? "(" : ",", key, value);
+        }
+    }
+    return true;
+}
+
+static bool open_filter(const struct den_job_row *row, struct den_pool *pool,
+                        struct den_restorer *ret, struct den_err *err)
+{
+    const struct den_filter *filter = den_filter_find(row->method);
+    if (filter == NULL)
+        return den_err_set(err, DEN_E_UNPROCESSABLE, "there is no filter '%s' any more",
+                           row->method);
+    den_restorer_filter(filter, pool, ret);
+    return den_config_each(row->config, set_value, ret, err);
+}
+
+static bool open_model(struct den_service *s, const struct den_job_row *row,
+                       struct den_restorer *ret, struct den_err *err)
+{
+    struct den_model_row model;
+    char path[PATH_MAX];
+    if (!s->kind->model_get(s->store, row->model, row->version, &model, err))
+        return false;
+    den_blobs_path(s->blobs, model.sha256, path, sizeof path);
+    if (!den_model_load(s->backend, path, &ret->model, err))
+        return false;
+    den_str_format(ret->label, sizeof ret->label, "%s@%lld", model.name,
+                   (long long)model.version);
+    return true;
+}
+
+bool den_restorer_open(struct den_service *service, struct den_pool *pool,
+                       const struct den_job_row *row, struct den_restorer *ret,
+                       struct den_err *err)
+{
+    struct den_restorer r = {.pool = pool};
+    bool done = row->model[0] != '\0' ? open_model(service, row, &r, err)
+                                      : open_filter(row, pool, &r, err);
+    r.tile = service->config.model_tile;
+    if (done)
+        *ret = r;
+    return done;
+}
+
+void den_restorer_close(struct den_restorer *restorer)
+{
+    den_infer_free(restorer->infer);
+    den_model_free(restorer->model);
+    *restorer = (struct den_restorer){0};
+}
+
+bool den_restorer_size(struct den_restorer *r, size_t width, size_t height,
+                       size_t *ret_units, struct den_err *err)
+{
+    bool fits = r->width == width && r->height == height;
+    if (r->model != NULL && !(fits && r->infer != NULL)) {
+        struct den_infer_options options = {.tile = r->tile};
+        den_infer_free(r->infer);
+        r->infer = NULL;
+        if (!den_infer_new(r->model, r->pool, width, height, &options, &r->infer, err))
+            return false;
+    }
+    r->width = width;
+    r->height = height;
+    *ret_units = r->model != NULL ? den_infer_tiles(r->infer) : 1;
+    return true;
+}
+
+bool den_restorer_page(struct den_restorer *r, const float *noisy, float *restored,
+                       const struct den_progress *progress, size_t first, size_t total,
+                       struct den_err *err)
+{
+    if (r->model != NULL)
+        return den_infer_page(r->infer, noisy, restored, progress, first, total, err);
+    return r->filter->apply(r->pool, r->width, r->height, noisy, restored, r->values,
+                            err) &&
+           den_job_go_on(den_tick(progress, first + 1, total), err);
+}

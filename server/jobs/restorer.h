@@ -1,0 +1,47 @@
+#ifndef DEN_RESTORER_H
+#define DEN_RESTORER_H
+
+/* What takes the noise out of a page: a model of the store, or a classical filter. */
+
+#include "filter.h"
+#include "infer.h"
+#include "run.h"
+
+struct den_restorer {
+    struct den_pool *pool;
+    size_t tile;
+    struct den_model *model; /* or NULL: then a filter with its values */
+    const struct den_filter *filter;
+    double values[DEN_FILTER_OPTIONS];
+    struct den_infer *infer; /* for pages of this size */
+    size_t width, height;
+    char label[DEN_NAME_SIZE]; /* "nuclei@3", "median", "median(radius=3)" */
+};
+
+/* Resolves the request's model or method, and its settings, into row. */
+bool den_restorer_check(struct den_service *service,
+                        const struct den_job_request *request, struct den_job_row *row,
+                        struct den_err *err) DEN_CHECKED;
+/* Peak bytes for pages of this size, and ticks per page. */
+bool den_restorer_plan(struct den_service *service, const struct den_job_row *row,
+                       size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
+                       struct den_err *err) DEN_CHECKED;
+
+/* pool is borrowed. */
+bool den_restorer_open(struct den_service *service, struct den_pool *pool,
+                       const struct den_job_row *row, struct den_restorer *ret,
+                       struct den_err *err) DEN_CHECKED;
+/* A filter with its defaults; nothing to close. */
+void den_restorer_filter(const struct den_filter *filter, struct den_pool *pool,
+                         struct den_restorer *ret);
+void den_restorer_close(struct den_restorer *restorer);
+/* Makes ready for pages of this size; *ret_units: ticks per page. */
+bool den_restorer_size(struct den_restorer *restorer, size_t width, size_t height,
+                       size_t *ret_units, struct den_err *err) DEN_CHECKED;
+/* noisy, restored: [height][width] grey values of the size made ready for.  Ticks from
+ * `first` of `total`; progress NULL: none. */
+bool den_restorer_page(struct den_restorer *restorer, const float *noisy, float *restored,
+                       const struct den_progress *progress, size_t first, size_t total,
+                       struct den_err *err) DEN_CHECKED;
+
+#endif

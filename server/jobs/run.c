@@ -1,0 +1,100 @@
+#include "run.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "str.h"
+
+void den_job_log(struct den_job_context *context, const char *format, ...)
+{
+    struct den_event_row event = {
+        .type = "log", .step = context->done, .steps = context->total};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(event.text, sizeof event.text, format, args);
+    va_end(args);
+    den_utf8_trim(event.text);
+    den_service_event(context->service, context->job, &event);
+}
+
+void den_job_metric(struct den_job_context *context, size_t step, const char *name,
+                    double value)
+{
+    struct den_event_row event = {
+        .type = "metric", .step = step, .steps = context->total, .value = value};
+    den_str_copy(event.name, sizeof event.name, name);
+    den_service_event(context->service, context->job, &event);
+}
+
+bool den_job_go_on(enum den_verdict verdict, struct den_err *err)
+{
+    switch (verdict) {
+    case DEN_GO_ON:
+        break;
+    case DEN_CANCEL:
+        return den_err_set(err, DEN_E_CANCELLED, "the job was cancelled");
+    case DEN_SUSPEND:
+        return den_err_set(err, DEN_E_DRAINING, "the server is going down");
+    }
+    return true;
+}
+
+bool den_check_unused(const char *value, const char *field, const char *kind,
+                      struct den_err *err)
+{
+    if (value[0] == '\0')
+        return true;
+    return den_err_field(err, DEN_E_INVALID, field, "%s has no use for %s", kind,
+                         field + 1);
+}
+
+bool den_err_under(const struct den_err *inner, const char *prefix, struct den_err *err)
+{
+    if (err == NULL || err->code != DEN_OK)
+        return false;
+    *err = *inner;
+    if (inner->field[0] != '\0')
+        den_str_format(err->field, sizeof err->field, "%s%s", prefix, inner->field);
+    return false;
+}
+
+bool den_model_name_valid(const char *name)
+{
+    enum { LONGEST = 64 };
+    size_t length = strlen(name);
+    return length > 0 && length <= LONGEST &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                        "0123456789._-") == length;
+}
+
+bool den_config_add(char *config, const char *key, const char *value, struct den_err *err)
+{
+    size_t used = strlen(config);
+    if (den_str_format(config + used, DEN_CONFIG_SIZE - used, "%s=%s\n", key, value))
+        return true;
+    config[used] = '\0';
+    return den_err_set(err, DEN_E_INTERNAL, "the settings take more than %d bytes",
+                       DEN_CONFIG_SIZE - 1);
+}
+
+bool den_config_each(const char *config,
+                     bool (*set)(void *context, const char *key, const char *value,
+                                 struct den_err *err),
+                     void *context, struct den_err *err)
+{
+    char line[192];
+    for (const char *at = config; *at != '\0';) {
+        size_t length = strcspn(at, "\n");
+        if (!den_str_format(line, sizeof line, "%.*s", (int)length, at))
+            return den_err_set(err, DEN_E_INTERNAL, "a stored setting is too long");
+        char *equals = strchr(line, '=');
+        if (equals == NULL)
+            return den_err_set(err, DEN_E_INTERNAL, "a stored setting has no value");
+        *equals = '\0';
+        if (!set(context, line, equals + 1, err))
+            return false;
+        at += length + (at[length] == '\n');
+    }
+    return true;
+}

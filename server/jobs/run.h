@@ -1,0 +1,57 @@
+#ifndef DEN_RUN_H
+#define DEN_RUN_H
+
+/* What a job kind (run_x.c) has to work with. */
+
+#include "progress.h"
+#include "service_private.h"
+
+struct den_job_context {
+    struct den_service *service;
+    struct den_pool *pool; /* of this worker */
+    const char *job;
+    /* For all long work; ticks in the units of the job's estimate. */
+    struct den_progress progress;
+    char work[DEN_STATE_PATH + 64]; /* a folder of the job's own; stays while the job is
+                                       interrupted, is removed when it ends */
+
+    /* What run leaves for the worker, who puts it into the stores in one go. */
+    char result[PATH_MAX];       /* file that becomes the row's result; "" = none */
+    char model_file[PATH_MAX];   /* file that becomes the model's weights */
+    struct den_model_row *model; /* den_free; NULL = none; sha256, bytes, version unset */
+    struct den_score_row *scores; /* den_free */
+    size_t score_count;
+
+    /* The worker's own. */
+    struct den_worker *worker;
+    atomic_uint_least64_t *counter; /* of the service's stats */
+    size_t done, total;             /* as ticked last */
+    double reported_at;             /* monotonic seconds */
+};
+
+/* A `log` event: one sentence. */
+void den_job_log(struct den_job_context *context, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void den_job_metric(struct den_job_context *context, size_t step, const char *name,
+                    double value);
+/* Turns the verdict of a tick into true, DEN_E_CANCELLED or DEN_E_DRAINING. */
+bool den_job_go_on(enum den_verdict verdict, struct den_err *err) DEN_CHECKED;
+
+/* ---- checks that kinds share ---- */
+/* The request names nothing it has no use for: value must be "". */
+bool den_check_unused(const char *value, const char *field, const char *kind,
+                      struct den_err *err) DEN_CHECKED;
+/* Hands an error of core on with its field as JSON Pointer: prefix + field. */
+bool den_err_under(const struct den_err *inner, const char *prefix, struct den_err *err);
+/* 1 to 64 of A-Z a-z 0-9 . _ - */
+bool den_model_name_valid(const char *name);
+/* Appends "key=value\n" to config[DEN_CONFIG_SIZE]; DEN_E_INTERNAL when it is full. */
+bool den_config_add(char *config, const char *key, const char *value,
+                    struct den_err *err) DEN_CHECKED;
+/* Calls set for every line of config; stops at the first false. */
+bool den_config_each(const char *config,
+                     bool (*set)(void *context, const char *key, const char *value,
+                                 struct den_err *err),
+                     void *context, struct den_err *err) DEN_CHECKED;
+
+#endif

@@ -1,0 +1,261 @@
+/* A model from a data set. */
+
+#include "job_images.h"
+#include "run_kinds.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "clock.h"
+#include "mem.h"
+#include "str.h"
+#include "trainer.h"
+
+/* ---- check ---- */
+
+static bool set_key(void *context, const char *key, const char *value,
+                    struct den_err *err)
+{
+    return den_train_config_set(context, key, value, err);
+}
+
+static bool known_key(const char *name)
+{
+    for (const struct den_train_key *k = den_train_keys; k->name != NULL; k++)
+        if (strcmp(k->name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool read_settings(const struct den_job_request *request,
+                          struct den_train_config *config, struct den_err *err)
+{
+    for (size_t i = 0; i < request->setting_count; i++) {
+        const struct den_setting *setting = &request->settings[i];
+        struct den_err inner = DEN_ERR_INIT;
+        char field[96];
+        den_str_format(field, sizeof field, "/config/%s", setting->key);
+        if (!known_key(setting->key))
+            return den_err_field(err, DEN_E_INVALID, field,
+                                 "unknown setting '%s'; see GET /v1/methods",
+                                 setting->key);
+        if (!den_train_config_set(config, setting->key, setting->value, &inner))
+            return den_err_field(err, inner.code, field, "%s", inner.text);
+    }
+    return true;
+}
+
+static bool write_settings(const struct den_train_config *config, char *to,
+                           struct den_err *err)
+{
+    char value[64];
+    for (const struct den_train_key *k = den_train_keys; k->name != NULL; k++) {
+        den_train_config_get(config, k, value, sizeof value);
+        if (!den_config_add(to, k->name, value, err))
+            return false;
+    }
+    return true;
+}
+
+/* The data set's name with other characters replaced, when the client gave none. */
+static void name_model(const char *dataset, char *to)
+{
+    enum { LONGEST = 64 };
+    static const char *const fallback = "model";
+    size_t length = 0;
+    for (; dataset[length] != '\0' && length < LONGEST; length++) {
+        char one[2] = {dataset[length], '\0'};
+        to[length] = den_model_name_valid(one) ? one[0] : '-';
+    }
+    to[length] = '\0';
+    if (length == 0)
+        den_str_copy(to, DEN_NAME_SIZE, fallback);
+}
+
+static bool check_names(const struct den_job_request *request, struct den_job_row *row,
+                        struct den_err *err)
+{
+    const char *preset =
+        request->preset[0] != '\0' ? request->preset : den_presets[0].name;
+    const char *method =
+        request->method[0] != '\0' ? request->method : den_methods[0]->name;
+    if (!den_check_unused(request->image, "/image", "a train job", err))
+        return false;
+    if (request->dataset[0] == '\0')
+        return den_err_field(err, DEN_E_INVALID, "/dataset",
+                             "a train job needs a data set");
+    if (request->model[0] != '\0' && !den_model_name_valid(request->model))
+        return den_err_field(err, DEN_E_INVALID, "/model",
+                             "the name of a model has 1 to 64 of the characters A-Z a-z "
+                             "0-9 . _ -");
+    if (den_method_find(method) == NULL)
+        return den_err_field(err, DEN_E_INVALID, "/method",
+                             "there is no training method '%s'; see GET /v1/methods",
+                             method);
+    den_str_copy(row->preset, sizeof row->preset, preset);
+    den_str_copy(row->method, sizeof row->method, method);
+    den_str_copy(row->model, sizeof row->model, request->model);
+    den_str_copy(row->dataset, sizeof row->dataset, request->dataset);
+    return true;
+}
+
+static bool check_config(const struct den_job_request *request,
+                         const struct den_job_row *row, struct den_train_config *ret,
+                         struct den_err *err)
+{
+    struct den_err inner = DEN_ERR_INIT;
+    if (!den_train_config_preset(row->preset, ret, &inner))
+        return den_err_under(&inner, "/", err);
+    if (!read_settings(request, ret, err))
+        return false;
+    return den_train_config_check(ret, &inner) || den_err_under(&inner, "/config/", err);
+}
+
+static bool check(struct den_service *s, const struct den_job_request *request,
+                  struct den_job_row *row, struct den_job_estimate *ret,
+                  struct den_err *err)
+{
+    struct den_err inner = DEN_ERR_INIT;
+    struct den_train_config config;
+    struct den_job_images images = {0};
+    size_t bytes = 0, steps = 0;
+    if (!check_names(request, row, err) || !check_config(request, row, &config, err) ||
+        !write_settings(&config, row->config, err) ||
+        !den_job_images_load(s, request->dataset, &images, err))
+        return false;
+    bool done = den_train_estimate(row->method, &config, images.samples,
+                                   images.smallest_side, &steps, &bytes, &inner) ||
+                den_err_under(&inner, "/config/", err);
+    if (done) {
+        ret->steps = steps;
+        ret->bytes = bytes + images.bytes;
+        if (row->model[0] == '\0')
+            name_model(images.name, row->model);
+    }
+    den_job_images_release(&images);
+    return done;
+}
+
+/* ---- run ---- */
+
+struct training {
+    struct den_job_context *context;
+    bool started; /* the first tick has come */
+    bool has_validation;
+    double validation_psnr; /* the last one, dB */
+};
+
+static enum den_verdict tick(void *opaque, size_t done, size_t total)
+{
+    struct training *t = opaque;
+    if (!t->started && done > 0) {
+        t->context->done = done; /* not the work of this process */
+        t->context->total = total;
+        den_job_log(t->context, "resumed at step %zu", done);
+    }
+    t->started = true;
+    return den_tick(&t->context->progress, done, total);
+}
+
+static void metric(void *opaque, size_t step, const char *name, double value)
+{
+    struct training *t = opaque;
+    if (strcmp(name, "validation_psnr") == 0) {
+        t->has_validation = true;
+        t->validation_psnr = value;
+    }
+    den_job_metric(t->context, step, name, value);
+}
+
+static bool make_model_row(struct den_job_context *context, const struct den_job_row *row,
+                           const struct den_train_result *result,
+                           const struct training *t, struct den_err *err)
+{
+    struct den_model *made = NULL;
+    struct den_model_row *model = den_new(1, sizeof *model, err);
+    /* Loading it back proves that a denoise job can. */
+    if (model == NULL ||
+        !den_model_load(context->service->backend, context->model_file, &made, err)) {
+        den_free(model);
+        return false;
+    }
+    model->shift = made->norm.shift;
+    model->scale = made->norm.scale;
+    den_model_free(made);
+    den_str_copy(model->name, sizeof model->name, row->model);
+    den_str_copy(model->job, sizeof model->job, row->id);
+    den_str_copy(model->dataset, sizeof model->dataset, row->dataset);
+    den_str_copy(model->method, sizeof model->method, row->method);
+    den_str_copy(model->preset, sizeof model->preset, row->preset);
+    den_str_copy(model->config, sizeof model->config, row->config);
+    model->seed = row->seed;
+    model->steps = result->chose_best ? result->best_step : result->steps;
+    model->has_validation = result->chose_best || t->has_validation;
+    model->validation_psnr = result->chose_best ? result->best_psnr : t->validation_psnr;
+    model->created_ms = den_wall_ms();
+    context->model = model;
+    return true;
+}
+
+static bool train(struct training *t, const struct den_job_row *row,
+                  const struct den_dataset *dataset, struct den_train_result *ret,
+                  struct den_err *err)
+{
+    struct den_job_context *context = t->context;
+    char checkpoint[PATH_MAX], best[PATH_MAX], last[PATH_MAX];
+    den_str_format(checkpoint, sizeof checkpoint, "%s/checkpoint", context->work);
+    den_str_format(best, sizeof best, "%s/best.safetensors", context->work);
+    den_str_format(last, sizeof last, "%s/last.safetensors", context->work);
+    struct den_train_job job = {
+        .method = row->method,
+        .seed = row->seed,
+        .dataset = dataset,
+        .backend = context->service->backend,
+        .pool = context->pool,
+        .checkpoint_path = checkpoint,
+        .checkpoint_seconds = context->service->config.checkpoint_seconds,
+        .best_path = best,
+        .last_path = last,
+        .hooks = {.progress = {.tick = tick, .context = t},
+                  .metric = metric,
+                  .context = t},
+    };
+    if (!den_train_config_preset(row->preset, &job.config, err) ||
+        !den_config_each(row->config, set_key, &job.config, err) ||
+        !den_train(&job, ret, err))
+        return false;
+    den_str_copy(context->model_file, sizeof context->model_file,
+                 ret->chose_best ? best : last);
+    return true;
+}
+
+static bool run(struct den_job_context *context, struct den_job_row *row,
+                struct den_err *err)
+{
+    struct den_service *s = context->service;
+    struct training t = {.context = context};
+    struct den_job_images images = {0};
+    struct den_dataset *dataset = NULL;
+    struct den_train_result result = {0};
+    bool done = den_job_images_load(s, row->dataset, &images, err) &&
+                den_job_images_open(s, &images, &dataset, err) &&
+                train(&t, row, dataset, &result, err) &&
+                make_model_row(context, row, &result, &t, err);
+    if (done) {
+        den_job_log(context, "trained on %zu images, validated on %zu",
+                    result.train_images, result.validation_images);
+        if (result.has_validation)
+            den_job_log(context, "best validation PSNR %.2f dB at step %zu",
+                        result.best_psnr, result.best_step);
+    }
+    den_dataset_free(dataset);
+    den_job_images_release(&images);
+    return done;
+}
+
+const struct den_job_kind den_job_train = {
+    .name = "train",
+    .doc = "A new version of a model from a data set.",
+    .check = check,
+    .run = run,
+};

@@ -1,0 +1,242 @@
+#include "service_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fs.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+/* ---- opening ---- */
+
+static bool take_lock(struct den_service *s, struct den_err *err)
+{
+    char path[PATH_MAX];
+    den_str_format(path, sizeof path, "%s/lock", s->state);
+    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (s->lock_fd < 0)
+        return den_err_sys(err, errno, "the state folder cannot be written");
+    if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno == EWOULDBLOCK)
+        return den_err_set(err, DEN_E_CONFLICT,
+                           "another denoised is using this state folder");
+    return den_err_sys(err, errno, "the state folder cannot be locked");
+}
+
+static bool find_parts(struct den_service *s, const struct den_service_config *config,
+                       struct den_err *err)
+{
+    for (size_t i = 0; den_stores[i] != NULL && s->kind == NULL; i++)
+        if (config->store == NULL || strcmp(config->store, den_stores[i]->name) == 0)
+            s->kind = den_stores[i];
+    if (s->kind == NULL)
+        return den_err_field(err, DEN_E_INVALID, "store", "there is no store '%.40s'",
+                             config->store);
+    s->backend =
+        config->backend == NULL ? den_backends[0] : den_backend_find(config->backend);
+    if (s->backend == NULL)
+        return den_err_field(err, DEN_E_INVALID, "backend", "there is no backend '%.40s'",
+                             config->backend);
+    return true;
+}
+
+static bool open_store(struct den_service *s, struct den_err *err)
+{
+    char path[PATH_MAX];
+    den_str_format(path, sizeof path, "%s/denoised.db", s->state);
+    return s->kind->open(path, &s->store, err);
+}
+
+/* Jobs that were at work when the last process ended; they get an event for what became
+ * of them. */
+static bool recover(struct den_service *s, struct den_err *err)
+{
+    enum { MOST = 32 }; /* far more than there are workers */
+    static const char *const states[] = {"running", "cancelling"};
+    bool done = false;
+    size_t count = 0, requeued = 0;
+    struct den_job_row *rows = den_new(2 * MOST, sizeof *rows, err);
+    if (rows == NULL)
+        return false;
+    for (size_t i = 0; i < 2; i++) {
+        size_t more = 0;
+        if (!s->kind->job_list(s->store, states[i], NULL, "", MOST, rows + count, &more,
+                               err))
+            goto out;
+        count += more;
+    }
+    if (!s->kind->job_recover(s->store, s->config.max_attempts, &requeued, err))
+        goto out;
+    for (size_t i = 0; i < count; i++)
+        if (s->kind->job_get(s->store, rows[i].id, &rows[i], NULL)) {
+            den_service_state_event(s, &rows[i]);
+            den_log(DEN_WARN, "job_recovered", " job=%s state=%s", rows[i].id,
+                    den_job_state_name(rows[i].state));
+        }
+    done = true;
+out:
+    den_free(rows);
+    return done;
+}
+
+static bool init_locks(struct den_service *s, struct den_err *err)
+{
+    pthread_condattr_t attributes;
+    bool done = pthread_condattr_init(&attributes) == 0 &&
+                pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
+                pthread_cond_init(&s->wake, &attributes) == 0 &&
+                pthread_mutex_init(&s->lock, NULL) == 0 &&
+                pthread_mutex_init(&s->blob_lock, NULL) == 0;
+    pthread_condattr_destroy(&attributes);
+    return done || den_err_set(err, DEN_E_NO_MEMORY, "a lock cannot be made");
+}
+
+bool den_service_open(const struct den_service_config *config, struct den_service **ret,
+                      struct den_err *err)
+{
+    struct den_service *s = den_new(1, sizeof *s, err);
+    if (s == NULL)
+        return false;
+    s->lock_fd = -1;
+    s->config = *config;
+    s->config.state = s->config.store = s->config.backend = NULL;
+    if (!init_locks(s, err)) {
+        den_free(s);
+        return false;
+    }
+    if (!den_str_copy(s->state, sizeof s->state, config->state)) {
+        den_err_field(err, DEN_E_INVALID, "state",
+                      "the name of the state folder is longer than %zu bytes",
+                      sizeof s->state - 1);
+        goto fail;
+    }
+    if (!find_parts(s, config, err) || !den_fs_mkdirs(s->state, 0700, err) ||
+        !take_lock(s, err) || !den_blobs_open(s->state, &s->blobs, err) ||
+        !open_store(s, err) || !recover(s, err) || !den_service_sweep(s, err))
+        goto fail;
+    *ret = s;
+    return true;
+fail:
+    den_service_close(s);
+    return false;
+}
+
+bool den_service_start(struct den_service *service, struct den_err *err)
+{
+    return !service->config.with_workers || den_workers_start(service, err);
+}
+
+void den_service_stop(struct den_service *service)
+{
+    den_workers_stop(service);
+}
+
+void den_service_close(struct den_service *service)
+{
+    if (service == NULL)
+        return;
+    if (service->store != NULL)
+        service->kind->close(service->store);
+    den_blobs_close(service->blobs);
+    if (service->lock_fd >= 0)
+        close(service->lock_fd); /* and with it the lock */
+    pthread_cond_destroy(&service->wake);
+    pthread_mutex_destroy(&service->lock);
+    pthread_mutex_destroy(&service->blob_lock);
+    den_free(service);
+}
+
+/* ---- parts ---- */
+
+const struct den_store_kind *den_service_store(struct den_service *service,
+                                               struct den_store **ret_store)
+{
+    *ret_store = service->store;
+    return service->kind;
+}
+
+struct den_blobs *den_service_blobs(struct den_service *service)
+{
+    return service->blobs;
+}
+
+const struct den_image_limits *den_service_image_limits(const struct den_service *service)
+{
+    return &service->config.image_limits;
+}
+
+void den_service_work_path(const struct den_service *service, const char *job, char *to,
+                           size_t size)
+{
+    den_str_format(to, size, "%s/work/%s", service->state, job);
+}
+
+bool den_service_stats(struct den_service *service, struct den_service_stats *ret,
+                       struct den_err *err)
+{
+    struct den_service_stats stats = {
+        .images_added = atomic_load(&service->images_added),
+        .tiles_done = atomic_load(&service->tiles_done),
+        .iterations_done = atomic_load(&service->iterations_done),
+    };
+    if (!service->kind->job_counts(service->store, stats.jobs, err))
+        return false;
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < DEN_WORKERS; i++) {
+        stats.workers += service->workers[i].started;
+        stats.workers_busy += service->workers[i].job[0] != '\0';
+    }
+    pthread_mutex_unlock(&service->lock);
+    *ret = stats;
+    return true;
+}
+
+/* ---- events ---- */
+
+void den_service_on_event(struct den_service *service, void (*notify)(void *context),
+                          void *context)
+{
+    pthread_mutex_lock(&service->lock);
+    service->notify = notify;
+    service->notify_context = context;
+    pthread_mutex_unlock(&service->lock);
+}
+
+void den_service_event(struct den_service *service, const char *job,
+                       struct den_event_row *row)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char text[sizeof err.text + 8];
+    row->created_ms = den_wall_ms();
+    if (!service->kind->event_add(service->store, job, row, &err)) {
+        den_log(DEN_WARN, "event_lost", " job=%s type=%s error=%s", job, row->type,
+                den_log_quote(err.text, text, sizeof text));
+        return;
+    }
+    pthread_mutex_lock(&service->lock);
+    void (*notify)(void *) = service->notify;
+    void *context = service->notify_context;
+    pthread_mutex_unlock(&service->lock);
+    if (notify != NULL)
+        notify(context);
+}
+
+void den_service_state_event(struct den_service *service, const struct den_job_row *row)
+{
+    struct den_event_row event = {
+        .type = "state", .step = row->step, .steps = row->steps};
+    den_str_copy(event.name, sizeof event.name, den_job_state_name(row->state));
+    den_str_copy(event.text, sizeof event.text, row->error_text);
+    den_service_event(service, row->id, &event);
+    if (row->state != DEN_JOB_SUCCEEDED && row->state != DEN_JOB_FAILED &&
+        row->state != DEN_JOB_CANCELLED)
+        return;
+    den_str_copy(event.type, sizeof event.type, "done");
+    den_service_event(service, row->id, &event);
+}

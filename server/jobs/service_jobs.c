@@ -1,0 +1,129 @@
+/* Jobs as the API sees them. */
+
+#include "service_private.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+const struct den_job_kind *den_job_kind_find(const char *name)
+{
+    for (size_t i = 0; den_job_kinds[i] != NULL; i++)
+        if (strcmp(den_job_kinds[i]->name, name) == 0)
+            return den_job_kinds[i];
+    return NULL;
+}
+
+static bool check(struct den_service *s, const struct den_job_request *request,
+                  struct den_job_row *row, struct den_job_estimate *estimate,
+                  struct den_err *err)
+{
+    enum { MIB = 1 << 20, USUAL_SEED = 1 };
+    const struct den_job_kind *kind = den_job_kind_find(request->kind);
+    if (kind == NULL)
+        return den_err_field(err, DEN_E_INVALID, "/kind",
+                             "a job is of kind train, denoise or evaluate");
+    den_str_copy(row->kind, sizeof row->kind, kind->name);
+    row->seed = request->has_seed ? request->seed : USUAL_SEED;
+    if (!kind->check(s, request, row, estimate, err))
+        return false;
+    row->steps = estimate->steps;
+    size_t limit = s->config.memory_limit;
+    if (limit > 0 && estimate->bytes > limit)
+        return den_err_limit(err, DEN_E_UNPROCESSABLE, (int64_t)limit,
+                             (int64_t)estimate->bytes,
+                             "the job would need %zu MiB of memory and a job may have "
+                             "%zu MiB",
+                             estimate->bytes / MIB + 1, limit / MIB);
+    return true;
+}
+
+/* Where a job would stand that came in now: behind all that wait.  (Trainings that wait
+ * let a short job pass, so for those it is an upper bound.) */
+static bool last_position(struct den_service *s, size_t *ret, struct den_err *err)
+{
+    uint64_t counts[DEN_JOB_STATES];
+    if (!s->kind->job_counts(s->store, counts, err))
+        return false;
+    *ret = (size_t)counts[DEN_JOB_QUEUED] + 1;
+    return true;
+}
+
+bool den_service_submit(struct den_service *service,
+                        const struct den_job_request *request, bool dry_run,
+                        struct den_job_row *ret, struct den_job_estimate *ret_estimate,
+                        struct den_err *err)
+{
+    struct den_job_row row = {.state = DEN_JOB_QUEUED, .created_ms = den_wall_ms()};
+    struct den_job_estimate estimate = {0};
+    if (atomic_load(&service->stopping))
+        return den_err_set(err, DEN_E_DRAINING, "the server is going down; try later");
+    if (!check(service, request, &row, &estimate, err))
+        return false;
+    if (dry_run) {
+        if (!last_position(service, &estimate.queue_position, err))
+            return false;
+    } else {
+        den_id_new("job_", row.id);
+        if (!service->kind->job_add(service->store, &row, service->config.queue_limit,
+                                    err))
+            return false;
+        /* The job is in: what fails now is no reason to say that it is not. */
+        if (!service->kind->job_position(service->store, row.id, &estimate.queue_position,
+                                         NULL))
+            estimate.queue_position = 0;
+        den_service_state_event(service, &row);
+        den_workers_wake(service);
+    }
+    *ret = row;
+    *ret_estimate = estimate;
+    return true;
+}
+
+bool den_service_cancel(struct den_service *service, const char *id,
+                        struct den_job_row *ret, struct den_err *err)
+{
+    struct den_job_row before, after;
+    if (!service->kind->job_get(service->store, id, &before, err) ||
+        !service->kind->job_cancel(service->store, id, &after, err))
+        return false;
+    /* The event first: the worker may be done with the job a moment later. */
+    if (after.state != before.state &&
+        (after.state == DEN_JOB_CANCELLING || before.state == DEN_JOB_QUEUED))
+        den_service_state_event(service, &after);
+    if (after.state == DEN_JOB_CANCELLING)
+        den_workers_cancel(service, id);
+    *ret = after;
+    return true;
+}
+
+bool den_service_retry(struct den_service *service, const char *id,
+                       struct den_job_row *ret, struct den_err *err)
+{
+    struct den_job_row before, after;
+    if (!service->kind->job_get(service->store, id, &before, err) ||
+        !service->kind->job_retry(service->store, id, &after, err))
+        return false;
+    if (before.state == DEN_JOB_FAILED || before.state == DEN_JOB_CANCELLED) {
+        den_service_state_event(service, &after);
+        den_workers_wake(service);
+    }
+    *ret = after;
+    return true;
+}
+
+bool den_service_delete_job(struct den_service *service, const char *id,
+                            struct den_err *err)
+{
+    struct den_job_row row;
+    pthread_mutex_lock(&service->blob_lock);
+    bool done = service->kind->job_get(service->store, id, &row, err) &&
+                service->kind->job_delete(service->store, id, err);
+    if (done)
+        den_service_drop_blob(service, row.result_sha256);
+    pthread_mutex_unlock(&service->blob_lock);
+    return done;
+}

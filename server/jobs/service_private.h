@@ -1,0 +1,77 @@
+#ifndef DEN_SERVICE_PRIVATE_H
+#define DEN_SERVICE_PRIVATE_H
+
+/* What the files of the job machine share. */
+
+#include <limits.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backend.h"
+#include "pool.h"
+#include "service.h"
+
+#define DEN_WORKERS 2
+#define DEN_STATE_PATH (PATH_MAX / 2) /* leaves room for names below the state folder */
+
+struct den_worker {
+    struct den_service *service;
+    const char *const *kinds; /* what it claims, in order of preference; ends with NULL */
+    struct den_pool *pool;
+    pthread_t thread;
+    bool started;
+    atomic_bool cancel;    /* the job at hand shall stop */
+    char job[DEN_ID_SIZE]; /* the job at hand, "" = none; guarded by service->lock */
+};
+
+struct den_service {
+    struct den_service_config config; /* its texts are not looked at after open */
+    char state[DEN_STATE_PATH];
+    int lock_fd; /* holds flock(2) on <state>/lock */
+    const struct den_store_kind *kind;
+    struct den_store *store;
+    struct den_blobs *blobs;
+    const struct den_backend *backend;
+
+    pthread_mutex_t lock; /* guards submitted, notify and the workers' job */
+    pthread_cond_t wake;  /* a job came in, or stopping; CLOCK_MONOTONIC */
+    uint64_t submitted;
+    void (*notify)(void *context);
+    void *notify_context;
+    atomic_bool stopping;
+    struct den_worker workers[DEN_WORKERS];
+
+    /* Held from taking a blob to the commit of the row that names it, and from deleting a
+     * row to removing its blob: else one upload could lose the bytes that another
+     * deletion finds unused in between.  The one lock that is held over I/O. */
+    pthread_mutex_t blob_lock;
+
+    atomic_uint_least64_t images_added, tiles_done, iterations_done;
+};
+
+/* worker.c */
+bool den_workers_start(struct den_service *service, struct den_err *err) DEN_CHECKED;
+void den_workers_stop(struct den_service *service);
+void den_workers_wake(struct den_service *service);
+/* The flag of the worker that has this job, if any. */
+void den_workers_cancel(struct den_service *service, const char *job);
+
+/* Adds an event (seq and time are set here) and tells the streams.  A failure is logged:
+ * a job does not fail for want of an event. */
+void den_service_event(struct den_service *service, const char *job,
+                       struct den_event_row *row);
+/* `state`, and for a state that is an end also `done`. */
+void den_service_state_event(struct den_service *service, const struct den_job_row *row);
+
+/* Removes a blob that no row names any more; blob_lock is held by the caller. */
+void den_service_drop_blob(struct den_service *service, const char *sha256);
+
+/* <state>/work/<job>, into to[DEN_STATE_PATH + 64]. */
+void den_service_work_path(const struct den_service *service, const char *job, char *to,
+                           size_t size);
+/* Removes what jobs that have ended, or are gone, left in work/; at start. */
+bool den_service_sweep(struct den_service *service, struct den_err *err) DEN_CHECKED;
+
+const struct den_job_kind *den_job_kind_find(const char *name); /* NULL if unknown */
+
+#endif

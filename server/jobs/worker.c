@@ -1,0 +1,322 @@
+/* Two threads that take jobs from the queue. */
+
+#include "run.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fs.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+/* The first never trains: a microscope does not wait for a training to end. */
+static const char *const quick_kinds[] = {"denoise", "evaluate", NULL};
+static const char *const all_kinds[] = {"denoise", "evaluate", "train", NULL};
+
+/* ---- waiting ---- */
+
+void den_workers_wake(struct den_service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    service->submitted++;
+    pthread_cond_broadcast(&service->wake);
+    pthread_mutex_unlock(&service->lock);
+}
+
+static uint64_t submitted(struct den_service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    uint64_t count = service->submitted;
+    pthread_mutex_unlock(&service->lock);
+    return count;
+}
+
+/* Until a job comes in after the count was read, or the service stops, or a second has
+ * passed (so that a wake-up that went wrong costs no more than that). */
+static void wait_for_work(struct den_service *service, uint64_t seen)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    pthread_mutex_lock(&service->lock);
+    while (!atomic_load(&service->stopping) && service->submitted == seen)
+        if (pthread_cond_timedwait(&service->wake, &service->lock, &until) == ETIMEDOUT)
+            break;
+    pthread_mutex_unlock(&service->lock);
+}
+
+void den_workers_cancel(struct den_service *service, const char *job)
+{
+    pthread_mutex_lock(&service->lock);
+    for (size_t i = 0; i < DEN_WORKERS; i++)
+        if (strcmp(service->workers[i].job, job) == 0)
+            atomic_store(&service->workers[i].cancel, true);
+    pthread_mutex_unlock(&service->lock);
+}
+
+static void take_up(struct den_worker *worker, const char *job)
+{
+    struct den_service *s = worker->service;
+    pthread_mutex_lock(&s->lock);
+    atomic_store(&worker->cancel, false);
+    den_str_copy(worker->job, sizeof worker->job, job);
+    pthread_mutex_unlock(&s->lock);
+    if (job[0] == '\0')
+        return;
+    /* A cancellation between the claim and the line above found no worker to tell. */
+    struct den_job_row row;
+    if (s->kind->job_get(s->store, job, &row, NULL) && row.state == DEN_JOB_CANCELLING)
+        atomic_store(&worker->cancel, true);
+}
+
+/* ---- progress ---- */
+
+static void report(struct den_job_context *context)
+{
+    struct den_service *s = context->service;
+    struct den_event_row event = {
+        .type = "progress", .step = context->done, .steps = context->total};
+    /* A failure is of no weight: the next report comes in a second. */
+    if (s->kind->job_progress(s->store, context->job, context->done, context->total,
+                              NULL))
+        den_service_event(s, context->job, &event);
+    context->reported_at = den_monotonic_s();
+}
+
+static enum den_verdict tick(void *opaque, size_t done, size_t total)
+{
+    struct den_job_context *context = opaque;
+    const double between_s = 1;
+    if (done > context->done)
+        atomic_fetch_add(context->counter, done - context->done);
+    context->done = done;
+    context->total = total;
+    if (atomic_load(&context->worker->cancel))
+        return DEN_CANCEL;
+    if (atomic_load(&context->service->stopping))
+        return DEN_SUSPEND;
+    if (den_monotonic_s() - context->reported_at >= between_s)
+        report(context);
+    return DEN_GO_ON;
+}
+
+/* ---- the end of a job ---- */
+
+static void set_error(struct den_job_row *row, const struct den_err *err)
+{
+    row->state = err->code == DEN_E_CANCELLED ? DEN_JOB_CANCELLED : DEN_JOB_FAILED;
+    row->result_sha256[0] = row->result_name[0] = row->result_media[0] = '\0';
+    row->clipped = 0;
+    row->error_code[0] = row->error_text[0] = '\0';
+    if (row->state == DEN_JOB_CANCELLED)
+        return;
+    den_str_copy(row->error_code, sizeof row->error_code, den_code_name(err->code));
+    den_str_copy(row->error_text, sizeof row->error_text, err->text);
+    den_utf8_trim(row->error_text);
+}
+
+static bool take_files(struct den_job_context *context, struct den_job_row *row,
+                       struct den_err *err)
+{
+    struct den_blobs *blobs = context->service->blobs;
+    uint64_t bytes = 0;
+    if (context->result[0] != '\0' &&
+        !den_blobs_take(blobs, context->result, NULL, row->result_sha256, &bytes, err))
+        return false;
+    return context->model == NULL ||
+           den_blobs_take(blobs, context->model_file, NULL, context->model->sha256,
+                          &context->model->bytes, err);
+}
+
+static bool try_finish(struct den_job_context *context, struct den_job_row *row,
+                       struct den_err *err)
+{
+    struct den_service *s = context->service;
+    bool good = row->state == DEN_JOB_SUCCEEDED;
+    return s->kind->job_finish(s->store, row, good ? context->model : NULL,
+                               context->scores, good ? context->score_count : 0, err);
+}
+
+/* Files first, then the row that names them.  A store that cannot write (a full disk) is
+ * asked again until it can; should the server end before that, the job runs again. */
+static bool finish(struct den_job_context *context, struct den_job_row *row)
+{
+    struct den_service *s = context->service;
+    struct den_err err = DEN_ERR_INIT;
+    char text[sizeof err.text + 8];
+    pthread_mutex_lock(&s->blob_lock);
+    if (row->state == DEN_JOB_SUCCEEDED && !take_files(context, row, &err)) {
+        set_error(row, &err);
+        err = DEN_ERR_INIT;
+    }
+    bool done = try_finish(context, row, &err);
+    pthread_mutex_unlock(&s->blob_lock);
+    while (!done && !atomic_load(&s->stopping)) {
+        den_log(DEN_ERROR, "job_end_not_stored", " job=%s error=%s", row->id,
+                den_log_quote(err.text, text, sizeof text));
+        err = DEN_ERR_INIT;
+        wait_for_work(s, submitted(s));
+        done = try_finish(context, row, &err);
+    }
+    return done;
+}
+
+static bool requeue(struct den_service *s, struct den_job_row *row)
+{
+    /* Refused when somebody cancelled the job in the meantime. */
+    if (!s->kind->job_requeue(s->store, row->id, NULL))
+        return false;
+    row->state = DEN_JOB_QUEUED;
+    den_log(DEN_INFO, "job_interrupted", " job=%s step=%llu", row->id,
+            (unsigned long long)row->step);
+    den_service_state_event(s, row);
+    return true;
+}
+
+static void settle(struct den_job_context *context, struct den_job_row *row, bool good,
+                   struct den_err *result)
+{
+    struct den_service *s = context->service;
+    row->step = context->done;
+    row->steps = context->total > 0 ? context->total : row->steps;
+    row->state = DEN_JOB_SUCCEEDED;
+    if (!good && result->code == DEN_E_DRAINING) {
+        if (requeue(s, row))
+            return;
+        result->code = DEN_E_CANCELLED;
+    }
+    if (!good)
+        set_error(row, result);
+    if (!finish(context, row))
+        return;
+    struct den_err err = DEN_ERR_INIT;
+    if (!den_fs_remove_tree(context->work, &err))
+        den_log(DEN_WARN, "work_not_removed", " job=%s code=%s", row->id,
+                den_code_name(err.code));
+    char text[sizeof row->error_text + 8];
+    den_log(DEN_INFO, "job_ended", " job=%s kind=%s state=%s seconds=%.3f error=%s",
+            row->id, row->kind, den_job_state_name(row->state), row->seconds,
+            den_log_quote(row->error_text, text, sizeof text));
+    den_service_state_event(s, row);
+}
+
+/* ---- the loop ---- */
+
+static bool run(struct den_job_context *context, struct den_job_row *row,
+                struct den_err *err)
+{
+    const struct den_job_kind *kind = den_job_kind_find(row->kind);
+    if (kind == NULL)
+        return den_err_set(err, DEN_E_INTERNAL, "there is no job kind '%s'", row->kind);
+    if (!den_fs_mkdirs(context->work, 0700, err))
+        return false;
+    if (atomic_load(&context->worker->cancel))
+        return den_job_go_on(DEN_CANCEL, err);
+    return kind->run(context, row, err);
+}
+
+static void do_job(struct den_worker *worker, struct den_job_row *row)
+{
+    struct den_service *s = worker->service;
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_context *context = den_new(1, sizeof *context, &err);
+    take_up(worker, row->id);
+    if (context == NULL) {
+        /* Back to the queue; a pause, so that the lack of memory can pass. */
+        requeue(s, row);
+        take_up(worker, "");
+        wait_for_work(s, submitted(s));
+        return;
+    }
+    *context = (struct den_job_context){
+        .service = s,
+        .pool = worker->pool,
+        .job = row->id,
+        .worker = worker,
+        .counter = strcmp(row->kind, "train") == 0 ? &s->iterations_done : &s->tiles_done,
+        .total = row->steps,
+        .reported_at = den_monotonic_s(),
+    };
+    context->progress = (struct den_progress){.tick = tick, .context = context};
+    den_service_work_path(s, row->id, context->work, sizeof context->work);
+    den_log(DEN_INFO, "job_started", " job=%s kind=%s attempt=%lld", row->id, row->kind,
+            (long long)row->attempts);
+    den_service_state_event(s, row);
+    double started = den_monotonic_s();
+    bool good = run(context, row, &err);
+    row->seconds = den_monotonic_s() - started;
+    settle(context, row, good, &err);
+    take_up(worker, "");
+    if (context->result[0] != '\0')
+        unlink(context->result); /* what was not taken is half a file */
+    den_free(context->model);
+    den_free(context->scores);
+    den_free(context);
+}
+
+static void *work(void *opaque)
+{
+    struct den_worker *worker = opaque;
+    struct den_service *s = worker->service;
+    char text[sizeof(struct den_err)];
+    while (!atomic_load(&s->stopping)) {
+        struct den_err err = DEN_ERR_INIT;
+        struct den_job_row row;
+        bool found = false;
+        uint64_t seen = submitted(s);
+        if (!s->kind->job_claim(s->store, worker->kinds, &row, &found, &err))
+            den_log(DEN_ERROR, "queue_not_read", " error=%s",
+                    den_log_quote(err.text, text, sizeof text));
+        if (found)
+            do_job(worker, &row);
+        else
+            wait_for_work(s, seen);
+    }
+    return NULL;
+}
+
+bool den_workers_start(struct den_service *service, struct den_err *err)
+{
+    for (size_t i = 0; i < DEN_WORKERS; i++) {
+        struct den_worker *worker = &service->workers[i];
+        worker->service = service;
+        worker->kinds = i == 0 ? quick_kinds : all_kinds;
+        int threads = service->config.threads > 0 ? service->config.threads : 1;
+        if (!den_pool_new(threads, &worker->pool, err))
+            goto fail;
+        int sys = pthread_create(&worker->thread, NULL, work, worker);
+        if (sys != 0) {
+            den_err_sys(err, sys, "a worker cannot be started");
+            goto fail;
+        }
+        pthread_mutex_lock(&service->lock);
+        worker->started = true;
+        pthread_mutex_unlock(&service->lock);
+    }
+    return true;
+fail:
+    den_workers_stop(service);
+    return false;
+}
+
+void den_workers_stop(struct den_service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    atomic_store(&service->stopping, true);
+    pthread_cond_broadcast(&service->wake);
+    pthread_mutex_unlock(&service->lock);
+    for (size_t i = 0; i < DEN_WORKERS; i++) {
+        struct den_worker *worker = &service->workers[i];
+        if (worker->started)
+            pthread_join(worker->thread, NULL);
+        pthread_mutex_lock(&service->lock);
+        worker->started = false;
+        pthread_mutex_unlock(&service->lock);
+        den_pool_free(worker->pool);
+        worker->pool = NULL;
+    }
+}
