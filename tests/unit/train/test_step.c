@@ -168,6 +168,23 @@ START_TEST(the_generator_meets_the_discriminator_that_has_just_learnt)
 }
 END_TEST
 
+START_TEST(images_that_are_alike_leave_the_discriminator_undecided)
+{
+    /* With weights 0 the generator gives 0 everywhere, and a loss of 1e-30 leaves it
+     * there: what D may not tell apart costs ln 2 at best [Goodfellow et al., 2014]. */
+    struct bench *b = open_bench("vanilla", 1e-30, 0, 0, 0);
+    for (size_t i = 0; i < den_params_size(b->model->params); i++) {
+        struct den_param *p = den_params_at(b->model->params, i);
+        memset(p->value, 0, p->count * sizeof(float));
+    }
+    memset(b->clean, 0, sizeof b->clean);
+    for (size_t i = 0; i < 20; i++)
+        step(b, i, 1e-3);
+    ck_assert_msg(b->loss_d > 0.69 && b->loss_d < 0.8, "loss_d = %g", b->loss_d);
+    close_bench(b);
+}
+END_TEST
+
 START_TEST(without_its_weight_a_term_changes_nothing)
 {
     struct bench *plain = open_bench("vanilla", 0, 10, 0, 0);
@@ -214,6 +231,7 @@ int main(void)
                         (int)(sizeof cases / sizeof cases[0]));
     tcase_add_test(t, the_loss_of_the_generator_is_the_weighted_sum_of_its_terms);
     tcase_add_test(t, the_generator_meets_the_discriminator_that_has_just_learnt);
+    tcase_add_test(t, images_that_are_alike_leave_the_discriminator_undecided);
     tcase_add_test(t, without_its_weight_a_term_changes_nothing);
     tcase_add_test(t, losses_that_are_not_finite_or_explode_end_the_run);
     suite_add_tcase(suite, t);
