@@ -12,26 +12,30 @@ static size_t round_up(size_t n, size_t multiple)
     return (n + multiple - 1) / multiple * multiple;
 }
 
+/* From one tile to the next; a multiple, at least `overlap` less than the tile. */
+static size_t step_of(size_t tile, size_t overlap, size_t multiple)
+{
+    return tile < overlap ? 0 : (tile - overlap) / multiple * multiple;
+}
+
 struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t multiple)
 {
     assert(size > 0 && tile > 0 && multiple > 0);
-    struct den_axis axis = {.size = size, .multiple = multiple, .tiles = 1};
-    size_t padded = round_up(size, multiple);
-    axis.tile = round_up(tile, multiple);
-    if (padded <= axis.tile) {
-        axis.tile = padded;
-        return axis;
-    }
+    size_t padded = round_up(size, multiple), side = round_up(tile, multiple);
     /* A step is at least one multiple, or the tiles would never get on. */
-    if (axis.tile < overlap + multiple)
-        axis.tile = round_up(overlap + multiple, multiple);
-    if (padded <= axis.tile) {
-        axis.tile = padded;
-        return axis;
-    }
-    size_t step = (axis.tile - overlap) / multiple * multiple;
-    axis.tiles = 1 + (padded - axis.tile + step - 1) / step;
-    return axis;
+    if (side < overlap + multiple)
+        side = round_up(overlap + multiple, multiple);
+    if (padded <= side)
+        return (struct den_axis){size, padded, multiple, 1, NULL};
+    size_t step = step_of(side, overlap, multiple);
+    size_t tiles = 1 + (padded - side + step - 1) / step;
+    /* What is shared beyond the overlap is computed twice for nothing: 1024 pixels need
+     * three tiles of 384, not of 512. */
+    while (side > multiple &&
+           (tiles - 1) * step_of(side - multiple, overlap, multiple) + side - multiple >=
+               padded)
+        side -= multiple;
+    return (struct den_axis){size, side, multiple, tiles, NULL};
 }
 
 /* Starts are spread evenly in whole multiples, so that neighbours share about the same

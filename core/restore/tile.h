@@ -21,9 +21,10 @@ struct den_axis {
     float *weight; /* [tiles][tile], over all tiles they sum to 1 at each pixel */
 };
 
-/* The layout alone, without weights.  tile and overlap are wishes: one tile of the padded
- * size when that is not larger than `tile`, else tiles of at least `tile` that share at
- * least `overlap` pixels with the next.  size, tile, multiple > 0. */
+/* The layout alone, without weights.  One tile of the padded size when that is not
+ * larger than `tile` (rounded up to a multiple, and made larger than the overlap), else
+ * as few tiles of that side as share `overlap` pixels with the next, and those as small
+ * as their number allows.  size, tile, multiple > 0. */
 struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t multiple);
 bool den_axis_init(struct den_axis *axis, size_t size, size_t tile, size_t overlap,
                    size_t multiple, struct den_err *err) DEN_CHECKED;
