@@ -34,8 +34,7 @@ static size_t line_up(size_t count)
     return (count + LINE - 1) / LINE * LINE;
 }
 
-/* ---- who needs whom -----------------------------------------------------------------
- */
+/* ---- who needs whom ---- */
 
 static void raise_halo(struct den_gnode *node, size_t halo)
 {
@@ -77,8 +76,7 @@ static void mark(struct den_graph *g, struct den_gnode *output)
             mark_inputs(g->nodes[i]);
 }
 
-/* ---- fusion: which arrays lie inside others ------------------------------------------
- */
+/* ---- fusion: which arrays lie inside others ---- */
 
 static struct den_gnode *root_of(struct den_gnode *node, int array)
 {
@@ -95,7 +93,7 @@ static bool placed(const struct den_gnode *node, int array)
 /* Lays the inputs of a concatenation into its buffer.  A graph input is filled before the
  * forward pass and may be read again, so it keeps its own array.  A gradient can be
  * shared only if the concatenation is the first to contribute to it. */
-static void join(struct den_graph *g, struct den_gnode *node)
+static void join(struct den_gnode *node)
 {
     size_t channel = 0;
     for (size_t k = 0; k < node->op->inputs; k++) {
@@ -103,7 +101,7 @@ static void join(struct den_graph *g, struct den_gnode *node)
         const struct den_place inside = {.parent = node, .channel = channel};
         if (!is_input(in) && !placed(in, DEN_VALUE))
             in->place[DEN_VALUE] = inside;
-        if (in->last_use == node->index && in != g->plan.output && !placed(in, DEN_GRAD))
+        if (in->last_use == node->index && !placed(in, DEN_GRAD))
             in->place[DEN_GRAD] = inside;
         channel += in->shape.c;
     }
@@ -121,7 +119,7 @@ static bool overwritable(struct den_graph *g, struct den_gnode *x,
         struct den_gnode *other = g->nodes[i];
         if (other == x || !other->live || root_of(other, DEN_VALUE) != x)
             continue;
-        if (training || other == g->plan.output || other->last_use >= y->index)
+        if (training || other->last_use >= y->index)
             return false;
     }
     return true;
@@ -132,7 +130,7 @@ static void overwrite(struct den_graph *g, struct den_gnode *y)
     bool training = g->plan.purpose == DEN_FOR_TRAINING;
     unsigned trait = training ? DEN_OP_IN_PLACE : DEN_OP_IN_PLACE_INFERENCE;
     struct den_gnode *x = y->in[0];
-    if ((y->op->traits & trait) == 0 || x->uses != 1 || x == g->plan.output)
+    if ((y->op->traits & trait) == 0 || x->uses != 1)
         return;
     const struct den_place same = {.parent = y, .channel = 0};
     if (!is_input(x) && !placed(x, DEN_VALUE) && overwritable(g, x, y))
@@ -145,14 +143,13 @@ static void fuse(struct den_graph *g)
 {
     for (size_t i = 0; i < g->size; i++)
         if (g->nodes[i]->live && (g->nodes[i]->op->traits & DEN_OP_JOINS) != 0)
-            join(g, g->nodes[i]);
+            join(g->nodes[i]);
     for (size_t i = 0; i < g->size; i++)
         if (g->nodes[i]->live && g->nodes[i]->op->inputs == 1)
             overwrite(g, g->nodes[i]);
 }
 
-/* ---- blocks and their lifetimes ------------------------------------------------------
- */
+/* ---- blocks and their lifetimes ---- */
 
 /* First and last moment of one node's own array. */
 static void lifetime(const struct den_graph *g, const struct den_gnode *node, int array,
@@ -224,8 +221,7 @@ static bool size_block(struct den_block *block, struct den_err *err)
     return true;
 }
 
-/* ---- where in memory -----------------------------------------------------------------
- */
+/* ---- where in memory ---- */
 
 static int larger_first(const void *a, const void *b)
 {
@@ -353,8 +349,7 @@ bool den_plan_make(struct den_graph *g, struct den_gnode *output,
     return true;
 }
 
-/* ---- use -----------------------------------------------------------------------------
- */
+/* ---- use ---- */
 
 static struct den_view view_of(struct den_graph *g, struct den_gnode *node, int array)
 {
