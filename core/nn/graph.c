@@ -42,8 +42,7 @@ void den_graph_set_fusion(struct den_graph *g, bool on)
     g->plain = !on;
 }
 
-/* ---- building ------------------------------------------------------------------------
- */
+/* ---- building ---- */
 
 #define BROKEN (-1)
 
@@ -188,8 +187,7 @@ den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t ou
         name, x, BROKEN);
 }
 
-/* ---- planning ------------------------------------------------------------------------
- */
+/* ---- planning ---- */
 
 static bool make_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err)
@@ -236,8 +234,7 @@ struct den_shape den_graph_shape(const struct den_graph *g, den_node node)
     return g->nodes[node]->shape;
 }
 
-/* ---- running -------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static struct den_run make_run(const struct den_graph *g)
 {

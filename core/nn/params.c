@@ -300,7 +300,7 @@ double den_params_grad_norm(const struct den_params *params)
     return sqrt(sum);
 }
 
-/* ---- initialisation -------------------------------------------------------------- */
+/* ---- initialisation ---- */
 
 /* The normal number number e of a key, as a pure function (Box-Muller on two hashes), so
  * that memory order does not matter. */

@@ -46,8 +46,7 @@ static bool expect(struct parser *p, char c)
     return take(p, c) || bad(p, what);
 }
 
-/* ---- strings --------------------------------------------------------------------------
- */
+/* ---- strings ---- */
 
 /* Length of the well-formed sequence at s, 0 if there is none. */
 static size_t utf8_length(const unsigned char *s)
@@ -199,8 +198,7 @@ void den_json_string(struct den_buf *to, const char *text)
     den_buf_puts(to, "\"");
 }
 
-/* ---- numbers --------------------------------------------------------------------------
- */
+/* ---- numbers ---- */
 
 static bool whole_number(struct parser *p, size_t *ret)
 {
@@ -238,8 +236,7 @@ static bool number_list(struct parser *p, size_t *to, size_t most, size_t *ret_n
     return true;
 }
 
-/* ---- the header -----------------------------------------------------------------------
- */
+/* ---- the header ---- */
 
 static bool type_of(struct parser *p, struct den_tensor *tensor)
 {

@@ -128,8 +128,7 @@ bool den_tensor_writer_add(struct den_tensor_writer *writer, const char *name,
     return true;
 }
 
-/* ---- the file -------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 static void write_meta(const struct den_tensor_writer *writer, struct den_buf *to)
 {

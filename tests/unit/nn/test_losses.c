@@ -14,8 +14,7 @@ START_TEST(tv_and_l1_agree_with_pytorch)
 }
 END_TEST
 
-/* ---- what holds for every pixel loss
- * ------------------------------------------------------ */
+/* ---- what holds for every pixel loss ---- */
 
 /* Three images of two channels, numbers of the net from -3 to 7. */
 static const struct den_shape shape = {3, 9, 7, 2};
@@ -138,8 +137,7 @@ START_TEST(dssim_is_clamped_to_one)
 }
 END_TEST
 
-/* ---- GAN
- * ---------------------------------------------------------------------------------- */
+/* ---- GAN ---- */
 
 static const struct {
     const char *mode;
@@ -169,8 +167,7 @@ START_TEST(gan_losses_have_their_textbook_values)
 }
 END_TEST
 
-/* ---- schedule and tables
- * ------------------------------------------------------------------ */
+/* ---- schedule and tables ---- */
 
 static const struct {
     size_t step, constant, decay;

@@ -3,8 +3,7 @@
 #include "net_vectors.h"
 #include "str.h"
 
-/* ---- sizes
- * ------------------------------------------------------------------------------ */
+/* ---- sizes ---- */
 
 static const struct {
     const char *what;
@@ -78,8 +77,7 @@ START_TEST(parameter_counts_and_map_sizes_are_those_of_pix2pix)
 }
 END_TEST
 
-/* ---- names
- * ------------------------------------------------------------------------------ */
+/* ---- names ---- */
 
 /* state_dict() of UnetGenerator(1, 1, 5, 4) and NLayerDiscriminator(2, 4, 1), batch norm;
  * a norm stands for its five tensors. */
@@ -147,8 +145,7 @@ START_TEST(parameters_have_pytorchs_names_in_its_order)
 }
 END_TEST
 
-/* ---- values
- * ----------------------------------------------------------------------------- */
+/* ---- values ---- */
 
 START_TEST(unet_agrees_with_pytorch_on_every_backend)
 {
@@ -164,8 +161,7 @@ START_TEST(patchgan_agrees_with_pytorch_on_every_backend)
 }
 END_TEST
 
-/* ---- options
- * ---------------------------------------------------------------------------- */
+/* ---- options ---- */
 
 static const struct {
     const struct den_net *net;
@@ -261,8 +257,7 @@ START_TEST(nets_are_found_by_name)
 }
 END_TEST
 
-/* ---- parameter sets
- * --------------------------------------------------------------------- */
+/* ---- parameter sets ---- */
 
 START_TEST(initial_values_follow_pix2pix_and_the_seed)
 {

@@ -25,8 +25,7 @@ static void tear_down(void)
     must(den_fs_remove_tree(folder, &err));
 }
 
-/* ---- parameter sets there and back
- * ------------------------------------------------------ */
+/* ---- parameter sets there and back ---- */
 
 static const struct den_net_options small_d = {
     .channels_in = 2, .channels_out = 1, .width = 2, .depth = 2};
@@ -192,8 +191,7 @@ START_TEST(weights_are_permuted_between_file_and_memory)
 }
 END_TEST
 
-/* ---- refusals on loading
- * ---------------------------------------------------------------- */
+/* ---- refusals on loading ---- */
 
 /* A file with the tensors of a net, except that one is left out (other NULL) or replaced
  * by 2 floats or whole numbers. */
@@ -281,8 +279,7 @@ START_TEST(a_file_over_the_maximum_or_missing_is_refused)
 }
 END_TEST
 
-/* ---- hostile files
- * ---------------------------------------------------------------------- */
+/* ---- hostile files ---- */
 
 /* Length, JSON and `data` bytes of zero. */
 static struct den_buf make_file(const char *json, size_t data)
@@ -536,8 +533,7 @@ START_TEST(a_failed_allocation_while_reading_is_an_error)
 }
 END_TEST
 
-/* ---- the writer
- * -------------------------------------------------------------------------- */
+/* ---- the writer ---- */
 
 START_TEST(the_writer_refuses_what_it_could_not_read_back)
 {
