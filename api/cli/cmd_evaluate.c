@@ -10,7 +10,7 @@ static const struct den_option options[] = {
     {"model", 'm', DEN_OPTION_VALUE, "NAME[@VERSION]", "the model to judge"},
     {"method", 0, DEN_OPTION_VALUE, "FILTER", "a filter instead"},
     DEN_DATA_OPTIONS,
-    {"set", 0, DEN_OPTION_REPEAT, "KEY=VALUE", "an option of the filter"},
+    {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "an option of the filter"},
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait, and print the scores"},
     {"dry-run", 'n', DEN_OPTION_FLAG, NULL, "only say what it would take"},
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},

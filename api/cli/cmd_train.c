@@ -9,7 +9,7 @@ static const struct den_option options[] = {
     DEN_DATA_OPTIONS,
     {"method", 0, DEN_OPTION_VALUE, "METHOD", "training method (`denoise methods`)"},
     {"preset", 0, DEN_OPTION_VALUE, "PRESET", "where the settings come from"},
-    {"set", 0, DEN_OPTION_REPEAT, "KEY=VALUE", "a setting of the training"},
+    {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "a setting of the training"},
     {"seed", 0, DEN_OPTION_VALUE, "N", "same seed, same data: same model"},
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait until the model is made"},
     {"dry-run", 'n', DEN_OPTION_FLAG, NULL, "only say what it would take"},

@@ -4,7 +4,6 @@
 
 #include "http_client.h"
 #include "json_get.h"
-#include "pairs_csv.h"
 #include "progress_bar.h"
 #include "str.h"
 
@@ -52,13 +51,34 @@ static bool add_pair(struct uploads *up, json_t *pairs, const char *noisy,
 
 /* ---- the ways to name images ------------------------------------------------------- */
 
+bool den_data_pairs(const struct den_args *args, const char *file, struct den_pairs *ret,
+                    struct den_err *err)
+{
+    struct den_pairs pairs = {0};
+    bool keep_held = den_args_has(args, "held-out");
+    bool divide = keep_held || den_args_has(args, "hold-out");
+    double fraction = 0;
+    if (keep_held && den_args_has(args, "hold-out"))
+        return den_err_set(err, DEN_E_INVALID,
+                           "give either --hold-out or --held-out, not both");
+    if (!den_args_double(args, keep_held ? "held-out" : "hold-out", 0, 1, &fraction,
+                         err) ||
+        !den_pairs_read(file, den_args_text(args, "where"), &pairs, err))
+        return false;
+    if (divide && !den_pairs_hold_out(&pairs, fraction, keep_held, err)) {
+        den_pairs_release(&pairs);
+        return false;
+    }
+    *ret = pairs;
+    return true;
+}
+
 static bool from_csv(struct uploads *up, const struct den_args *args, json_t *body,
                      struct den_err *err)
 {
     struct den_pairs pairs = {0};
     json_t *list = json_object_get(body, "pairs");
-    bool done = den_pairs_read(den_args_text(args, "pairs"), den_args_text(args, "where"),
-                               &pairs, err);
+    bool done = den_data_pairs(args, den_args_text(args, "pairs"), &pairs, err);
     for (size_t i = 0; done && i < pairs.count; i++)
         done = add_pair(up, list, pairs.pairs[i].noisy, pairs.pairs[i].clean, err);
     den_pairs_release(&pairs);
@@ -101,11 +121,13 @@ static const struct {
     bool (*fill)(struct uploads *up, const struct den_args *args, json_t *body,
                  struct den_err *err);
 } ways[] = {
-    {"pairs", "where", "pairs", "pairs", from_csv},
+    {"pairs", "pairs", "pairs", "pairs", from_csv},
     {"noisy", "clean", "pairs", "pairs", from_files},
     {"repeats", "repeats", "repeats", "images", from_repeats},
     {"dataset", "dataset", NULL, NULL, NULL},
 };
+
+static const char *const of_pairs[] = {"where", "hold-out", "held-out"};
 
 static bool choose_way(const struct den_args *args, size_t *ret, struct den_err *err)
 {
@@ -121,8 +143,9 @@ static bool choose_way(const struct den_args *args, size_t *ret, struct den_err 
                            "FILE..., --repeats FILE..., or --dataset ID",
                            chosen == 0 ? "no images are named"
                                        : "the images are named in several ways");
-    if (den_args_has(args, "where") && !den_args_has(args, "pairs"))
-        return den_err_set(err, DEN_E_INVALID, "--where needs --pairs");
+    for (size_t i = 0; i < sizeof of_pairs / sizeof of_pairs[0]; i++)
+        if (den_args_has(args, of_pairs[i]) && !den_args_has(args, "pairs"))
+            return den_err_set(err, DEN_E_INVALID, "--%s needs --pairs", of_pairs[i]);
     return true;
 }
 

@@ -122,9 +122,12 @@ bool den_job_add(struct den_cli *cli, json_t *request, json_t **ret_job,
     json_t *job = NULL;
     if (!den_client_post(cli, "/v1/jobs", request, &job, err))
         return false;
-    (void)fprintf(stderr, "%s: %s %s (number %.0f in the queue)\n",
-                  den_get_text(job, "id"), den_get_text(job, "kind"),
-                  den_get_text(job, "state"), den_get_number(job, "queue_position"));
+    double position = den_get_number(job, "queue_position");
+    (void)fprintf(stderr, "%s: %s %s", den_get_text(job, "id"), den_get_text(job, "kind"),
+                  den_get_text(job, "state"));
+    if (position > 0) /* else a worker has it already */
+        (void)fprintf(stderr, ", number %.0f in the queue", position);
+    (void)fputc('\n', stderr);
     *ret_job = job;
     return true;
 }

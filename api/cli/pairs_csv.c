@@ -161,13 +161,59 @@ bool den_pairs_read(const char *file, const char *where, struct den_pairs *ret,
     return done || den_err_about(err, file, &cause);
 }
 
+static void pair_release(struct den_pair *pair)
+{
+    den_free(pair->id);
+    den_free(pair->noisy);
+    den_free(pair->clean);
+}
+
+/* scene[i] is the number of pair i's clean image in the order of first appearance. */
+static size_t number_scenes(const struct den_pairs *pairs, size_t *scene)
+{
+    size_t scenes = 0;
+    for (size_t i = 0; i < pairs->count; i++) {
+        size_t same = i; /* pairs of one scene mostly follow each other */
+        while (same > 0 &&
+               strcmp(pairs->pairs[same - 1].clean, pairs->pairs[i].clean) != 0)
+            same--;
+        scene[i] = same > 0 ? scene[same - 1] : scenes++;
+    }
+    return scenes;
+}
+
+bool den_pairs_hold_out(struct den_pairs *pairs, double fraction, bool keep_held,
+                        struct den_err *err)
+{
+    size_t *scene = den_new(pairs->count, sizeof *scene, err);
+    if (scene == NULL)
+        return false;
+    size_t scenes = number_scenes(pairs, scene), kept = 0;
+    if (scenes < 2) {
+        den_free(scene);
+        return den_err_set(
+            err, DEN_E_INVALID,
+            "all pairs show one scene; at least two are needed to hold one "
+            "out");
+    }
+    size_t held = (size_t)(fraction * (double)scenes + 0.5);
+    held = held < 1 ? 1 : held > scenes - 1 ? scenes - 1 : held;
+    for (size_t i = 0; i < pairs->count; i++) {
+        struct den_pair pair = pairs->pairs[i];
+        if ((scene[i] >= scenes - held) == keep_held)
+            pairs->pairs[kept++] = pair;
+        else
+            pair_release(&pair);
+    }
+    pairs->count = kept;
+    den_free(scene);
+    return true;
+}
+
 void den_pairs_release(struct den_pairs *pairs)
 {
-    for (size_t i = 0; i < pairs->count; i++) {
-        den_free(pairs->pairs[i].id);
-        den_free(pairs->pairs[i].noisy);
-        den_free(pairs->pairs[i].clean);
-    }
+    for (size_t i = 0; i < pairs->count; i++)
+        pair_release(&pairs->pairs[i]);
     den_free(pairs->pairs);
     *pairs = (struct den_pairs){0};
 }

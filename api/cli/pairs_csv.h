@@ -24,6 +24,11 @@ struct den_pairs {
  * DEN_E_MALFORMED names the line; no row at all is DEN_E_INVALID. */
 bool den_pairs_read(const char *file, const char *where, struct den_pairs *ret,
                     struct den_err *err) DEN_CHECKED;
+/* Divides by scene, that is by clean image, in the order of the file: the last `fraction`
+ * of the scenes (at least one) is held out.  Keeps the pairs of the held out scenes or
+ * those of the others.  DEN_E_INVALID when there is only one scene. */
+bool den_pairs_hold_out(struct den_pairs *pairs, double fraction, bool keep_held,
+                        struct den_err *err) DEN_CHECKED;
 void den_pairs_release(struct den_pairs *pairs);
 
 #endif
