@@ -234,7 +234,7 @@ START_TEST(a_training_goes_on_after_a_restart_to_the_same_bytes)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_model_row whole, parts;
-    struct den_job_request request = train_request(add_pairs("p").id, "120");
+    struct den_job_request request = train_request(add_pairs("p").id, "60");
     wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     must(kind->model_get(store, "p", 1, &whole, &err));
     struct den_job_row job = submit(&request);
@@ -257,8 +257,8 @@ END_TEST
 START_TEST(a_training_goes_on_after_kill_9)
 {
     struct den_service_config config = usual_config();
-    config.checkpoint_seconds = 0.02;
-    struct den_job_request request = train_request(add_pairs("p").id, "300");
+    config.checkpoint_seconds = 0.05;
+    struct den_job_request request = train_request(add_pairs("p").id, "150");
     close_all();
     struct den_service_config idle = config;
     idle.with_workers = false;
@@ -279,7 +279,7 @@ START_TEST(a_training_goes_on_after_kill_9)
         usleep(500);
     ck_assert_int_eq(kill(child, SIGKILL), 0);
     ck_assert_int_eq(waitpid(child, NULL, 0), child);
-    open_with(config);
+    open_with(usual_config());
     job = wait_for(job.id, DEN_JOB_SUCCEEDED);
     ck_assert_int_eq(job.attempts, 2);
     ck_assert(has_event(job.id, "log", "resumed at step", false));
