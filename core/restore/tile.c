@@ -28,6 +28,7 @@ struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t m
     if (padded <= side)
         return (struct den_axis){size, padded, multiple, 1, NULL};
     size_t step = step_of(side, overlap, multiple);
+    assert(step > 0);
     size_t tiles = 1 + (padded - side + step - 1) / step;
     /* What is shared beyond the overlap is computed twice for nothing: 1024 pixels need
      * three tiles of 384, not of 512. */
