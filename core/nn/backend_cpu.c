@@ -237,7 +237,7 @@ static inline float exp_of(float t)
 static inline float tanh_of(float x)
 {
     float size = x < 0 ? -x : x, s = x * x;
-    float t = 2 * size > 20 ? 20 : 2 * size;
+    float t = 2 * size < 20 ? 2 * size : 20; /* NaN is 20 here and comes back below */
     float far = 1 - 2 / (exp_of(t) + 1);
     float p = -5.70498872745e-3f;
     p = p * s + 2.06390887954e-2f;

@@ -2,321 +2,25 @@
 
 #include <string.h>
 
-#include "backend_cpu_tile.h"
+#include "backend_cpu_product.h"
 
-/* Forward and backward-data are one thing: a grid of output pixels, each the product of
- * the taps under it with a matrix of weights.  Backward through stride s splits into s *
- * s such grids, one per position of a pixel modulo s, each a stride-1 convolution over dy
- * with every s-th tap, so that no two threads ever write the same pixel [Shi et al., CVPR
- * 2016, call it sub-pixel convolution].     */
-
-enum {
-    PANEL = 64,     /* pixels whose addresses and sums are held at once */
-    CHUNK = 512,    /* taps summed in registers before they go to memory */
-    NARROW = 4,     /* up to so many output channels go tap by tap */
-    CLASSES = 4,    /* grids that share one loop over the pool */
-    UNIT = 1 << 20, /* multiplications worth a unit of work */
-    SPREAD = 16     /* units below which the channels are split as well */
-};
-
-struct product {
-    size_t n, h, w; /* the grid */
-    const den_real *a;
-    size_t a_image, a_row, a_pixel; /* from grid point to grid point */
-    den_real *y;
-    size_t y_image, y_row, y_pixel;
-    size_t channels;      /* of y */
-    struct den_taps taps; /* as the weights are packed */
-    const den_real *bias;
-    bool add;
-
-    /* w[tap iy, ix][k][channel] = from[iy wy + ix wx + k wk + channel wc] */
-    const den_real *from;
-    ptrdiff_t wy, wx;
-    size_t wk, wc;
-
-    /* Set by plan_product. */
-    const struct den_cpu_tile *tile;
-    struct den_taps runs; /* as they are multiplied: neighbours in memory are merged */
-    den_real *b;          /* packed weights */
-    bool narrow;
-    size_t pixels, per_unit, groups, units, blocks;
-};
-
-struct products {
-    size_t count;
-    struct product item[CLASSES];
-};
+/* Forward and backward-data are one thing, a grid of products.  Backward through stride s
+ * splits into s * s grids, one per position of a pixel modulo s (its phase), each a
+ * stride-1 convolution over dy with every s-th tap, so that no two threads ever write the
+ * same pixel [Shi et al., CVPR 2016, call it sub-pixel convolution].     */
 
 static size_t round_up(size_t n, size_t to)
 {
     return (n + to - 1) / to * to;
 }
 
-static size_t at_most(size_t n, size_t most)
-{
-    return n < most ? n : most;
-}
-
-static size_t tap_count(const struct den_taps *t)
-{
-    return t->ny * t->nx * t->len;
-}
-
-static size_t packed_channels(size_t channels)
-{
-    return round_up(channels, DEN_TILE_LANES);
-}
-
-/* ---- weights ------------------------------------------------------------------------
- * Dense: [block of 32 channels][tap][32], the last block 16 wide if that is enough and
- * filled up with zeros.  Narrow: [channel][tap].     */
-
-static size_t block_columns(const struct product *p, size_t block)
-{
-    size_t left = packed_channels(p->channels) - block * DEN_TILE_COLS;
-    return at_most(left, DEN_TILE_COLS);
-}
-
-static void pack_block(const struct product *p, size_t block, size_t iy)
-{
-    const struct den_taps *t = &p->taps;
-    size_t cols = block_columns(p, block), first = block * DEN_TILE_COLS;
-    size_t used = at_most(cols, p->channels - first);
-    den_real *to = p->b + first * tap_count(t) + iy * t->nx * t->len * cols;
-    for (size_t ix = 0; ix < t->nx; ix++) {
-        const den_real *from =
-            p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + first * p->wc;
-        for (size_t k = 0; k < t->len; k++, to += cols) {
-            for (size_t c = 0; c < used; c++)
-                to[c] = from[k * p->wk + c * p->wc];
-            for (size_t c = used; c < cols; c++)
-                to[c] = 0;
-        }
-    }
-}
-
-static void pack_narrow(const struct product *p, size_t iy)
-{
-    const struct den_taps *t = &p->taps;
-    for (size_t c = 0; c < p->channels; c++) {
-        den_real *to = p->b + c * tap_count(t) + iy * t->nx * t->len;
-        for (size_t ix = 0; ix < t->nx; ix++) {
-            const den_real *from =
-                p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + c * p->wc;
-            for (size_t k = 0; k < t->len; k++)
-                *to++ = from[k * p->wk];
-        }
-    }
-}
-
-static size_t pack_units(const struct product *p)
-{
-    return p->narrow ? p->taps.ny : p->taps.ny * p->blocks;
-}
-
-/* The product a unit belongs to; *unit becomes the unit within it. */
-static const struct product *product_of(const struct products *all, size_t *unit,
-                                        size_t (*units)(const struct product *))
-{
-    const struct product *p = all->item;
-    for (; *unit >= units(p); p++)
-        *unit -= units(p);
-    return p;
-}
-
-static void pack_unit(void *context, size_t unit, int thread)
-{
-    (void)thread;
-    const struct product *p = product_of(context, &unit, pack_units);
-    if (p->narrow)
-        pack_narrow(p, unit);
-    else
-        pack_block(p, unit / p->taps.ny, unit % p->taps.ny);
-}
-
-/* ---- pixels ---------------------------------------------------------------------------
- */
-
-/* Addresses of `count` grid points from `first` on; the list is filled up to a whole tile
- * with the last one. */
-static void find_pixels(const struct product *p, size_t first, size_t count,
-                        const den_real **a, den_real **y)
-{
-    size_t x = first % p->w, row = first / p->w % p->h, i = first / (p->w * p->h);
-    for (size_t m = 0; m < count;) {
-        const den_real *from = p->a + i * p->a_image + row * p->a_row;
-        den_real *to = p->y + i * p->y_image + row * p->y_row;
-        for (; x < p->w && m < count; x++, m++) {
-            a[m] = from + x * p->a_pixel;
-            y[m] = to + x * p->y_pixel;
-        }
-        x = 0;
-        if (++row == p->h) {
-            row = 0;
-            i++;
-        }
-    }
-    for (size_t m = count; m % DEN_TILE_ROWS != 0; m++)
-        a[m] = a[count - 1];
-}
-
-/* Stores count pixels of `cols` sums, of which `used` are real, at channel `first`. */
-static void store_panel(const struct product *p, const den_real *sums, size_t count,
-                        size_t cols, size_t first, size_t used, den_real *const *y)
-{
-    for (size_t m = 0; m < count; m++, sums += cols) {
-        den_real *to = y[m] + first;
-        if (p->add)
-            for (size_t c = 0; c < used; c++)
-                to[c] += sums[c];
-        else
-            memcpy(to, sums, used * sizeof *to);
-        if (p->bias != NULL)
-            for (size_t c = 0; c < used; c++)
-                to[c] += p->bias[first + c];
-    }
-}
-
-/* One panel, taps [iy, iy + ny) x [ix, ix + nx), one block of channels. */
-static void multiply_chunk(const struct product *p, const den_real *const *a,
-                           size_t count, size_t block, size_t iy, size_t ny, size_t ix,
-                           size_t nx, den_real *sums)
-{
-    const struct den_taps *all = &p->runs;
-    struct den_taps taps = {ny, nx, all->len, all->sy, all->sx};
-    size_t cols = block_columns(p, block), shift = iy * all->sy + ix * all->sx;
-    const den_real *b = p->b + block * DEN_TILE_COLS * tap_count(all) +
-                        (iy * all->nx + ix) * all->len * cols;
-    for (size_t m = 0; m < count; m += DEN_TILE_ROWS) {
-        const den_real *from[DEN_TILE_ROWS];
-        for (size_t r = 0; r < DEN_TILE_ROWS; r++)
-            from[r] = a[m + r] + shift;
-        p->tile->dense(from, &taps, b, cols, iy + ix > 0, sums + m * cols);
-    }
-}
-
-/* Sums run over CHUNK taps in registers and then over chunks in memory: that keeps the
- * packed weights of a chunk in cache, and rounding errors small. */
-static void dense_panel(const struct product *p, const den_real *const *a, size_t count,
-                        size_t block, den_real *sums)
-{
-    const struct den_taps *t = &p->runs;
-    size_t row = t->nx * t->len;
-    size_t ny = row <= CHUNK ? CHUNK / row : 1,
-           nx = row <= CHUNK ? t->nx : CHUNK / t->len;
-    if (nx == 0)
-        nx = 1;
-    for (size_t iy = 0; iy < t->ny; iy += ny)
-        for (size_t ix = 0; ix < t->nx; ix += nx)
-            multiply_chunk(p, a, count, block, iy, at_most(ny, t->ny - iy), ix,
-                           at_most(nx, t->nx - ix), sums);
-}
-
-static void narrow_panel(const struct product *p, const den_real *const *a, size_t count,
-                         den_real *const *y)
-{
-    den_real sums[PANEL];
-    for (size_t c = 0; c < p->channels; c++) {
-        for (size_t m = 0; m < count; m += DEN_TILE_ROWS)
-            p->tile->narrow(a + m, &p->runs, p->b + c * tap_count(&p->runs), sums + m);
-        store_panel(p, sums, count, 1, c, 1, y);
-    }
-}
-
-static void product_panel(const struct product *p, size_t first, size_t count,
-                          size_t group)
-{
-    const den_real *a[PANEL];
-    den_real *y[PANEL];
-    find_pixels(p, first, count, a, y);
-    if (p->narrow) {
-        narrow_panel(p, a, count, y);
-        return;
-    }
-    den_real sums[PANEL * DEN_TILE_COLS] __attribute__((aligned(64)));
-    size_t from, to;
-    den_range(p->blocks, p->groups, group, &from, &to);
-    for (size_t block = from; block < to; block++) {
-        size_t cols = block_columns(p, block), at = block * DEN_TILE_COLS;
-        if (tap_count(&p->taps) == 0) /* a kernel smaller than its stride leaves holes */
-            memset(sums, 0, sizeof sums);
-        else
-            dense_panel(p, a, count, block, sums);
-        store_panel(p, sums, count, cols, at, at_most(cols, p->channels - at), y);
-    }
-}
-
-static size_t product_units(const struct product *p)
-{
-    return p->units;
-}
-
-static void product_unit(void *context, size_t unit, int thread)
-{
-    (void)thread;
-    const struct product *p = product_of(context, &unit, product_units);
-    size_t group = unit % p->groups, first = unit / p->groups * p->per_unit;
-    size_t end = at_most(first + p->per_unit, p->pixels);
-    for (; first < end; first += PANEL)
-        product_panel(p, first, at_most(PANEL, end - first), group);
-}
-
-/* Chooses kernels and units; b is where the packed weights go.  Depends on shapes alone,
- * so the result does not depend on the number of threads. */
-static void plan_product(struct product *p, den_real *b)
-{
-    p->tile = den_cpu_tile_best();
-    p->b = b;
-    p->runs = p->taps;
-    if (p->taps.sx == p->taps.len) {
-        p->runs.len = p->taps.len * p->taps.nx;
-        p->runs.nx = p->taps.nx > 0;
-    }
-    p->narrow = p->channels <= NARROW && p->runs.len >= DEN_TILE_LANES;
-    p->blocks = (p->channels + DEN_TILE_COLS - 1) / DEN_TILE_COLS;
-    p->pixels = p->n * p->h * p->w;
-    size_t work = PANEL * (tap_count(&p->taps) + 1) * packed_channels(p->channels);
-    size_t panels = UNIT / work + 1, all = (p->pixels + PANEL - 1) / PANEL;
-    if (panels > all / SPREAD)
-        panels = all / SPREAD + 1;
-    p->per_unit = panels * PANEL;
-    size_t spans = (p->pixels + p->per_unit - 1) / p->per_unit;
-    p->groups = p->narrow || spans >= SPREAD ? 1 : at_most(p->blocks, SPREAD / spans);
-    p->units = spans * p->groups;
-}
-
-static size_t packed_count(const struct product *p)
-{
-    return tap_count(&p->taps) * packed_channels(p->channels);
-}
-
-/* Runs and empties the set; *b is the free part of the scratch. */
-static void run_products(const struct den_exec *ex, struct products *all, den_real *b)
-{
-    size_t pack = 0, units = 0, packed = 0;
-    for (size_t i = 0; i < all->count; i++) {
-        plan_product(&all->item[i], b + packed);
-        packed += packed_count(&all->item[i]);
-        pack += pack_units(&all->item[i]);
-        units += all->item[i].units;
-    }
-    den_pool_run(packed < DEN_CPU_ALONE ? NULL : ex->pool, pack, pack_unit, all);
-    den_pool_run(ex->pool, units, product_unit, all);
-    all->count = 0;
-}
-
-/* ---- the two kernels ------------------------------------------------------------------
- */
-
 void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
                           const struct den_view *x, const den_real *w,
                           const den_real *bias, const struct den_view *y)
 {
     size_t ci = x->shape.c, co = y->shape.c;
-    struct products all = {.count = 1};
-    struct product *p = &all.item[0];
-    *p = (struct product){
+    struct den_products all = {.count = 1};
+    all.item[0] = (struct den_product){
         .n = y->shape.n,
         .h = y->shape.h,
         .w = y->shape.w,
@@ -337,7 +41,7 @@ void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
         .wk = co,
         .wc = 1,
     };
-    run_products(ex, &all, ex->scratch);
+    den_products_run(ex, &all, ex->scratch);
 }
 
 /* One dimension of backward-data: the pixels at * step + offset, at < count, take taps
@@ -426,13 +130,13 @@ static den_real *widen(const struct den_exec *ex, const struct den_view *v, size
     return memory + round_up(count, DEN_TILE_LANES);
 }
 
-static struct product phase_product(struct den_conv_geom g, const struct den_view *dy,
-                                    const den_real *w, const struct den_view *dx,
-                                    struct phase fy, struct phase fx, size_t step_y,
-                                    size_t step_x)
+static struct den_product phase_product(struct den_conv_geom g, const struct den_view *dy,
+                                        const den_real *w, const struct den_view *dx,
+                                        struct phase fy, struct phase fx, size_t step_y,
+                                        size_t step_x)
 {
     size_t ci = dx->shape.c, co = dy->shape.c, row = den_view_row(dy);
-    struct product p = {
+    struct den_product p = {
         .n = dx->shape.n,
         .h = fy.count,
         .w = fx.count,
@@ -467,21 +171,22 @@ void den_cpu_conv_backward_data(const struct den_exec *ex, struct den_conv_geom 
         free_part = widen(ex, dy, halo, free_part, &wide);
     size_t step_y = phase_step(g.kh, g.stride, y.h);
     size_t step_x = phase_step(g.kw, g.stride, y.w);
-    struct products all = {.count = 0};
+    struct den_products all = {.count = 0};
     for (size_t qy = 0; qy < step_y; qy++)
         for (size_t qx = 0; qx < step_x; qx++) {
             struct phase fy = phase_of(qy, g.kh, step_y, g.pad, x.h);
             struct phase fx = phase_of(qx, g.kw, step_x, g.pad, x.w);
             if (fy.count == 0 || fx.count == 0)
                 continue;
-            struct product *p = &all.item[all.count++];
+            struct den_product *p = &all.item[all.count++];
             *p = phase_product(g, &wide, w, dx, fy, fx, step_y, step_x);
             p->bias = bias;
             p->add = add;
-            if (all.count == CLASSES)
-                run_products(ex, &all, free_part);
+            if (all.count == DEN_PRODUCTS)
+                den_products_run(ex, &all, free_part);
         }
-    run_products(ex, &all, free_part);
+    if (all.count > 0)
+        den_products_run(ex, &all, free_part);
 }
 
 size_t den_cpu_conv_scratch(struct den_conv_geom g, struct den_shape x,
@@ -489,10 +194,10 @@ size_t den_cpu_conv_scratch(struct den_conv_geom g, struct den_shape x,
 {
     (void)threads;
     size_t taps = g.kh * g.kw;
-    size_t forward = taps * x.c * packed_channels(y.c);
+    size_t forward = den_packed_count(taps * x.c, y.c);
     size_t halo = conv_halo(g, x, y);
     size_t wide = halo > 0 ? round_up(haloed_count(y, halo), DEN_TILE_LANES) : 0;
-    size_t data = taps * y.c * packed_channels(x.c) + wide;
+    size_t data = den_packed_count(taps * y.c, x.c) + wide;
     size_t weights = den_cpu_weights_scratch(g, x, y);
     size_t most = forward > data ? forward : data;
     return most > weights ? most : weights;

@@ -149,9 +149,93 @@ static void last_unit(void *context, size_t image, int thread)
         }
 }
 
+/* ---- few output channels --------------------------------------------------------------
+ * With stride 1 and no more than 16 (tap, channel) pairs, such as the last layer of a
+ * discriminator, dy is unfolded instead of x: column (tap, o) of input pixel p holds
+ * dy[p - tap][o], and dw becomes a 1x1 product over the padded input.     */
+
+static bool folds(struct den_conv_geom g, struct den_shape y)
+{
+    size_t taps = g.kh * g.kw;
+    return g.stride == 1 && taps > 1 && taps * y.c <= DEN_TILE_LANES;
+}
+
+static const struct den_conv_geom one_tap = {.kh = 1, .kw = 1, .stride = 1, .pad = 0};
+
+static struct den_shape folded_input(struct den_conv_geom g, struct den_shape x)
+{
+    return (struct den_shape){x.n, x.h + 2 * g.pad, x.w + 2 * g.pad, x.c};
+}
+
+static struct den_shape folded_output(struct den_conv_geom g, struct den_shape x)
+{
+    struct den_shape s = folded_input(g, x);
+    s.c = DEN_TILE_LANES;
+    return s;
+}
+
+struct fold {
+    struct den_conv_geom g;
+    const struct den_view *dy;
+    struct den_view to; /* columns beyond the last tap stay zero */
+};
+
+static void fold_pixel(const struct fold *job, size_t image, size_t y, size_t x)
+{
+    struct den_shape s = job->dy->shape;
+    den_real *to = den_view_at(&job->to, image, y, x), *end = to + DEN_TILE_LANES;
+    for (size_t ky = 0; ky < job->g.kh; ky++)
+        for (size_t kx = 0; kx < job->g.kw; kx++) {
+            /* the differences wrap to huge numbers outside dy */
+            bool inside = y - ky < s.h && x - kx < s.w;
+            const den_real *from =
+                inside ? den_view_at(job->dy, image, y - ky, x - kx) : NULL;
+            for (size_t o = 0; o < s.c; o++)
+                *to++ = inside ? from[o] : 0;
+        }
+    while (to < end)
+        *to++ = 0;
+}
+
+static void fold_unit(void *context, size_t image, int thread)
+{
+    (void)thread;
+    const struct fold *job = context;
+    for (size_t y = 0; y < job->to.shape.h; y++)
+        for (size_t x = 0; x < job->to.shape.w; x++)
+            fold_pixel(job, image, y, x);
+}
+
+static void folded_weights(const struct den_exec *ex, struct den_conv_geom g,
+                           const struct den_view *x, const struct den_view *dy,
+                           den_real *dw)
+{
+    size_t ci = x->shape.c, co = dy->shape.c, taps = g.kh * g.kw;
+    struct den_view input = {folded_input(g, x->shape), x->ld, x->halo - g.pad,
+                             x->data - g.pad * (den_view_row(x) + x->ld)};
+    struct den_shape s = folded_output(g, x->shape);
+    struct fold job = {g, dy, {s, s.c, 0, ex->scratch}};
+    den_real *sums = ex->scratch + den_shape_count(s);
+    struct den_exec rest = *ex;
+    rest.scratch = sums + ci * s.c;
+    den_pool_run(den_shape_count(s) < DEN_CPU_ALONE ? NULL : ex->pool, s.n, fold_unit,
+                 &job);
+    memset(sums, 0, ci * s.c * sizeof *sums);
+    den_cpu_conv_backward_weights(&rest, one_tap, &input, &job.to, sums);
+    for (size_t tap = 0; tap < taps; tap++)
+        for (size_t c = 0; c < ci; c++)
+            for (size_t o = 0; o < co; o++)
+                dw[(tap * ci + c) * co + o] += sums[c * s.c + tap * co + o];
+}
+
 size_t den_cpu_weights_scratch(struct den_conv_geom g, struct den_shape x,
                                struct den_shape y)
 {
+    if (folds(g, y)) {
+        struct den_shape s = folded_output(g, x);
+        return den_shape_count(s) + x.c * s.c +
+               den_cpu_weights_scratch(one_tap, folded_input(g, x), s);
+    }
     struct weights job = plan_weights(g, x, y);
     size_t last = y.c % DEN_TILE_LANES != 0 ? y.n * y.h * y.w * DEN_TILE_LANES : 0;
     return last + (job.parts > 1 ? job.parts * job.rows * y.c : 0);
@@ -162,6 +246,10 @@ void den_cpu_conv_backward_weights(const struct den_exec *ex, struct den_conv_ge
                                    den_real *dw)
 {
     struct den_shape s = dy->shape;
+    if (folds(g, s)) {
+        folded_weights(ex, g, x, dy, dw);
+        return;
+    }
     struct weights job = plan_weights(g, x->shape, s);
     den_real *free_part = ex->scratch;
     job.x = x;
