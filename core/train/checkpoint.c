@@ -11,12 +11,19 @@
 
 /* ---- what the run is made of ----------------------------------------------------- */
 
-static uint64_t mix_bytes(uint64_t hash, const void *data, size_t n)
+static uint64_t mix_text(uint64_t hash, const char *text)
 {
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < n; i++)
-        hash = den_hash64(hash, bytes[i]);
-    return den_hash64(hash, n);
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++)
+        hash = den_hash64(hash, (unsigned char)text[i]);
+    return den_hash64(hash, length);
+}
+
+static uint64_t mix_real(uint64_t hash, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return den_hash64(hash, bits);
 }
 
 /* Names, sizes and scenes of the images, which of them are used, and the normalisation,
@@ -27,13 +34,17 @@ static uint64_t fingerprint(const struct den_dataset *dataset,
     uint64_t hash = 0;
     for (size_t i = 0; i < den_dataset_size(dataset); i++) {
         const struct den_sample *s = den_dataset_at(dataset, i);
-        size_t numbers[] = {s->width, s->height, s->scene};
-        hash = mix_bytes(hash, s->name, strlen(s->name));
-        hash = mix_bytes(hash, numbers, sizeof numbers);
+        hash = mix_text(hash, s->name);
+        hash = den_hash64(hash, s->width);
+        hash = den_hash64(hash, s->height);
+        hash = den_hash64(hash, s->scene);
     }
-    hash = mix_bytes(hash, images->train, images->train_count * sizeof *images->train);
-    double values[] = {images->norm.shift, images->norm.scale, images->lo, images->hi};
-    return mix_bytes(hash, values, sizeof values);
+    for (size_t i = 0; i < images->train_count; i++)
+        hash = den_hash64(hash, images->train[i]);
+    hash = mix_real(hash, images->norm.shift);
+    hash = mix_real(hash, images->norm.scale);
+    hash = mix_real(hash, images->lo);
+    return mix_real(hash, images->hi);
 }
 
 struct identity {
