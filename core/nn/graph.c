@@ -51,7 +51,8 @@ static bool make_room(struct den_graph *g)
     if (g->size < g->capacity)
         return true;
     size_t capacity = g->capacity == 0 ? 64 : 2 * g->capacity;
-    struct den_gnode **nodes = den_realloc(g->nodes, capacity, sizeof *nodes);
+    struct den_gnode **nodes =
+        den_realloc(g->nodes, capacity, sizeof(struct den_gnode *));
     if (nodes == NULL)
         return den_err_set(&g->err, DEN_E_NO_MEMORY, "Not enough memory for the net.");
     g->nodes = nodes;
@@ -75,6 +76,7 @@ static bool check_shape(const struct den_gnode *node, struct den_err *err)
 
 static bool connect(struct den_graph *g, struct den_gnode *node, const den_node *inputs)
 {
+    assert(node->op->inputs <= DEN_OP_INPUTS);
     for (size_t k = 0; k < node->op->inputs; k++) {
         if (inputs[k] < 0 || (size_t)inputs[k] >= g->size)
             return den_op_refuse(node, &g->err, "there is no node %d", inputs[k]);

@@ -19,7 +19,7 @@
 #define C2 (0.03 * 0.03)
 #define SIGMA 1.5
 #define WINDOW_MAX 11
-#define RADIUS_MAX (WINDOW_MAX / 2)
+#define RADIUS_MAX ((size_t)WINDOW_MAX / 2)
 
 struct window {
     size_t radius;

@@ -26,11 +26,11 @@ static struct prefix prefix_of(size_t level)
 {
     static const char outer[] = "model.model.", second[] = "1.model.",
                       deeper[] = "3.model.";
-    struct prefix p;
+    struct prefix p = {""};
     size_t inner = level > 2 ? level - 2 : 0;
     den_str_format(p.text, sizeof p.text, "%s%s", outer, level >= 2 ? second : "");
     for (size_t i = 0; i < inner; i++) {
-        struct prefix longer;
+        struct prefix longer = {""};
         den_str_format(longer.text, sizeof longer.text, "%.*s%s",
                        (int)(sizeof longer.text - sizeof deeper), p.text, deeper);
         p = longer;
@@ -41,7 +41,7 @@ static struct prefix prefix_of(size_t level)
 /* Name of the layer at `place` in the block of a level. */
 static struct prefix layer_name(size_t level, int place)
 {
-    struct prefix block = prefix_of(level), name;
+    struct prefix block = prefix_of(level), name = {""};
     den_str_format(name.text, sizeof name.text, "%.*s%d", (int)sizeof name.text - 2,
                    block.text, place);
     return name;
@@ -95,7 +95,7 @@ static den_node up(struct den_graph *g, den_node x, const struct den_net_options
 
 static den_node build(struct den_graph *g, den_node x, const struct den_net_options *o)
 {
-    den_node skip[DEPTH_MAX + 1];
+    den_node skip[DEPTH_MAX + 1] = {0};
     for (size_t level = 1; level < o->depth; level++)
         x = skip[level] = den_leaky_relu(g, down(g, x, o, level), SLOPE);
     x = up(g, down(g, x, o, o->depth), o, o->depth);

@@ -109,7 +109,8 @@ static bool make_room(struct den_params *params, struct den_err *err)
     if (params->size < params->capacity)
         return true;
     size_t capacity = params->capacity == 0 ? 32 : 2 * params->capacity;
-    struct den_param **all = den_realloc(params->all, capacity, sizeof *all);
+    struct den_param **all =
+        den_realloc(params->all, capacity, sizeof(struct den_param *));
     if (all == NULL)
         return den_err_set(err, DEN_E_NO_MEMORY, "Not enough memory for the weights.");
     params->all = all;

@@ -274,12 +274,12 @@ static void find_shared(struct den_plan *plan)
 /* Largest first, each as low as it fits: near the optimum for such nets. */
 static bool arrange(struct den_plan *plan, struct den_err *err)
 {
-    struct den_block **order = den_new(plan->size, sizeof *order, err);
+    struct den_block **order = den_new(plan->size, sizeof(struct den_block *), err);
     if (order == NULL)
         return false;
     for (size_t i = 0; i < plan->size; i++)
         order[i] = &plan->blocks[i];
-    qsort(order, plan->size, sizeof *order, larger_first);
+    qsort(order, plan->size, sizeof(struct den_block *), larger_first);
     for (size_t i = 0; i < plan->size; i++) {
         place_block(order, i, order[i]);
         size_t end = order[i]->offset + order[i]->count;

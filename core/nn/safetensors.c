@@ -76,7 +76,8 @@ static bool check_offsets(const struct den_tensor_file *file, size_t data_length
                           struct den_err *err)
 {
     size_t at = 0;
-    qsort(file->by_name, file->header.size, sizeof *file->by_name, compare_offsets);
+    qsort(file->by_name, file->header.size, sizeof(struct den_header_tensor *),
+          compare_offsets);
     for (size_t i = 0; i < file->header.size; i++) {
         const struct den_header_tensor *t = file->by_name[i];
         if (t->begin != at)
@@ -96,7 +97,8 @@ static bool check_offsets(const struct den_tensor_file *file, size_t data_length
 
 static bool check_names(const struct den_tensor_file *file, struct den_err *err)
 {
-    qsort(file->by_name, file->header.size, sizeof *file->by_name, compare_names);
+    qsort(file->by_name, file->header.size, sizeof(struct den_header_tensor *),
+          compare_names);
     for (size_t i = 1; i < file->header.size; i++)
         if (compare_names(&file->by_name[i - 1], &file->by_name[i]) == 0)
             return den_err_set(err, DEN_E_MALFORMED, "Tensor '%s' appears twice.",
@@ -123,7 +125,7 @@ static bool check_tensors(struct den_tensor_file *file, size_t data_at,
                           struct den_err *err)
 {
     struct den_header *header = &file->header;
-    file->by_name = den_new(header->size, sizeof *file->by_name, err);
+    file->by_name = den_new(header->size, sizeof(struct den_header_tensor *), err);
     if (file->by_name == NULL)
         return false;
     for (size_t i = 0; i < header->size; i++) {

@@ -351,7 +351,7 @@ START_TEST(gan_modes_have_the_right_derivatives)
     const double h = 1e-5, weight = 3;
     struct lcg g = {43};
     for (size_t k = 0; den_gan_modes[k] != NULL; k++)
-        for (double label = 0; label < 1.5; label++) {
+        for (int label = 0; label < 2; label++) {
             den_real x[N], dx[N] = {0};
             lcg_fill(&g, x, N, 4);
             den_gan_modes[k]->value(N, x, label, weight, dx);
@@ -373,7 +373,7 @@ START_TEST(gan_modes_have_the_right_derivatives)
 }
 END_TEST
 
-#define ROWS(table) ((int)(sizeof table / sizeof *table))
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void)
 {

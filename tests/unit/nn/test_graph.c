@@ -270,7 +270,12 @@ static den_node random_node(struct den_graph *g, struct den_rng *rng, int i,
 }
 
 enum { STEPS = 14, SIDE = 4, IMAGES = 2, IN_C = 2, CHANNELS = 12 };
-enum { MAP = IMAGES * SIDE * SIDE, IN_COUNT = MAP * IN_C, OUT_MAX = MAP * CHANNELS };
+enum {
+    MAP = IMAGES * SIDE * SIDE,
+    IN_COUNT = MAP * IN_C, /* of one of the two inputs */
+    BOTH_IN = 2 * IN_COUNT,
+    OUT_MAX = MAP * CHANNELS,
+};
 
 struct built {
     struct fixture f;
@@ -323,7 +328,7 @@ static void backward(struct built *b, bool param_grads, den_real *dx)
     lcg_fill(&g, dy, b->out_count, 1);
     den_params_zero_grad(b->f.params);
     den_graph_backward(b->f.g, dy, param_grads);
-    for (int k = 0; k < 2; k++)
+    for (size_t k = 0; k < 2; k++)
         den_graph_get_input_grad(b->f.g, b->in[k], dx + k * IN_COUNT);
 }
 
@@ -341,7 +346,7 @@ static void all_close(const char *what, const den_real *got, const den_real *wan
 /* Everything that `got` makes, against the plain plan. */
 static void same_as_plain(struct built *got, struct built *plain)
 {
-    den_real y[OUT_MAX], want[OUT_MAX], dx[2 * IN_COUNT], want_dx[2 * IN_COUNT];
+    den_real y[OUT_MAX], want[OUT_MAX], dx[BOTH_IN], want_dx[BOTH_IN];
     /* twice: nothing may be left over from the step before */
     for (int step = 0; step < 2; step++) {
         run(got, true, y);
@@ -349,7 +354,7 @@ static void same_as_plain(struct built *got, struct built *plain)
         all_close("output", y, want, got->out_count);
         backward(got, true, dx);
         backward(plain, true, want_dx);
-        all_close("input gradient", dx, want_dx, 2 * IN_COUNT);
+        all_close("input gradient", dx, want_dx, BOTH_IN);
         for (size_t i = 0; i < den_params_size(got->f.params); i++) {
             const struct den_param *p = den_params_at(got->f.params, i);
             const struct den_param *q = den_params_at(plain->f.params, i);
@@ -358,7 +363,7 @@ static void same_as_plain(struct built *got, struct built *plain)
                 all_close(p->name, p->grad, q->grad, p->count);
         }
         backward(got, false, dx);
-        all_close("input gradient, frozen", dx, want_dx, 2 * IN_COUNT);
+        all_close("input gradient, frozen", dx, want_dx, BOTH_IN);
         ck_assert(den_params_grad_norm(got->f.params) <= 0);
     }
     run(got, false, y);
@@ -449,7 +454,7 @@ START_TEST(a_map_that_is_read_after_its_join_is_not_overwritten)
     den_graph_set_input(f.g, in, x);
     den_graph_forward(f.g, false, 0);
     den_graph_get_output(f.g, y);
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < 4; i++) {
         double v = (double)x[i];
         close_to((double)y[3 * i], fmax(v, 0), 0);
         close_to((double)y[3 * i + 1], fmax(v, 0), 0);
@@ -570,7 +575,7 @@ END_TEST
 
 START_TEST(dropout_zeroes_about_p_and_keeps_the_mean)
 {
-    enum { SIDE_D = 64, N = SIDE_D * SIDE_D };
+    enum { SIDE_D = 64, N = SIDE_D * SIDE_D, TWO_N = 2 * N };
     struct den_err err = DEN_ERR_INIT;
     struct fixture f = new_graph(&den_backend_ref);
     static den_real x[N], y[N], z[N];
@@ -579,7 +584,7 @@ START_TEST(dropout_zeroes_about_p_and_keeps_the_mean)
     den_node in = den_input(f.g, (struct den_shape){1, SIDE_D, SIDE_D, 1});
     den_node a = den_dropout(f.g, in, 0.25), b = den_dropout(f.g, in, 0.25);
     must(den_graph_finish(f.g, den_concat(f.g, a, b), DEN_FOR_TRAINING, &err));
-    static den_real both[2 * N];
+    static den_real both[TWO_N];
     den_graph_set_input(f.g, in, x);
     den_graph_forward(f.g, true, 5);
     den_graph_get_output(f.g, both);
@@ -596,7 +601,7 @@ START_TEST(dropout_zeroes_about_p_and_keeps_the_mean)
     ck_assert(fabs((double)same - 0.625 * N) < 5 * sqrt(N * 0.625 * 0.375));
     den_graph_forward(f.g, false, 5);
     den_graph_get_output(f.g, both);
-    for (size_t i = 0; i < 2 * N; i++)
+    for (size_t i = 0; i < TWO_N; i++)
         close_to((double)both[i], 1, 0);
     free_graph(&f);
 }
@@ -661,7 +666,7 @@ START_TEST(every_op_has_a_name_and_a_description)
 }
 END_TEST
 
-#define ROWS(table) ((int)(sizeof table / sizeof *table))
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void)
 {

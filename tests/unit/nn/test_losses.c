@@ -203,7 +203,7 @@ START_TEST(losses_are_found_by_name)
 }
 END_TEST
 
-#define ROWS(table) ((int)(sizeof table / sizeof *table))
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void)
 {

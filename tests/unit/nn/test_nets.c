@@ -317,7 +317,7 @@ START_TEST(sets_of_different_structure_are_not_copied)
 }
 END_TEST
 
-#define ROWS(table) ((int)(sizeof table / sizeof *table))
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void)
 {

@@ -574,7 +574,7 @@ START_TEST(the_data_begins_at_a_multiple_of_eight)
 }
 END_TEST
 
-#define ROWS(table) ((int)(sizeof table / sizeof *table))
+#define ROWS(table) ((int)(sizeof(table) / sizeof *(table)))
 
 int main(void)
 {
