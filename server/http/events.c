@@ -1,6 +1,4 @@
-#include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include "clock.h"
@@ -30,21 +28,17 @@ struct den_event_stream {
 /* ---- a stream, in its libmicrohttpd thread ------------------------------------------
  */
 
-/* A suspended connection does not notice that its client has left. */
-static bool client_gone(int fd)
-{
-    char byte;
-    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 ||
-           (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
 static uint64_t generation(struct den_http *http)
 {
     pthread_mutex_lock(&http->lock);
     uint64_t now = http->generation;
     pthread_mutex_unlock(&http->lock);
     return now;
+}
+
+static double ping_s(const struct den_http *http)
+{
+    return http->config.ping_s > 0 ? http->config.ping_s : DEN_PING_S;
 }
 
 static void fill(struct den_event_stream *s)
@@ -59,7 +53,7 @@ static void fill(struct den_event_stream *s)
     }
     if (last)
         s->done = true;
-    if (s->out.length == 0 && !s->done && den_monotonic_s() - s->last >= DEN_PING_S)
+    if (s->out.length == 0 && !s->done && den_monotonic_s() - s->last >= ping_s(s->http))
         den_buf_puts(&s->out, ": ping\n\n");
 }
 
@@ -97,7 +91,7 @@ static ssize_t read_stream(void *cls, uint64_t position, char *to, size_t room)
             return give(s, to, room);
         if (s->done)
             return MHD_CONTENT_READER_END_OF_STREAM;
-        if (client_gone(s->fd))
+        if (den_watch_gone(s->fd)) /* a suspended connection does not notice by itself */
             return MHD_CONTENT_READER_END_WITH_ERROR;
         uint64_t seen = generation(s->http);
         fill(s);

@@ -43,6 +43,8 @@ struct den_http_config {
     size_t json_max;                /* bytes of a JSON body */
     uint64_t upload_max;            /* bytes of an uploaded file */
     unsigned timeout_s;             /* idle connection */
+    unsigned ping_s;                /* silence of an event stream before a comment line
+                                       goes out; 0 = 15 */
     const char *hosts;              /* Host names allowed besides the loopback ones,
                                        separated by spaces; NULL = any Host */
     const struct den_route *routes; /* ends with method NULL */
@@ -106,8 +108,8 @@ bool den_reply_file(struct den_reply *reply, const char *path, const char *media
                     struct den_err *err) DEN_CHECKED;
 /* Server-sent events: pull is called after each den_http_wake (and at least every
  * second); it appends whole events to out and sets *done when the stream ends.  A comment
- * line goes out every 15 s.  release frees the context when the stream has ended for any
- * reason. */
+ * line goes out after 15 s of silence.  release frees the context when the stream has
+ * ended for any reason. */
 void den_reply_stream(struct den_reply *reply, void *context,
                       void (*pull)(void *context, struct den_buf *out, bool *done),
                       void (*release)(void *context));

@@ -64,7 +64,9 @@ struct den_watch *den_watch_of(struct MHD_Connection *connection);
 void den_watch_phase(struct den_http *http, struct den_watch *watch, enum den_phase phase,
                      uint64_t bytes);
 void den_watch_received(struct den_http *http, struct den_watch *watch, size_t bytes);
-void den_watch_expire(struct den_http *http); /* under the lock */
+/* Twice a second, under the lock: cuts who is too slow, notices who has left. */
+void den_watch_expire(struct den_http *http);
+bool den_watch_gone(int fd); /* nothing more will come: end of stream or an error */
 
 /* ---- the server ---- */
 struct den_event_stream;

@@ -105,14 +105,15 @@ static bool begin_part(struct den_upload_state *upload, const char *key,
     if (key == NULL || strcmp(key, "file") != 0)
         return den_err_set(&upload->err, DEN_E_MALFORMED,
                            "the only form field that is known is 'file'");
-    if (upload->has_file)
+    if (upload->has_file && upload->bytes > 0)
         return den_err_set(&upload->err, DEN_E_MALFORMED,
                            "there is more than one 'file' in the form");
     upload->has_file = true;
     return keep_name(upload, filename);
 }
 
-/* Called by libmicrohttpd with each piece of a part; offset 0 starts a part. */
+/* Called by libmicrohttpd with each piece of a part.  Offset 0 starts a part, and may
+ * come a second time: first without bytes, then with the first of them. */
 static enum MHD_Result take_part(void *cls, enum MHD_ValueKind kind, const char *key,
                                  const char *filename, const char *type,
                                  const char *coding, const char *data, uint64_t offset,

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <sys/socket.h>
 
 #include "clock.h"
@@ -104,11 +105,32 @@ static double allowed(const struct den_http *http, const struct den_watch *watch
     return -1;
 }
 
+bool den_watch_gone(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 ||
+           (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* When the last bytes and the end of a stream arrive together, 0.9.75 reads the bytes,
+ * takes the short read for an empty socket, and never hears of the end, because epoll
+ * reports an edge once.  Shutting down our side of it makes a new edge; what we still
+ * have to send is not touched. */
+static void nudge(const struct den_watch *watch)
+{
+    bool reading = watch->phase == DEN_PHASE_IDLE || watch->phase == DEN_PHASE_HEADERS ||
+                   watch->phase == DEN_PHASE_BODY;
+    if (reading && den_watch_gone(watch->fd))
+        shutdown(watch->fd, SHUT_RD);
+}
+
 void den_watch_expire(struct den_http *http)
 {
     double now = den_monotonic_s();
     for (struct den_watch *watch = http->watches; watch != NULL; watch = watch->next) {
         double limit = allowed(http, watch);
+        nudge(watch);
         if (limit < 0 || now - watch->since <= limit)
             continue;
         /* The library sees the end of the stream and cleans up in its own thread. */
