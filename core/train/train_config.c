@@ -46,9 +46,9 @@ const struct den_preset den_presets[DEN_PRESETS] = {
 /* clang-format off */
 const struct den_train_key den_train_keys[] = {
     INT(iterations, 1, 1e7, ALL("3000"),
-        "Steps of the optimiser; unused when epochs is not 0."),
+        "Steps of the optimiser; setting it puts epochs to 0."),
     INT(epochs, 0, 1e5, {"0", "0", "1000", "800"},
-        "Passes over the training images; 0 = count in iterations."),
+        "Passes over the training images instead of iterations; 0 = iterations count."),
     REAL(decay_fraction, 0, 1, {"0.5", "0.5", "0.5", "0.375"},
         "Last part of the run, in which the learning rate falls linearly to 0."),
     INT(batch, 1, 1024, {"8", "8", "32", "128"}, "Crops per step."),
@@ -202,7 +202,12 @@ bool den_train_config_set(struct den_train_config *config, const char *key,
     if (found == NULL)
         return den_err_field(err, DEN_E_INVALID, key, "%s is not a setting of a training",
                              den_log_quote(key, shown, sizeof shown));
-    return set_key(config, found, value, err);
+    if (!set_key(config, found, value, err))
+        return false;
+    /* Who asks for iterations does not mean the epochs of a preset. */
+    if (found->offset == AT(iterations))
+        config->epochs = 0;
+    return true;
 }
 
 bool den_train_config_preset(const char *preset, struct den_train_config *ret,

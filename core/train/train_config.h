@@ -53,7 +53,7 @@ extern const struct den_train_key den_train_keys[];      /* ends with name NULL 
 bool den_train_config_preset(const char *preset, struct den_train_config *ret,
                              struct den_err *err) DEN_CHECKED;
 /* From text ("3", "0.5", "true", "linear"); the error names key, value and what is
- * allowed. */
+ * allowed.  Setting iterations puts epochs to 0: of the two, the last one set counts. */
 bool den_train_config_set(struct den_train_config *config, const char *key,
                           const char *value, struct den_err *err) DEN_CHECKED;
 /* The value as text, into to[size >= 64]. */

@@ -77,6 +77,19 @@ START_TEST(words_of_the_table_are_rows_of_the_seams)
 }
 END_TEST
 
+START_TEST(iterations_take_the_place_of_the_epochs_of_a_preset)
+{
+    struct den_train_config config = preset("paper");
+    struct den_err err = DEN_ERR_INIT;
+    ck_assert_int_eq(config.epochs, 1000);
+    must(den_train_config_set(&config, "iterations", "7", &err));
+    ck_assert_int_eq(config.epochs, 0);
+    ck_assert_int_eq(config.iterations, 7);
+    must(den_train_config_set(&config, "epochs", "2", &err));
+    ck_assert_int_eq(config.epochs, 2);
+}
+END_TEST
+
 static const struct {
     const char *key, *value, *words;
 } refused[] = {
@@ -213,6 +226,7 @@ int main(void)
                         DEN_PRESETS);
     tcase_add_loop_test(t, every_key_of_every_preset_reads_back_as_the_text_of_the_table,
                         0, DEN_PRESETS);
+    tcase_add_test(tc, iterations_take_the_place_of_the_epochs_of_a_preset);
     tcase_add_test(t, presets_hold_what_the_method_prescribes);
     tcase_add_test(t, words_of_the_table_are_rows_of_the_seams);
     tcase_add_loop_test(t,
