@@ -25,7 +25,9 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     const struct den_job_kind *kind = den_job_kind_find(request->kind);
     if (kind == NULL)
         return den_err_field(err, DEN_E_INVALID, "/kind",
-                             "a job is of kind train, denoise or evaluate");
+                             "kind '%s' is unknown; a job is of kind train, denoise or "
+                             "evaluate",
+                             request->kind);
     den_str_copy(row->kind, sizeof row->kind, kind->name);
     row->seed = request->has_seed ? request->seed : USUAL_SEED;
     if (!kind->check(s, request, row, estimate, err))
