@@ -138,7 +138,7 @@ $(BUILD)/obj64/%.o: %.c Makefile
 $(BUILD)/lib/libden_nn64.a: $(NN64)
 
 # ---- tests: tests/unit/<layer>/test_*.c links that layer and those below, nothing else --
-UNIT_LAYERS := base image nn restore train jobs http
+UNIT_LAYERS := base image nn restore train jobs http server
 define unit_layer
 TESTS += $$(patsubst tests/%.c,$(BUILD)/tests/%,$$(sort $$(wildcard tests/unit/$(1)/test_*.c)))
 $(BUILD)/tests/unit/$(1)/%: tests/unit/$(1)/%.c $$(call libs,$(1)) tests/den_check.h Makefile

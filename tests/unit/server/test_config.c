@@ -1,0 +1,313 @@
+/* Settings: where they come from, which source wins, and what is refused. */
+
+#include <math.h>
+#include <string.h>
+
+#include "config.h"
+#include "den_check.h"
+#include "fs.h"
+#include "str.h"
+
+#define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
+
+static char file[64];
+
+static void make_file(const char *text)
+{
+    struct den_err err = DEN_ERR_INIT;
+    den_str_copy(file, sizeof file, "/tmp/den_config_XXXXXX");
+    int fd = mkstemp(file);
+    ck_assert_int_ge(fd, 0);
+    must(den_fs_write_fd(fd, text, strlen(text), &err));
+    close(fd);
+}
+
+static void remove_file(void)
+{
+    if (file[0] != '\0')
+        unlink(file);
+}
+
+/* A command line or environment of up to 6 words. */
+struct words {
+    const char *word[7];
+};
+
+static bool load(const struct words *arguments, const struct words *environment,
+                 struct den_config *ret, enum den_config_action *ret_action,
+                 struct den_err *err)
+{
+    static char text[14][1100];
+    char *argv[9] = {text[0]}, *env[7] = {NULL};
+    int used = 0;
+    den_str_copy(text[used++], sizeof text[0], "denoised");
+    for (int i = 0; arguments->word[i] != NULL; i++) {
+        den_str_copy(text[used], sizeof text[0],
+                     strcmp(arguments->word[i], "FILE") == 0 ? file : arguments->word[i]);
+        argv[i + 1] = text[used++];
+    }
+    for (int i = 0; environment != NULL && environment->word[i] != NULL; i++) {
+        den_str_copy(text[used], sizeof text[0], environment->word[i]);
+        env[i] = text[used++];
+    }
+    return den_config_load(argv, env, ret, ret_action, err);
+}
+
+START_TEST(every_default_is_allowed_and_told)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    struct den_buf out;
+    must(load(&(struct words){{NULL}}, NULL, &config, &action, &err));
+    ck_assert_int_eq(action, DEN_ACTION_SERVE);
+    ck_assert_str_eq(config.address, "127.0.0.1");
+    ck_assert_uint_eq(config.port, 8080);
+    ck_assert_str_eq(config.store, "sqlite");
+    ck_assert_int_eq(config.queue_limit, 1000);
+    close_to(config.checkpoint_seconds, 60, 0);
+    den_buf_init(&out, 1 << 16);
+    den_config_help(&out);
+    for (const struct den_config_row *row = den_config_rows; row->key != NULL; row++) {
+        char flag[64];
+        den_str_format(flag, sizeof flag, "--%s ", row->key);
+        ck_assert_msg(strstr(out.data, flag) != NULL, "%s", row->key);
+        ck_assert_msg(strlen(row->help) > 10, "%s", row->key);
+        ck_assert_int_eq(config.origins[row - den_config_rows], DEN_ORIGIN_DEFAULT);
+    }
+    den_buf_release(&out);
+}
+END_TEST
+
+static const struct {
+    const char *name, *file;
+    struct words arguments, environment;
+    int queue_limit;
+    enum den_config_origin origin;
+} sources[] = {
+    {"nothing said", "", {{NULL}}, {{NULL}}, 1000, DEN_ORIGIN_DEFAULT},
+    {"the file",
+     "queue_limit = 2\n",
+     {{"--config", "FILE"}},
+     {{NULL}},
+     2,
+     DEN_ORIGIN_FILE},
+    {"a file with comments and spaces",
+     "# all\n\n  queue_limit=3  \r\n#queue_limit = 4\ntile = 64",
+     {{"--config", "FILE"}},
+     {{NULL}},
+     3,
+     DEN_ORIGIN_FILE},
+    {"the environment",
+     "",
+     {{NULL}},
+     {{"DENOISED_QUEUE_LIMIT=5"}},
+     5,
+     DEN_ORIGIN_ENVIRONMENT},
+    {"the environment before the file",
+     "queue_limit = 2\n",
+     {{"--config", "FILE"}},
+     {{"DENOISED_QUEUE_LIMIT=5"}},
+     5,
+     DEN_ORIGIN_ENVIRONMENT},
+    {"a flag", "", {{"--queue_limit=6"}}, {{NULL}}, 6, DEN_ORIGIN_FLAG},
+    {"a flag in two words", "", {{"--queue_limit", "7"}}, {{NULL}}, 7, DEN_ORIGIN_FLAG},
+    {"a flag with a dash", "", {{"--queue-limit", "7"}}, {{NULL}}, 7, DEN_ORIGIN_FLAG},
+    {"a flag before all",
+     "queue_limit = 2\n",
+     {{"--queue_limit", "8", "--config", "FILE"}},
+     {{"DENOISED_QUEUE_LIMIT=5"}},
+     8,
+     DEN_ORIGIN_FLAG},
+    {"the last flag",
+     "",
+     {{"--queue_limit=8", "--queue_limit=9"}},
+     {{NULL}},
+     9,
+     DEN_ORIGIN_FLAG},
+    {"foreign variables",
+     "",
+     {{NULL}},
+     {{"PATH=/bin", "DENOISED_SERVICE_HOST=10.0.0.1", "DENOISED_PORT=tcp://10.0.0.1:80",
+       "DENOISED_TEST_DATA=x", "DENOISED"}},
+     1000,
+     DEN_ORIGIN_DEFAULT},
+};
+
+START_TEST(the_nearest_source_wins)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    make_file(sources[_i].file);
+    ck_assert_msg(
+        load(&sources[_i].arguments, &sources[_i].environment, &config, &action, &err),
+        "%s: %s", sources[_i].name, err.text);
+    ck_assert_msg(config.queue_limit == sources[_i].queue_limit, "%s: %lld",
+                  sources[_i].name, (long long)config.queue_limit);
+    for (const struct den_config_row *row = den_config_rows; row->key != NULL; row++)
+        if (strcmp(row->key, "queue_limit") == 0)
+            ck_assert_int_eq(config.origins[row - den_config_rows], sources[_i].origin);
+}
+END_TEST
+
+static const struct {
+    const char *name, *file;
+    struct words arguments, environment;
+    const char *words;
+} refused[] = {
+    {"an unknown flag near a key",
+     "",
+     {{"--lisen", "x"}},
+     {{NULL}},
+     "did you mean 'listen'"},
+    {"an unknown flag that is part of keys",
+     "",
+     {{"--upload=1"}},
+     {{NULL}},
+     "'max_upload_mib'"},
+    {"an unknown flag near nothing", "", {{"--zzzzzzzzz=1"}}, {{NULL}}, "--help"},
+    {"a mistyped variable", "", {{NULL}}, {{"DENOISED_QUEUE_LIMITS=1"}}, "'queue_limit'"},
+    {"an unknown key in the file",
+     "tile = 64\nstat = x\n",
+     {{"--config", "FILE"}},
+     {{NULL}},
+     "line 2 of the configuration file: there is no setting \"stat\", did you mean "
+     "'state'"},
+    {"no equals sign", "tile 64\n", {{"--config", "FILE"}}, {{NULL}}, "line 1"},
+    {"a file that is not there",
+     "",
+     {{"--config", "/nowhere/x"}},
+     {{NULL}},
+     "configuration file"},
+    {"a flag without its value", "", {{"--tile"}}, {{NULL}}, "--tile needs a value"},
+    {"--config without its value", "", {{"--config"}}, {{NULL}}, "needs a value"},
+    {"a word that is no flag", "", {{"serve"}}, {{NULL}}, "\"serve\" is not a flag"},
+    {"config alone", "", {{"config"}}, {{NULL}}, "show"},
+    {"text for a number",
+     "",
+     {{"--tile=big"}},
+     {{NULL}},
+     "tile: \"big\" is not a whole number"},
+    {"a number too large", "", {{"--tile=8193"}}, {{NULL}}, "0 to 8192"},
+    {"a number too small", "", {{"--max_attempts=0"}}, {{NULL}}, "1 to 100"},
+    {"not a number", "", {{"--checkpoint_seconds=nan"}}, {{NULL}}, "checkpoint_seconds"},
+    {"a word not among the choices",
+     "",
+     {{"--log_level=loud"}},
+     {{NULL}},
+     "debug info warn error"},
+    {"part of a choice", "", {{"--log_level=inf"}}, {{NULL}}, "not one of"},
+    {"an empty text", "", {{"--state="}}, {{NULL}}, "empty"},
+    {"a control character", "", {{"--state=a\nb"}}, {{NULL}}, "printable"},
+    {"every address", "", {{"--listen=0.0.0.0:80"}}, {{NULL}}, "no access tokens"},
+    {"every address of IPv6", "", {{"--listen=[::]:80"}}, {{NULL}}, "no access tokens"},
+    {"an address of the network",
+     "",
+     {{"--listen", "192.168.1.1:80"}},
+     {{NULL}},
+     "192.168.1.1 can be reached"},
+    {"a disguised address",
+     "",
+     {{"--listen=::ffff:10.0.0.1:80"}},
+     {{NULL}},
+     "can be reached"},
+    {"a name", "", {{"--listen=example.org:80"}}, {{NULL}}, "not an IP address"},
+    {"no port", "", {{"--listen=127.0.0.1"}}, {{NULL}}, "ADDRESS:PORT"},
+    {"a port too large", "", {{"--listen=127.0.0.1:65536"}}, {{NULL}}, "65535"},
+    {"an empty port", "", {{"--listen=127.0.0.1:"}}, {{NULL}}, "port"},
+    {"no address", "", {{"--listen=:80"}}, {{NULL}}, "ADDRESS:PORT"},
+};
+
+START_TEST(what_is_wrong_is_said)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config = {.tile = 77};
+    enum den_config_action action;
+    make_file(refused[_i].file);
+    bool done =
+        load(&refused[_i].arguments, &refused[_i].environment, &config, &action, &err);
+    ck_assert_msg(!done, "%s", refused[_i].name);
+    ck_assert_msg(strstr(err.text, refused[_i].words) != NULL, "%s: %s", refused[_i].name,
+                  err.text);
+    ck_assert_int_eq(config.tile, 77); /* untouched */
+}
+END_TEST
+
+static const struct {
+    const char *listen, *address;
+    unsigned port;
+} places[] = {
+    {"127.0.0.1:0", "127.0.0.1", 0}, {"localhost:81", "127.0.0.1", 81},
+    {"[::1]:65535", "::1", 65535},   {"127.9.9.9:8080", "127.9.9.9", 8080},
+    {"::1:80", "::1", 80},
+};
+
+START_TEST(loopback_addresses_are_taken_apart)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    struct words arguments = {{"--listen", places[_i].listen}};
+    must(load(&arguments, NULL, &config, &action, &err));
+    ck_assert_str_eq(config.address, places[_i].address);
+    ck_assert_uint_eq(config.port, places[_i].port);
+}
+END_TEST
+
+START_TEST(show_can_be_read_back)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config, again;
+    enum den_config_action action;
+    struct den_buf out;
+    struct words arguments = {{"config", "show", "--tile=96", "--hosts=a.org b.org",
+                               "--checkpoint-seconds", "0.01"}};
+    must_fail(load(&arguments, NULL, &config, &action, &err), DEN_E_INVALID,
+              "checkpoint_seconds");
+    arguments.word[5] = "1.1";
+    must(load(&arguments, &(struct words){{"DENOISED_STORE=sqlite"}}, &config, &action,
+              &err));
+    ck_assert_int_eq(action, DEN_ACTION_SHOW);
+    den_buf_init(&out, 1 << 16);
+    den_config_show(&config, &out);
+    must(den_buf_ok(&out, &err));
+    ck_assert_ptr_nonnull(strstr(out.data, "(flag)\ntile = 96\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "(flag)\nhosts = a.org b.org\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "(environment)\nstore = sqlite\n"));
+    ck_assert_ptr_nonnull(strstr(out.data, "(default)\nqueue_limit = 1000\n"));
+    make_file(out.data);
+    must(load(&(struct words){{"--config", "FILE"}}, NULL, &again, &action, &err));
+    memcpy(again.origins, config.origins, sizeof again.origins);
+    ck_assert_mem_eq(&again, &config, sizeof config);
+    den_buf_release(&out);
+}
+END_TEST
+
+START_TEST(help_and_version_need_nothing_else_to_be_right)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    struct words bad = {{"DENOISED_TILE=x"}};
+    must(load(&(struct words){{"--help"}}, &bad, &config, &action, &err));
+    ck_assert_int_eq(action, DEN_ACTION_HELP);
+    must(load(&(struct words){{"--version"}}, &bad, &config, &action, &err));
+    ck_assert_int_eq(action, DEN_ACTION_VERSION);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("config");
+    TCase *tc = tcase_create("config");
+    tcase_add_checked_fixture(tc, NULL, remove_file);
+    tcase_add_test(tc, every_default_is_allowed_and_told);
+    tcase_add_loop_test(tc, the_nearest_source_wins, 0, COUNT(sources));
+    tcase_add_loop_test(tc, what_is_wrong_is_said, 0, COUNT(refused));
+    tcase_add_loop_test(tc, loopback_addresses_are_taken_apart, 0, COUNT(places));
+    tcase_add_test(tc, show_can_be_read_back);
+    tcase_add_test(tc, help_and_version_need_nothing_else_to_be_right);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
