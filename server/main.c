@@ -1,0 +1,259 @@
+/* denoised: reads its settings, puts the parts together, serves, and stops in order.
+ * The only file that sees the API, HTTP and the job machine at once. */
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "api.h"
+#include "config.h"
+#include "fs.h"
+#include "log.h"
+#include "mem.h"
+#include "service.h"
+#include "str.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
+
+extern char **environ;
+
+/* ---- signals ------------------------------------------------------------------------
+ */
+
+static sem_t stop_asked;
+
+static void block_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, set, NULL); /* threads started later inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond RLIMIT_FSIZE is an error like others */
+}
+
+/* The first signal asks for an orderly end, the second has no patience.  The state on
+ * disk stands a sudden end at any time. */
+static void *wait_for_signals(void *cls)
+{
+    const sigset_t *set = cls;
+    int which = 0;
+    sigwait(set, &which);
+    den_log(DEN_INFO, "stopping", " signal=%d", which);
+    sem_post(&stop_asked);
+    sigwait(set, &which);
+    den_log(DEN_WARN, "stopped_at_once", " signal=%d", which);
+    _exit(EXIT_SECOND_SIGNAL);
+}
+
+static bool start_signals(sigset_t *set, struct den_err *err)
+{
+    pthread_t thread;
+    block_signals(set);
+    int sys = sem_init(&stop_asked, 0, 0) != 0
+                  ? errno
+                  : pthread_create(&thread, NULL, wait_for_signals, set);
+    if (sys != 0)
+        return den_err_sys(err, sys, "a thread for signals cannot be started");
+    pthread_detach(thread);
+    return true;
+}
+
+/* ---- the machine --------------------------------------------------------------------
+ */
+
+static int cores(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > 1024 ? 1024 : (int)count;
+}
+
+/* Memory of the machine or of the container (cgroup v2), whichever is less. */
+static uint64_t memory_bytes(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+    char *text = NULL;
+    size_t length = 0;
+    int64_t limit = 0;
+    if (den_fs_read("/sys/fs/cgroup/memory.max", 64, &text, &length, NULL)) {
+        text[strcspn(text, "\n")] = '\0'; /* a number, or the word "max" */
+        if (den_parse_int(text, 1, INT64_MAX, &limit, NULL) &&
+            (bytes == 0 || (uint64_t)limit < bytes))
+            bytes = (uint64_t)limit;
+    }
+    den_free(text);
+    return bytes;
+}
+
+/* A connection is a file descriptor, and so is an upload. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        den_log(DEN_WARN, "file_limit_kept", " errno=%d", errno);
+}
+
+static enum den_level level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum den_level)i;
+    return DEN_INFO;
+}
+
+/* ---- parts --------------------------------------------------------------------------
+ */
+
+struct parts {
+    struct den_service *service;
+    struct den_api *api;
+    struct den_http *http;
+};
+
+static bool open_service(const struct den_config *c, struct parts *parts,
+                         struct den_err *err)
+{
+    const uint64_t mib = 1 << 20;
+    uint64_t memory = c->memory_limit_mib > 0 ? (uint64_t)c->memory_limit_mib * mib
+                                              : memory_bytes() / 5 * 4;
+    const struct den_service_config config = {
+        .state = c->state,
+        .store = c->store,
+        .backend = strcmp(c->backend, "auto") == 0 ? NULL : c->backend,
+        .threads = c->threads > 0 ? (int)c->threads : cores(),
+        .with_workers = true,
+        .queue_limit = (size_t)c->queue_limit,
+        .max_attempts = c->max_attempts,
+        .memory_limit = (size_t)memory,
+        .image_limits = {.side = (uint32_t)c->max_side,
+                         .page_pixels = (uint64_t)c->max_page_mpix * mib,
+                         .pages = (uint32_t)c->max_pages,
+                         .decoded_bytes = (uint64_t)c->max_decoded_mib * mib},
+        .checkpoint_seconds = c->checkpoint_seconds,
+        .model_tile = (size_t)c->tile,
+    };
+    return den_service_open(&config, &parts->service, err) &&
+           den_api_new(parts->service, &parts->api, err);
+}
+
+static void http_started(void *app, struct den_http *http)
+{
+    den_api_set_http(app, http);
+}
+
+static bool start_http(const struct den_config *c, struct parts *parts,
+                       struct den_err *err)
+{
+    const int most = 8;
+    int threads = cores() < most ? cores() : most;
+    const struct den_http_config config = {
+        .address = c->address,
+        .port = c->port,
+        .threads = c->http_threads > 0 ? (int)c->http_threads : threads,
+        .connections = (unsigned)c->max_connections,
+        .json_max = (size_t)c->max_json_kib * 1024,
+        .upload_max = (uint64_t)c->max_upload_mib << 20,
+        .timeout_s = (unsigned)c->idle_timeout_s,
+        .hosts = c->hosts,
+        .routes = den_api_routes(),
+        .app = parts->api,
+        .started = http_started,
+        .temporary = den_api_temporary,
+        .problem = den_api_problem,
+    };
+    return den_http_start(&config, &parts->http, err);
+}
+
+/* Requests under way end, running jobs save a checkpoint and go back to the queue. */
+static void stop(struct parts *parts, unsigned drain_s)
+{
+    den_http_stop(parts->http, drain_s);
+    if (parts->service != NULL)
+        den_service_stop(parts->service);
+    den_api_free(parts->api); /* no event reaches http after this */
+    den_http_free(parts->http);
+    den_service_close(parts->service);
+}
+
+static bool serve(const struct den_config *config, struct den_err *err)
+{
+    struct parts parts = {NULL, NULL, NULL};
+    const char *bracket = strchr(config->address, ':') != NULL ? "[" : "";
+    bool done = open_service(config, &parts, err) && start_http(config, &parts, err) &&
+                den_service_start(parts.service, err);
+    if (done) {
+        printf("listening on http://%s%s%s:%u\n", bracket, config->address,
+               bracket[0] != '\0' ? "]" : "", den_http_port(parts.http));
+        fflush(stdout);
+        while (sem_wait(&stop_asked) != 0 && errno == EINTR)
+            ;
+    }
+    stop(&parts, (unsigned)config->drain_seconds);
+    return done;
+}
+
+static int complain(const struct den_err *err, int status)
+{
+    fprintf(stderr, "denoised: %s\n", err->text);
+    return status;
+}
+
+/* The help, or the settings when config is given. */
+static int tell(const struct den_config *config)
+{
+    struct den_buf out;
+    den_buf_init(&out, 1 << 16);
+    if (config != NULL)
+        den_config_show(config, &out);
+    else
+        den_config_help(&out);
+    bool done = !out.failed && fputs(out.data, stdout) >= 0 && fflush(stdout) == 0;
+    den_buf_release(&out);
+    return done ? 0 : EXIT_FAILED;
+}
+
+static int serve_until_told(const struct den_config *config)
+{
+    static sigset_t signals; /* outlives main's frame: its thread is never joined */
+    struct den_err err = DEN_ERR_INIT;
+    umask(0077);
+    den_log_set_level(level_of(config->log_level));
+    raise_file_limit();
+    if (!start_signals(&signals, &err) || !serve(config, &err))
+        return complain(&err, EXIT_FAILED);
+    den_log(DEN_INFO, "stopped", " version=" DEN_VERSION);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    (void)argc;
+    struct den_config config;
+    enum den_config_action action;
+    struct den_err err = DEN_ERR_INIT;
+    if (!den_config_load(argv, environ, &config, &action, &err))
+        return complain(&err, EXIT_USAGE);
+    switch (action) {
+    case DEN_ACTION_HELP:
+        return tell(NULL);
+    case DEN_ACTION_VERSION:
+        return puts("denoised " DEN_VERSION) >= 0 ? 0 : EXIT_FAILED;
+    case DEN_ACTION_SHOW:
+        return tell(&config);
+    case DEN_ACTION_SERVE:
+        break;
+    }
+    return serve_until_told(&config);
+}
