@@ -126,7 +126,7 @@ static inline void store_pixel(size_t n, const den_real *sums, const den_real *b
 {
     DEN_IVDEP
     for (size_t c = 0; c < n; c++)
-        to[c] = (add ? to[c] : 0) + sums[c] + bias[c];
+        to[c] = add ? to[c] + (sums[c] + bias[c]) : sums[c] + bias[c];
 }
 
 /* Stores count pixels of `cols` sums, of which `used` are real, at channel `first`. */

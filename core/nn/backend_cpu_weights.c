@@ -1,5 +1,6 @@
 #include "backend_cpu.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "backend_cpu_tile.h"
@@ -41,12 +42,13 @@ static size_t at_most(size_t n, size_t most)
 static struct weights plan_weights(struct den_conv_geom g, struct den_shape x,
                                    struct den_shape y)
 {
+    assert(x.c > 0 && den_shape_count(y) > 0);
     struct weights job = {.tile = den_cpu_tile_best(), .g = g};
     job.rows = g.kh * g.kw * x.c;
     job.tiles = (job.rows + DEN_TILE_ROWS - 1) / DEN_TILE_ROWS;
     size_t pixel = (g.stride * g.stride * x.c + y.c) * sizeof(den_real);
     size_t pixels = at_most(BLOCK_BYTES / pixel + 1, BLOCK_PIXELS);
-    job.block_h = at_most(at_least_1(pixels / y.w), y.h);
+    job.block_h = at_least_1(at_most(pixels / y.w, y.h));
     job.block_n = job.block_h < y.h ? 1 : at_most(at_least_1(pixels / (y.w * y.h)), y.n);
     job.blocks_h = (y.h + job.block_h - 1) / job.block_h;
     job.blocks = job.blocks_h * ((y.n + job.block_n - 1) / job.block_n);
@@ -149,6 +151,43 @@ static void last_unit(void *context, size_t image, int thread)
         }
 }
 
+static size_t direct_scratch(struct den_conv_geom g, struct den_shape x,
+                             struct den_shape y)
+{
+    struct weights job = plan_weights(g, x, y);
+    size_t last = y.c % DEN_TILE_LANES != 0 ? y.n * y.h * y.w * DEN_TILE_LANES : 0;
+    return last + (job.parts > 1 ? job.parts * job.rows * y.c : 0);
+}
+
+static void direct_weights(const struct den_exec *ex, struct den_conv_geom g,
+                           const struct den_view *x, const struct den_view *dy,
+                           den_real *dw)
+{
+    struct den_shape s = dy->shape;
+    struct weights job = plan_weights(g, x->shape, s);
+    den_real *free_part = ex->scratch;
+    job.x = x;
+    job.dy = dy;
+    job.to = dw;
+    job.last = free_part;
+    if (s.c % DEN_TILE_LANES != 0) {
+        struct last_channels last = {dy, s.c - s.c % DEN_TILE_LANES, free_part};
+        den_pool_run(s.n * s.h * s.w < DEN_CPU_ALONE / 8 ? NULL : ex->pool, s.n,
+                     last_unit, &last);
+        free_part += s.n * s.h * s.w * DEN_TILE_LANES;
+    }
+    size_t count = job.rows * s.c;
+    if (job.parts > 1) {
+        memset(free_part, 0, job.parts * count * sizeof *free_part);
+        job.to = free_part;
+    }
+    den_pool_run(ex->pool, job.parts * job.groups, weights_unit, &job);
+    if (job.parts > 1)
+        for (size_t part = 0; part < job.parts; part++)
+            for (size_t i = 0; i < count; i++)
+                dw[i] += free_part[part * count + i];
+}
+
 /* ---- few output channels --------------------------------------------------------------
  * With stride 1 and no more than 16 (tap, channel) pairs, such as the last layer of a
  * discriminator, dy is unfolded instead of x: column (tap, o) of input pixel p holds
@@ -221,7 +260,7 @@ static void folded_weights(const struct den_exec *ex, struct den_conv_geom g,
     den_pool_run(den_shape_count(s) < DEN_CPU_ALONE ? NULL : ex->pool, s.n, fold_unit,
                  &job);
     memset(sums, 0, ci * s.c * sizeof *sums);
-    den_cpu_conv_backward_weights(&rest, one_tap, &input, &job.to, sums);
+    direct_weights(&rest, one_tap, &input, &job.to, sums);
     for (size_t tap = 0; tap < taps; tap++)
         for (size_t c = 0; c < ci; c++)
             for (size_t o = 0; o < co; o++)
@@ -231,45 +270,19 @@ static void folded_weights(const struct den_exec *ex, struct den_conv_geom g,
 size_t den_cpu_weights_scratch(struct den_conv_geom g, struct den_shape x,
                                struct den_shape y)
 {
-    if (folds(g, y)) {
-        struct den_shape s = folded_output(g, x);
-        return den_shape_count(s) + x.c * s.c +
-               den_cpu_weights_scratch(one_tap, folded_input(g, x), s);
-    }
-    struct weights job = plan_weights(g, x, y);
-    size_t last = y.c % DEN_TILE_LANES != 0 ? y.n * y.h * y.w * DEN_TILE_LANES : 0;
-    return last + (job.parts > 1 ? job.parts * job.rows * y.c : 0);
+    if (!folds(g, y))
+        return direct_scratch(g, x, y);
+    struct den_shape s = folded_output(g, x);
+    return den_shape_count(s) + x.c * s.c +
+           direct_scratch(one_tap, folded_input(g, x), s);
 }
 
 void den_cpu_conv_backward_weights(const struct den_exec *ex, struct den_conv_geom g,
                                    const struct den_view *x, const struct den_view *dy,
                                    den_real *dw)
 {
-    struct den_shape s = dy->shape;
-    if (folds(g, s)) {
+    if (folds(g, dy->shape))
         folded_weights(ex, g, x, dy, dw);
-        return;
-    }
-    struct weights job = plan_weights(g, x->shape, s);
-    den_real *free_part = ex->scratch;
-    job.x = x;
-    job.dy = dy;
-    job.to = dw;
-    job.last = free_part;
-    if (s.c % DEN_TILE_LANES != 0) {
-        struct last_channels last = {dy, s.c - s.c % DEN_TILE_LANES, free_part};
-        den_pool_run(s.n * s.h * s.w < DEN_CPU_ALONE / 8 ? NULL : ex->pool, s.n,
-                     last_unit, &last);
-        free_part += s.n * s.h * s.w * DEN_TILE_LANES;
-    }
-    size_t count = job.rows * s.c;
-    if (job.parts > 1) {
-        memset(free_part, 0, job.parts * count * sizeof *free_part);
-        job.to = free_part;
-    }
-    den_pool_run(ex->pool, job.parts * job.groups, weights_unit, &job);
-    if (job.parts > 1)
-        for (size_t part = 0; part < job.parts; part++)
-            for (size_t i = 0; i < count; i++)
-                dw[i] += free_part[part * count + i];
+    else
+        direct_weights(ex, g, x, dy, dw);
 }
