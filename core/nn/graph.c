@@ -85,6 +85,13 @@ static bool connect(struct den_graph *g, struct den_gnode *node, const den_node 
     return true;
 }
 
+static void find_learning(struct den_gnode *node)
+{
+    node->learns = node->param[0] != NULL;
+    for (size_t k = 0; k < node->op->inputs; k++)
+        node->learns = node->learns || node->in[k]->learns;
+}
+
 static bool set_up(struct den_graph *g, struct den_gnode *node, const char *name,
                    const den_node *inputs)
 {
@@ -113,6 +120,7 @@ static den_node add_node(struct den_graph *g, struct den_gnode template, const c
         den_free(node);
         return BROKEN;
     }
+    find_learning(node);
     g->nodes[g->size++] = node;
     return (den_node)node->index;
 }
@@ -245,6 +253,7 @@ static struct den_run make_run(const struct den_graph *g)
         .ex = {g->pool, g->memory + g->plan.scratch_at, g->plan.scratch_count},
         .key = g->key,
         .training = g->trained,
+        .input_grads = !g->no_input_grads,
     };
 }
 
@@ -290,16 +299,23 @@ void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param
     g->backend->pack_in(&run.ex, doutput, &g->plan.output->grad);
     for (size_t i = g->size; i-- > 0;) {
         den_plan_enter(g, 2 * g->size - i);
-        if (g->nodes[i]->live && g->nodes[i]->op->backward != NULL)
-            g->nodes[i]->op->backward(&run, g->nodes[i]);
+        struct den_gnode *node = g->nodes[i];
+        bool wanted = node->live && (node->learns || run.input_grads);
+        if (wanted && node->op->backward != NULL)
+            node->op->backward(&run, node);
     }
+}
+
+void den_graph_set_input_grads(struct den_graph *g, bool on)
+{
+    g->no_input_grads = !on;
 }
 
 void den_graph_get_input_grad(struct den_graph *g, den_node input, den_real *data)
 {
     struct den_gnode *node = input_at(g, input);
     struct den_run run = make_run(g);
-    assert(g->plan.purpose == DEN_FOR_TRAINING);
+    assert(g->plan.purpose == DEN_FOR_TRAINING && !g->no_input_grads);
     if (node->reached)
         g->backend->pack_out(&run.ex, &node->grad, data);
     else /* the output does not depend on it */

@@ -55,6 +55,11 @@ den_real *den_op_grad(const struct den_gnode *node, size_t slot)
     return node->param[slot] == NULL ? NULL : node->param[slot]->grad;
 }
 
+bool den_op_wants_data(const struct den_run *run, const struct den_gnode *node)
+{
+    return run->input_grads || node->in[0]->learns;
+}
+
 bool den_op_check_window(const struct den_gnode *node, struct den_err *err)
 {
     const struct den_attr *a = &node->attr;

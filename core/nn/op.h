@@ -38,6 +38,7 @@ struct den_gnode {
     struct den_attr attr;
     struct den_shape shape;
     struct den_param *param[DEN_OP_PARAMS]; /* NULL where there is none */
+    bool learns;                            /* it or a node before it has parameters */
 
     /* Set by the plan. */
     bool live;               /* the output depends on it */
@@ -59,7 +60,8 @@ struct den_run {
     struct den_exec ex;
     bool training;
     bool param_grads;
-    uint64_t key; /* of this forward's random masks */
+    bool input_grads; /* those of the graph's inputs */
+    uint64_t key;     /* of this forward's random masks */
 };
 
 enum {
@@ -108,6 +110,8 @@ bool den_op_get_param(struct den_gnode *node, struct den_params *params, size_t 
 /* The value or gradient of parameter `slot`, NULL when the node has none. */
 den_real *den_op_value(const struct den_gnode *node, size_t slot);
 den_real *den_op_grad(const struct den_gnode *node, size_t slot);
+/* Whether backward must make the gradient of the node's first input. */
+bool den_op_wants_data(const struct den_run *run, const struct den_gnode *node);
 /* Kernel, stride and padding within what any convolution here takes. */
 bool den_op_check_window(const struct den_gnode *node, struct den_err *err);
 struct den_conv_geom den_op_geom(const struct den_gnode *node);

@@ -48,9 +48,10 @@ static void backward(const struct den_run *run, struct den_gnode *node)
         run->backend->conv_backward_weights(&run->ex, den_op_geom(node), &x->value,
                                             &node->grad, den_op_grad(node, WEIGHT));
     den_op_bias_grad(run, node, BIAS);
-    run->backend->conv_backward_data(&run->ex, den_op_geom(node), &node->grad,
-                                     den_op_value(node, WEIGHT), NULL, &x->grad,
-                                     node->add[0]);
+    if (den_op_wants_data(run, node))
+        run->backend->conv_backward_data(&run->ex, den_op_geom(node), &node->grad,
+                                         den_op_value(node, WEIGHT), NULL, &x->grad,
+                                         node->add[0]);
 }
 
 const struct den_op den_op_conv = {

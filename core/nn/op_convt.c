@@ -72,7 +72,8 @@ static void backward(const struct den_run *run, struct den_gnode *node)
         run->backend->conv_backward_weights(&run->ex, den_op_geom(node), &node->grad,
                                             &x->value, den_op_grad(node, WEIGHT));
     den_op_bias_grad(run, node, BIAS);
-    backward_data(run, node);
+    if (den_op_wants_data(run, node))
+        backward_data(run, node);
 }
 
 const struct den_op den_op_convt = {

@@ -38,8 +38,9 @@ struct den_graph {
     bool plain; /* no fusion: every node has its own arrays */
     struct den_plan plan;
     den_real *memory; /* device; NULL until finish */
-    bool trained;     /* the last forward was a training one */
-    uint64_t key;     /* its key */
+    bool no_input_grads;
+    bool trained; /* the last forward was a training one */
+    uint64_t key; /* its key */
 };
 
 /* Places every array of the graph; replaces an earlier plan. */

@@ -321,14 +321,16 @@ static void run(struct built *b, bool training, den_real *y)
     den_graph_get_output(b->f.g, y);
 }
 
+/* dx [2][IN_COUNT], or NULL when the inputs' gradients are not wanted. */
 static void backward(struct built *b, bool param_grads, den_real *dx)
 {
     struct lcg g = {9};
     den_real dy[OUT_MAX];
     lcg_fill(&g, dy, b->out_count, 1);
     den_params_zero_grad(b->f.params);
+    den_graph_set_input_grads(b->f.g, dx != NULL);
     den_graph_backward(b->f.g, dy, param_grads);
-    for (size_t k = 0; k < 2; k++)
+    for (size_t k = 0; dx != NULL && k < 2; k++)
         den_graph_get_input_grad(b->f.g, b->in[k], dx + k * IN_COUNT);
 }
 
@@ -362,9 +364,12 @@ static void same_as_plain(struct built *got, struct built *plain)
             if (p->grad != NULL)
                 all_close(p->name, p->grad, q->grad, p->count);
         }
+        double norm = den_params_grad_norm(got->f.params);
         backward(got, false, dx);
         all_close("input gradient, frozen", dx, want_dx, BOTH_IN);
         ck_assert(den_params_grad_norm(got->f.params) <= 0);
+        backward(got, true, NULL);
+        close_to(den_params_grad_norm(got->f.params), norm, 0);
     }
     run(got, false, y);
     run(plain, false, want);
@@ -629,6 +634,49 @@ START_TEST(an_input_without_influence_has_a_zero_gradient)
 }
 END_TEST
 
+static size_t data_calls, weight_calls;
+
+static void count_data(const struct den_exec *ex, struct den_conv_geom geom,
+                       const struct den_view *dy, const den_real *w, const den_real *bias,
+                       const struct den_view *dx, bool add)
+{
+    data_calls++;
+    den_backend_ref.conv_backward_data(ex, geom, dy, w, bias, dx, add);
+}
+
+static void count_weights(const struct den_exec *ex, struct den_conv_geom geom,
+                          const struct den_view *x, const struct den_view *dy,
+                          den_real *dw)
+{
+    weight_calls++;
+    den_backend_ref.conv_backward_weights(ex, geom, x, dy, dw);
+}
+
+START_TEST(backward_does_only_what_was_asked_for)
+{
+    static const struct {
+        bool params, inputs;
+        size_t data, weights;
+    } rows[] = {{true, true, 3, 3}, {false, true, 3, 0}, {true, false, 2, 3}};
+    const struct den_net_options o = {2, 1, 2, 1, false, false, false};
+    struct den_backend spy = den_backend_ref;
+    spy.conv_backward_data = count_data;
+    spy.conv_backward_weights = count_weights;
+    struct net_case c =
+        net_case_new(&spy, &den_net_patchgan, &o, (struct den_shape){1, 16, 16, 2},
+                     DEN_FOR_TRAINING, 1);
+    net_case_run(&c, true);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        data_calls = weight_calls = 0;
+        den_graph_set_input_grads(c.graph, rows[i].inputs);
+        den_graph_backward(c.graph, c.dy, rows[i].params);
+        ck_assert_uint_eq(data_calls, rows[i].data);
+        ck_assert_uint_eq(weight_calls, rows[i].weights);
+    }
+    net_case_free(&c);
+}
+END_TEST
+
 START_TEST(two_graphs_share_one_set_of_weights)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -688,6 +736,7 @@ int main(void)
     tcase_add_test(tcase, batch_norm_tracks_mean_variance_and_count);
     tcase_add_test(tcase, dropout_zeroes_about_p_and_keeps_the_mean);
     tcase_add_test(tcase, an_input_without_influence_has_a_zero_gradient);
+    tcase_add_test(tcase, backward_does_only_what_was_asked_for);
     tcase_add_test(tcase, two_graphs_share_one_set_of_weights);
     tcase_add_test(tcase, every_op_has_a_name_and_a_description);
     suite_add_tcase(suite, tcase);
