@@ -226,7 +226,7 @@ int main(void)
                         DEN_PRESETS);
     tcase_add_loop_test(t, every_key_of_every_preset_reads_back_as_the_text_of_the_table,
                         0, DEN_PRESETS);
-    tcase_add_test(tc, iterations_take_the_place_of_the_epochs_of_a_preset);
+    tcase_add_test(t, iterations_take_the_place_of_the_epochs_of_a_preset);
     tcase_add_test(t, presets_hold_what_the_method_prescribes);
     tcase_add_test(t, words_of_the_table_are_rows_of_the_seams);
     tcase_add_loop_test(t,
