@@ -1,5 +1,6 @@
 #include "backend_cpu.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -57,6 +58,7 @@ struct runs {
 static struct runs runs_of(const struct den_view *const view[VIEWS])
 {
     struct den_shape s = view[0]->shape;
+    assert(s.w > 0 && s.c > 0 && s.c <= LANES);
     bool packed = true;
     for (size_t v = 0; v < VIEWS; v++)
         packed = packed && (view[v] == NULL || view[v]->ld == s.c);
@@ -249,6 +251,7 @@ static void affine_unit(void *context, size_t unit, int thread)
 static void run_affine(const struct den_exec *ex, struct affine *job)
 {
     struct den_shape s = job->view[0]->shape;
+    assert(s.w > 0 && s.c > 0);
     job->runs = runs_of(job->view);
     for (size_t k = s.c; k < job->runs.lanes; k++) {
         job->mean[k] = job->mean[k - s.c];

@@ -9,7 +9,8 @@ enum {
     CHUNK = 512,    /* taps summed in registers before they go to memory */
     NARROW = 4,     /* up to so many output channels go tap by tap */
     UNIT = 1 << 20, /* multiplications worth a unit of work */
-    SPREAD = 16     /* units below which the channels are split as well */
+    SPREAD = 16,    /* units below which the channels are split as well */
+    TOGETHER = 32   /* units from which on they take a part of every grid */
 };
 
 static size_t at_most(size_t n, size_t most)
@@ -293,7 +294,7 @@ void den_products_run(const struct den_exec *ex, struct den_products *all,
         most = p->units > most ? p->units : most;
         least = at_most(p->units, least);
     }
-    all->together = all->count > 1 && least >= 2 * SPREAD;
+    all->together = all->count > 1 && least >= TOGETHER;
     size_t packed = (size_t)(scratch - all->item[0].b);
     den_pool_run(packed < DEN_CPU_ALONE ? NULL : ex->pool, pack, pack_unit, all);
     den_pool_run(ex->pool, all->together ? most : units, product_unit, all);

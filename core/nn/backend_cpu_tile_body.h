@@ -97,7 +97,7 @@ TILE_INLINE den_real TILE(sum)(const VEC *vec)
 {
     enum { QUARTER = 16 / sizeof(den_real) };
     typedef den_real part __attribute__((vector_size(16), may_alias));
-    den_real all[TILE(lanes)] __attribute__((aligned(64)));
+    den_real all[TILE(lanes)] __attribute__((aligned(64))) = {0};
     *(VEC *)all = *vec;
     part sum = *(const part *)all;
     for (size_t i = QUARTER; i < LANES; i += QUARTER)

@@ -9,10 +9,17 @@
 /* Plain loops, one thread, sums in double: slow on purpose, easy to believe.  Every other
  * backend is compared with this one.     */
 
-#define FOR_PIXELS(shape, i, y, x)             \
-    for (size_t i = 0; i < (shape).n; i++)     \
-        for (size_t y = 0; y < (shape).h; y++) \
-            for (size_t x = 0; x < (shape).w; x++)
+static size_t pixel_count(const struct den_view *v)
+{
+    return v->shape.n * v->shape.h * v->shape.w;
+}
+
+/* Pixel p of a view, counted over images, rows and columns. */
+static den_real *pixel(const struct den_view *v, size_t p)
+{
+    size_t w = v->shape.w, h = v->shape.h;
+    return den_view_at(v, p / (w * h), p / w % h, p % w);
+}
 
 static bool ref_alloc(size_t count, den_real **ret, struct den_err *err)
 {
@@ -45,18 +52,18 @@ static void ref_pack_in(const struct den_exec *ex, const den_real *host,
                         const struct den_view *to)
 {
     (void)ex;
-    FOR_PIXELS(to->shape, i, y, x)
-    for (size_t c = 0; c < to->shape.c; c++)
-        den_view_at(to, i, y, x)[c] = *host++;
+    for (size_t p = 0; p < pixel_count(to); p++)
+        for (size_t c = 0; c < to->shape.c; c++)
+            pixel(to, p)[c] = *host++;
 }
 
 static void ref_pack_out(const struct den_exec *ex, const struct den_view *from,
                          den_real *host)
 {
     (void)ex;
-    FOR_PIXELS(from->shape, i, y, x)
-    for (size_t c = 0; c < from->shape.c; c++)
-        *host++ = den_view_at(from, i, y, x)[c];
+    for (size_t p = 0; p < pixel_count(from); p++)
+        for (size_t c = 0; c < from->shape.c; c++)
+            *host++ = pixel(from, p)[c];
 }
 
 static void ref_channel_sum(const struct den_exec *ex, const struct den_view *dy,
@@ -65,8 +72,8 @@ static void ref_channel_sum(const struct den_exec *ex, const struct den_view *dy
     (void)ex;
     for (size_t c = 0; c < dy->shape.c; c++) {
         double sum = 0;
-        FOR_PIXELS(dy->shape, i, y, x)
-        sum += (double)den_view_at(dy, i, y, x)[c];
+        for (size_t p = 0; p < pixel_count(dy); p++)
+            sum += (double)pixel(dy, p)[c];
         db[c] = (den_real)((double)db[c] + sum);
     }
 }
@@ -80,11 +87,11 @@ static void ref_lrelu_forward(const struct den_exec *ex, const struct den_view *
                               double slope, const struct den_view *y)
 {
     (void)ex;
-    FOR_PIXELS(x->shape, i, r, s)
-    for (size_t c = 0; c < x->shape.c; c++) {
-        double v = (double)den_view_at(x, i, r, s)[c];
-        den_view_at(y, i, r, s)[c] = (den_real)(v > 0 ? v : slope * v);
-    }
+    for (size_t p = 0; p < pixel_count(x); p++)
+        for (size_t c = 0; c < x->shape.c; c++) {
+            double v = (double)pixel(x, p)[c];
+            pixel(y, p)[c] = (den_real)(v > 0 ? v : slope * v);
+        }
 }
 
 static void ref_lrelu_backward(const struct den_exec *ex, const struct den_view *x,
@@ -92,21 +99,20 @@ static void ref_lrelu_backward(const struct den_exec *ex, const struct den_view 
                                const struct den_view *dx, bool add)
 {
     (void)ex;
-    FOR_PIXELS(x->shape, i, r, s)
-    for (size_t c = 0; c < x->shape.c; c++) {
-        double d = (double)den_view_at(dy, i, r, s)[c];
-        put(&den_view_at(dx, i, r, s)[c],
-            (double)den_view_at(x, i, r, s)[c] > 0 ? d : slope * d, add);
-    }
+    for (size_t p = 0; p < pixel_count(x); p++)
+        for (size_t c = 0; c < x->shape.c; c++) {
+            double d = (double)pixel(dy, p)[c];
+            put(&pixel(dx, p)[c], (double)pixel(x, p)[c] > 0 ? d : slope * d, add);
+        }
 }
 
 static void ref_tanh_forward(const struct den_exec *ex, const struct den_view *x,
                              const struct den_view *y)
 {
     (void)ex;
-    FOR_PIXELS(x->shape, i, r, s)
-    for (size_t c = 0; c < x->shape.c; c++)
-        den_view_at(y, i, r, s)[c] = (den_real)tanh((double)den_view_at(x, i, r, s)[c]);
+    for (size_t p = 0; p < pixel_count(x); p++)
+        for (size_t c = 0; c < x->shape.c; c++)
+            pixel(y, p)[c] = (den_real)tanh((double)pixel(x, p)[c]);
 }
 
 static void ref_tanh_backward(const struct den_exec *ex, const struct den_view *y,
@@ -114,25 +120,24 @@ static void ref_tanh_backward(const struct den_exec *ex, const struct den_view *
                               bool add)
 {
     (void)ex;
-    FOR_PIXELS(y->shape, i, r, s)
-    for (size_t c = 0; c < y->shape.c; c++) {
-        double v = (double)den_view_at(y, i, r, s)[c];
-        put(&den_view_at(dx, i, r, s)[c],
-            (1 - v * v) * (double)den_view_at(dy, i, r, s)[c], add);
-    }
+    for (size_t p = 0; p < pixel_count(y); p++)
+        for (size_t c = 0; c < y->shape.c; c++) {
+            double v = (double)pixel(y, p)[c];
+            put(&pixel(dx, p)[c], (1 - v * v) * (double)pixel(dy, p)[c], add);
+        }
 }
 
-/* to (=, or += when add) from * mask / (1 - p). */
-static void dropout(const struct den_view *from, uint64_t key, double p,
+/* to (=, or += when add) from * mask / (1 - rate). */
+static void dropout(const struct den_view *from, uint64_t key, double rate,
                     const struct den_view *to, bool add)
 {
     uint64_t e = 0;
-    FOR_PIXELS(from->shape, i, y, x)
-    for (size_t c = 0; c < from->shape.c; c++, e++) {
-        bool kept = (double)den_hash64(key, e) * 0x1p-64 >= p;
-        double v = (double)den_view_at(from, i, y, x)[c];
-        put(&den_view_at(to, i, y, x)[c], kept ? v / (1 - p) : 0, add);
-    }
+    for (size_t p = 0; p < pixel_count(from); p++)
+        for (size_t c = 0; c < from->shape.c; c++, e++) {
+            bool kept = (double)den_hash64(key, e) * 0x1p-64 >= rate;
+            double v = (double)pixel(from, p)[c];
+            put(&pixel(to, p)[c], kept ? v / (1 - rate) : 0, add);
+        }
 }
 
 static void ref_dropout_forward(const struct den_exec *ex, const struct den_view *x,
@@ -173,12 +178,11 @@ static void ref_moments(const struct den_exec *ex, const struct den_view *x,
     for (size_t g = 0; g < group_count(x, per_image); g++)
         for (size_t c = 0; c < x->shape.c; c++) {
             struct den_view v = group_of(x, per_image, g);
-            double count = (double)(v.shape.n * v.shape.h * v.shape.w), m = 0, q = 0;
-            FOR_PIXELS(v.shape, i, r, s)
-            m += (double)den_view_at(&v, i, r, s)[c] / count;
-            FOR_PIXELS(v.shape, i, r, s)
-            {
-                double d = (double)den_view_at(&v, i, r, s)[c] - m;
+            double count = (double)pixel_count(&v), m = 0, q = 0;
+            for (size_t p = 0; p < pixel_count(&v); p++)
+                m += (double)pixel(&v, p)[c] / count;
+            for (size_t p = 0; p < pixel_count(&v); p++) {
+                double d = (double)pixel(&v, p)[c] - m;
                 q += d * d / count;
             }
             mean[g * x->shape.c + c] = (den_real)m;
@@ -192,14 +196,15 @@ static void ref_norm_forward(const struct den_exec *ex, const struct den_view *x
                              const struct den_view *y)
 {
     (void)ex;
-    FOR_PIXELS(x->shape, i, r, s)
-    for (size_t c = 0; c < x->shape.c; c++) {
-        size_t at = (per_image ? i * x->shape.c : 0) + c;
-        double xhat = ((double)den_view_at(x, i, r, s)[c] - (double)mean[at]) /
-                      sqrt((double)var[at] + eps);
-        den_view_at(y, i, r, s)[c] =
-            (den_real)(gamma == NULL ? xhat : xhat * (double)gamma[c] + (double)beta[c]);
-    }
+    for (size_t p = 0; p < pixel_count(x); p++)
+        for (size_t c = 0; c < x->shape.c; c++) {
+            size_t at = (per_image ? p / (x->shape.h * x->shape.w) * x->shape.c : 0) + c;
+            double xhat =
+                ((double)pixel(x, p)[c] - (double)mean[at]) / sqrt((double)var[at] + eps);
+            pixel(y, p)[c] =
+                (den_real)(gamma == NULL ? xhat
+                                         : xhat * (double)gamma[c] + (double)beta[c]);
+        }
 }
 
 /* One group and channel.  With xhat = (x - mean) / sqrt(var + eps):
@@ -210,19 +215,17 @@ static void norm_backward_channel(const struct den_view *x, const struct den_vie
                                   double istd, double gamma, bool add, double *ret_dgamma,
                                   double *ret_dbeta)
 {
-    double count = (double)(x->shape.n * x->shape.h * x->shape.w), dbeta = 0, dgamma = 0;
-    FOR_PIXELS(x->shape, i, r, s)
-    {
-        double d = (double)den_view_at(dy, i, r, s)[c];
+    double count = (double)pixel_count(x), dbeta = 0, dgamma = 0;
+    for (size_t p = 0; p < pixel_count(x); p++) {
+        double d = (double)pixel(dy, p)[c];
         dbeta += d;
-        dgamma += d * ((double)den_view_at(x, i, r, s)[c] - mean) * istd;
+        dgamma += d * ((double)pixel(x, p)[c] - mean) * istd;
     }
-    FOR_PIXELS(x->shape, i, r, s)
-    {
-        double xhat = ((double)den_view_at(x, i, r, s)[c] - mean) * istd;
-        double d = (double)den_view_at(dy, i, r, s)[c];
-        put(&den_view_at(dx, i, r, s)[c],
-            gamma * istd * (d - dbeta / count - xhat * dgamma / count), add);
+    for (size_t p = 0; p < pixel_count(x); p++) {
+        double xhat = ((double)pixel(x, p)[c] - mean) * istd;
+        double d = (double)pixel(dy, p)[c];
+        put(&pixel(dx, p)[c], gamma * istd * (d - dbeta / count - xhat * dgamma / count),
+            add);
     }
     *ret_dgamma += dgamma;
     *ret_dbeta += dbeta;
@@ -258,9 +261,9 @@ static void ref_copy(const struct den_exec *ex, const struct den_view *x,
                      const struct den_view *y, bool add)
 {
     (void)ex;
-    FOR_PIXELS(x->shape, i, r, s)
-    for (size_t c = 0; c < x->shape.c; c++)
-        put(&den_view_at(y, i, r, s)[c], (double)den_view_at(x, i, r, s)[c], add);
+    for (size_t p = 0; p < pixel_count(x); p++)
+        for (size_t c = 0; c < x->shape.c; c++)
+            put(&pixel(y, p)[c], (double)pixel(x, p)[c], add);
 }
 
 static void ref_adam(const struct den_exec *ex, size_t count, den_real *p,
