@@ -15,16 +15,26 @@ void den_job_log(struct den_job_context *context, const char *format, ...)
     vsnprintf(event.text, sizeof event.text, format, args);
     va_end(args);
     den_utf8_trim(event.text);
-    den_service_event(context->service, context->job, &event);
+    den_service_event(context->service, context->job, &event, 1);
 }
 
 void den_job_metric(struct den_job_context *context, size_t step, const char *name,
                     double value)
 {
-    struct den_event_row event = {
+    if (context->metric_count == DEN_JOB_METRICS)
+        den_job_flush_metrics(context);
+    struct den_event_row *event = &context->metrics[context->metric_count++];
+    *event = (struct den_event_row){
         .type = "metric", .step = step, .steps = context->total, .value = value};
-    den_str_copy(event.name, sizeof event.name, name);
-    den_service_event(context->service, context->job, &event);
+    den_str_copy(event->name, sizeof event->name, name);
+}
+
+void den_job_flush_metrics(struct den_job_context *context)
+{
+    if (context->metric_count > 0)
+        den_service_event(context->service, context->job, context->metrics,
+                          context->metric_count);
+    context->metric_count = 0;
 }
 
 bool den_job_go_on(enum den_verdict verdict, struct den_err *err)

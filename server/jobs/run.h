@@ -6,6 +6,8 @@
 #include "progress.h"
 #include "service_private.h"
 
+#define DEN_JOB_METRICS 16
+
 struct den_job_context {
     struct den_service *service;
     struct den_pool *pool; /* of this worker */
@@ -24,16 +26,21 @@ struct den_job_context {
 
     /* The worker's own. */
     struct den_worker *worker;
-    atomic_uint_least64_t *counter; /* of the service's stats */
-    size_t done, total;             /* as ticked last */
-    double reported_at;             /* monotonic seconds */
+    atomic_uint_least64_t *counter;                /* of the service's stats */
+    size_t done, total;                            /* as ticked last */
+    double reported_at;                            /* monotonic seconds */
+    struct den_event_row metrics[DEN_JOB_METRICS]; /* not stored yet */
+    size_t metric_count;
 };
 
 /* A `log` event: one sentence. */
 void den_job_log(struct den_job_context *context, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A `metric` event.  Those of one step are stored together at the next tick, and at the
+ * end: one fsync, not seven. */
 void den_job_metric(struct den_job_context *context, size_t step, const char *name,
                     double value);
+void den_job_flush_metrics(struct den_job_context *context);
 /* Turns the verdict of a tick into true, DEN_E_CANCELLED or DEN_E_DRAINING. */
 bool den_job_go_on(enum den_verdict verdict, struct den_err *err) DEN_CHECKED;
 

@@ -53,36 +53,14 @@ static bool open_store(struct den_service *s, struct den_err *err)
     return s->kind->open(path, &s->store, err);
 }
 
-/* Jobs that were at work when the last process ended; they get an event for what became
- * of them. */
 static bool recover(struct den_service *s, struct den_err *err)
 {
-    enum { MOST = 32 }; /* far more than there are workers */
-    static const char *const states[] = {"running", "cancelling"};
-    bool done = false;
-    size_t count = 0, requeued = 0;
-    struct den_job_row *rows = den_new(2 * MOST, sizeof *rows, err);
-    if (rows == NULL)
-        return false;
-    for (size_t i = 0; i < 2; i++) {
-        size_t more = 0;
-        if (!s->kind->job_list(s->store, states[i], NULL, "", MOST, rows + count, &more,
-                               err))
-            goto out;
-        count += more;
-    }
+    size_t requeued = 0;
     if (!s->kind->job_recover(s->store, s->config.max_attempts, &requeued, err))
-        goto out;
-    for (size_t i = 0; i < count; i++)
-        if (s->kind->job_get(s->store, rows[i].id, &rows[i], NULL)) {
-            den_service_state_event(s, &rows[i]);
-            den_log(DEN_WARN, "job_recovered", " job=%s state=%s", rows[i].id,
-                    den_job_state_name(rows[i].state));
-        }
-    done = true;
-out:
-    den_free(rows);
-    return done;
+        return false;
+    if (requeued > 0)
+        den_log(DEN_WARN, "jobs_recovered", " requeued=%zu", requeued);
+    return true;
 }
 
 static bool init_locks(struct den_service *s, struct den_err *err)
@@ -208,17 +186,8 @@ void den_service_on_event(struct den_service *service, void (*notify)(void *cont
     pthread_mutex_unlock(&service->lock);
 }
 
-void den_service_event(struct den_service *service, const char *job,
-                       struct den_event_row *row)
+void den_service_notify(struct den_service *service)
 {
-    struct den_err err = DEN_ERR_INIT;
-    char text[sizeof err.text + 8];
-    row->created_ms = den_wall_ms();
-    if (!service->kind->event_add(service->store, job, row, &err)) {
-        den_log(DEN_WARN, "event_lost", " job=%s type=%s error=%s", job, row->type,
-                den_log_quote(err.text, text, sizeof text));
-        return;
-    }
     pthread_mutex_lock(&service->lock);
     void (*notify)(void *) = service->notify;
     void *context = service->notify_context;
@@ -227,16 +196,17 @@ void den_service_event(struct den_service *service, const char *job,
         notify(context);
 }
 
-void den_service_state_event(struct den_service *service, const struct den_job_row *row)
+void den_service_event(struct den_service *service, const char *job,
+                       struct den_event_row *rows, size_t count)
 {
-    struct den_event_row event = {
-        .type = "state", .step = row->step, .steps = row->steps};
-    den_str_copy(event.name, sizeof event.name, den_job_state_name(row->state));
-    den_str_copy(event.text, sizeof event.text, row->error_text);
-    den_service_event(service, row->id, &event);
-    if (row->state != DEN_JOB_SUCCEEDED && row->state != DEN_JOB_FAILED &&
-        row->state != DEN_JOB_CANCELLED)
+    struct den_err err = DEN_ERR_INIT;
+    char text[sizeof err.text + 8];
+    for (size_t i = 0; i < count; i++)
+        rows[i].created_ms = den_wall_ms();
+    if (!service->kind->event_add(service->store, job, rows, count, &err)) {
+        den_log(DEN_WARN, "event_lost", " job=%s type=%s error=%s", job, rows[0].type,
+                den_log_quote(err.text, text, sizeof text));
         return;
-    den_str_copy(event.type, sizeof event.type, "done");
-    den_service_event(service, row->id, &event);
+    }
+    den_service_notify(service);
 }

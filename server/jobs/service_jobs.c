@@ -77,7 +77,7 @@ bool den_service_submit(struct den_service *service,
         if (!service->kind->job_position(service->store, row.id, &estimate.queue_position,
                                          NULL))
             estimate.queue_position = 0;
-        den_service_state_event(service, &row);
+        den_service_notify(service);
         den_workers_wake(service);
     }
     *ret = row;
@@ -88,32 +88,25 @@ bool den_service_submit(struct den_service *service,
 bool den_service_cancel(struct den_service *service, const char *id,
                         struct den_job_row *ret, struct den_err *err)
 {
-    struct den_job_row before, after;
-    if (!service->kind->job_get(service->store, id, &before, err) ||
-        !service->kind->job_cancel(service->store, id, &after, err))
+    struct den_job_row row;
+    if (!service->kind->job_cancel(service->store, id, &row, err))
         return false;
-    /* The event first: the worker may be done with the job a moment later. */
-    if (after.state != before.state &&
-        (after.state == DEN_JOB_CANCELLING || before.state == DEN_JOB_QUEUED))
-        den_service_state_event(service, &after);
-    if (after.state == DEN_JOB_CANCELLING)
+    if (row.state == DEN_JOB_CANCELLING)
         den_workers_cancel(service, id);
-    *ret = after;
+    den_service_notify(service);
+    *ret = row;
     return true;
 }
 
 bool den_service_retry(struct den_service *service, const char *id,
                        struct den_job_row *ret, struct den_err *err)
 {
-    struct den_job_row before, after;
-    if (!service->kind->job_get(service->store, id, &before, err) ||
-        !service->kind->job_retry(service->store, id, &after, err))
+    struct den_job_row row;
+    if (!service->kind->job_retry(service->store, id, &row, err))
         return false;
-    if (before.state == DEN_JOB_FAILED || before.state == DEN_JOB_CANCELLED) {
-        den_service_state_event(service, &after);
-        den_workers_wake(service);
-    }
-    *ret = after;
+    den_service_notify(service);
+    den_workers_wake(service);
+    *ret = row;
     return true;
 }
 

@@ -56,12 +56,13 @@ void den_workers_wake(struct den_service *service);
 /* The flag of the worker that has this job, if any. */
 void den_workers_cancel(struct den_service *service, const char *job);
 
-/* Adds an event (seq and time are set here) and tells the streams.  A failure is logged:
+/* Adds events (seq and time are set here) and tells the streams.  A failure is logged:
  * a job does not fail for want of an event. */
 void den_service_event(struct den_service *service, const char *job,
-                       struct den_event_row *row);
-/* `state`, and for a state that is an end also `done`. */
-void den_service_state_event(struct den_service *service, const struct den_job_row *row);
+                       struct den_event_row *rows, size_t count);
+/* Tells the streams that there is something new: after a change of state, which brings
+ * its events with it. */
+void den_service_notify(struct den_service *service);
 
 /* Removes a blob that no row names any more; blob_lock is held by the caller. */
 void den_service_drop_blob(struct den_service *service, const char *sha256);

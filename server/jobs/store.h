@@ -4,8 +4,10 @@
 /* The store seam: metadata and the durable queue.  One row of den_stores[] per kind of
  * database; the suite in tests/store runs on each.  Every function is one transaction and
  * may be called from any thread.  A function that returned true has been made durable.
- * Lists are newest first; `after` is the id of the last row seen ("" = from the start),
- * at most `limit` rows are written to ret, *ret_count says how many. */
+ * Every change of a job's state adds its `state` event in the same transaction, and an
+ * end its `done` event, so that whoever sees the state also sees the event. Lists are
+ * newest first; `after` is the id of the last row seen ("" = from the start), at most
+ * `limit` rows are written to ret, *ret_count says how many. */
 
 #include "rows.h"
 
@@ -74,7 +76,7 @@ struct den_store_kind {
     bool (*job_cancel)(struct den_store *s, const char *id, struct den_job_row *ret,
                        struct den_err *err);
     /* failed or cancelled -> queued; queued or running: no change; succeeded:
-     * DEN_E_CONFLICT. */
+     * DEN_E_CONFLICT.  The earlier `done` events go: the story is not at its end. */
     bool (*job_retry)(struct den_store *s, const char *id, struct den_job_row *ret,
                       struct den_err *err);
     /* running -> queued again (graceful stop). */
@@ -90,10 +92,11 @@ struct den_store_kind {
     bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                        struct den_err *err);
 
-    /* events: seq is set here; get gives those with seq > since, oldest first.  A new
+    /* events: count rows at once; seq is set here; list gives those with seq > since,
+     * oldest first.  A new
      * progress event takes the place of older ones: of those only the newest is kept. */
-    bool (*event_add)(struct den_store *s, const char *job, struct den_event_row *row,
-                      struct den_err *err);
+    bool (*event_add)(struct den_store *s, const char *job, struct den_event_row *rows,
+                      size_t count, struct den_err *err);
     bool (*event_list)(struct den_store *s, const char *job, uint64_t since, size_t limit,
                        struct den_event_row *ret, size_t *ret_count, struct den_err *err);
     /* scores: fresh memory, den_free; order of adding */

@@ -122,8 +122,8 @@ bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err);
 /* store_sqlite_facts.c */
-bool den_sqlite_event_add(struct den_store *s, const char *job, struct den_event_row *row,
-                          struct den_err *err);
+bool den_sqlite_event_add(struct den_store *s, const char *job,
+                          struct den_event_row *rows, size_t count, struct den_err *err);
 bool den_sqlite_event_list(struct den_store *s, const char *job, uint64_t since,
                            size_t limit, struct den_event_row *ret, size_t *ret_count,
                            struct den_err *err);
@@ -139,6 +139,9 @@ bool den_sqlite_model_delete(struct den_store *s, const char *name, int64_t vers
                              struct den_err *err);
 bool den_sqlite_blob_used(struct den_store *s, const char *sha256, bool *ret,
                           struct den_err *err);
+/* Adds events, numbered on. */
+void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
+                       size_t count);
 /* Inside job_finish: the next version is written to model. */
 void den_tx_add_model(struct den_tx *tx, struct den_model_row *model);
 void den_tx_add_scores(struct den_tx *tx, const char *job,

@@ -7,39 +7,50 @@
 #include "mem.h"
 #include "str.h"
 
-bool den_sqlite_event_add(struct den_store *s, const char *job, struct den_event_row *row,
-                          struct den_err *err)
+static void add_event(struct den_tx *tx, const char *job, const struct den_event_row *row)
+{
+    den_tx_query(tx, "INSERT INTO events (job, seq, type, step, steps, name, value, "
+                     "text, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
+    den_tx_text(tx, job);
+    den_tx_uint(tx, row->seq);
+    den_tx_text(tx, row->type);
+    den_tx_uint(tx, row->step);
+    den_tx_uint(tx, row->steps);
+    den_tx_text(tx, row->name);
+    den_tx_real(tx, row->value);
+    den_tx_text(tx, row->text);
+    den_tx_int(tx, row->created_ms);
+    den_tx_run(tx);
+    if (strcmp(row->type, "progress") != 0)
+        return;
+    /* Only the newest progress says anything; the others would fill the disk. */
+    den_tx_query(tx, "DELETE FROM events WHERE job = ?1 AND type = 'progress' "
+                     "AND seq < ?2");
+    den_tx_text(tx, job);
+    den_tx_uint(tx, row->seq);
+    den_tx_run(tx);
+}
+
+void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
+                       size_t count)
+{
+    int64_t seq =
+        den_tx_number(tx, "SELECT max(seq) FROM events WHERE job = ?1", job) + 1;
+    for (size_t i = 0; tx->ok && i < count; i++) {
+        rows[i].seq = (uint64_t)seq + i;
+        add_event(tx, job, &rows[i]);
+    }
+}
+
+bool den_sqlite_event_add(struct den_store *s, const char *job,
+                          struct den_event_row *rows, size_t count, struct den_err *err)
 {
     struct den_tx tx;
-    int64_t seq = 0;
     den_tx_write(&tx, s, err);
     if (den_tx_number(&tx, "SELECT count(*) FROM jobs WHERE id = ?1", job) == 0)
         den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no job '%.40s'", job);
-    seq = den_tx_number(&tx, "SELECT max(seq) FROM events WHERE job = ?1", job) + 1;
-    den_tx_query(&tx, "INSERT INTO events (job, seq, type, step, steps, name, value, "
-                      "text, created_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)");
-    den_tx_text(&tx, job);
-    den_tx_int(&tx, seq);
-    den_tx_text(&tx, row->type);
-    den_tx_uint(&tx, row->step);
-    den_tx_uint(&tx, row->steps);
-    den_tx_text(&tx, row->name);
-    den_tx_real(&tx, row->value);
-    den_tx_text(&tx, row->text);
-    den_tx_int(&tx, row->created_ms);
-    den_tx_run(&tx);
-    if (strcmp(row->type, "progress") == 0) {
-        /* Only the newest progress says anything; the others would fill the disk. */
-        den_tx_query(&tx, "DELETE FROM events WHERE job = ?1 AND type = 'progress' "
-                          "AND seq < ?2");
-        den_tx_text(&tx, job);
-        den_tx_int(&tx, seq);
-        den_tx_run(&tx);
-    }
-    if (!den_tx_end(&tx))
-        return false;
-    row->seq = (uint64_t)seq;
-    return true;
+    den_tx_add_events(&tx, job, rows, count);
+    return den_tx_end(&tx);
 }
 
 bool den_sqlite_event_list(struct den_store *s, const char *job, uint64_t since,

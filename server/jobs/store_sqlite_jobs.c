@@ -79,6 +79,22 @@ static void insert_job(struct den_tx *tx, const struct den_job_row *row)
     den_tx_run(tx);
 }
 
+/* The events of the state that row is in now. */
+static void tell_state(struct den_tx *tx, const struct den_job_row *row)
+{
+    bool ended = row->state == DEN_JOB_SUCCEEDED || row->state == DEN_JOB_FAILED ||
+                 row->state == DEN_JOB_CANCELLED;
+    struct den_event_row events[2] = {{.type = "state",
+                                       .step = row->step,
+                                       .steps = row->steps,
+                                       .created_ms = den_wall_ms()}};
+    den_str_copy(events[0].name, sizeof events[0].name, den_job_state_name(row->state));
+    den_str_copy(events[0].text, sizeof events[0].text, row->error_text);
+    events[1] = events[0];
+    den_str_copy(events[1].type, sizeof events[1].type, "done");
+    den_tx_add_events(tx, row->id, events, ended ? 2 : 1);
+}
+
 /* Whoever submitted may have lost a race with a deletion since the checks. */
 static void need_objects(struct den_tx *tx, const struct den_job_row *row)
 {
@@ -114,6 +130,7 @@ bool den_sqlite_job_add(struct den_store *s, const struct den_job_row *row,
     }
     need_objects(&tx, row);
     insert_job(&tx, row);
+    tell_state(&tx, row);
     return den_tx_end(&tx);
 }
 
@@ -198,6 +215,8 @@ bool den_sqlite_job_claim(struct den_store *s, const char *const *kinds,
         if (found)
             read_job(&tx, &row);
     }
+    if (found)
+        tell_state(&tx, &row);
     if (!den_tx_end(&tx))
         return false;
     if (found)
@@ -227,7 +246,8 @@ static void update_finished(struct den_tx *tx, const struct den_job_row *row)
     den_tx_query(tx, "UPDATE jobs SET state = ?1, version = ?2, finished_ms = ?3, "
                      "step = ?4, steps = ?5, error_code = ?6, error_text = ?7, "
                      "result_sha256 = ?8, result_name = ?9, result_media = ?10, "
-                     "clipped = ?11, seconds = ?12 "
+                     "clipped = ?11, seconds = ?12, "
+                     "started_ms = CASE ?1 WHEN 'queued' THEN 0 ELSE started_ms END "
                      "WHERE id = ?13 AND state IN ('running', 'cancelling')");
     den_tx_text(tx, den_job_state_name(row->state));
     den_tx_int(tx, row->version);
@@ -264,6 +284,7 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
         ended.version = made.version;
     }
     update_finished(&tx, &ended);
+    tell_state(&tx, &ended);
     den_tx_add_scores(&tx, row->id, scores, score_count);
     if (!den_tx_end(&tx))
         return false;
@@ -274,98 +295,120 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
 }
 
 /* Runs a query of (id) or (id, now), then gives the row as it is afterwards. */
-static bool change(struct den_store *s, const char *sql, const char *id,
-                   bool refuse_succeeded, struct den_job_row *ret, struct den_err *err)
+static void change(struct den_tx *tx, const char *sql, const char *id,
+                   struct den_job_row *ret)
+{
+    enum den_job_state before = ret->state;
+    den_tx_query(tx, sql);
+    den_tx_text(tx, id);
+    if (sqlite3_bind_parameter_count(tx->statement) > 1)
+        den_tx_int(tx, den_wall_ms());
+    den_tx_run(tx);
+    get_job(tx, id, ret);
+    if (tx->ok && ret->state != before)
+        tell_state(tx, ret);
+}
+
+bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
+                           struct den_err *err)
 {
     struct den_tx tx;
     struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
     get_job(&tx, id, &row);
-    if (refuse_succeeded && row.state == DEN_JOB_SUCCEEDED)
-        den_tx_fail(&tx, DEN_E_CONFLICT,
-                    "the job '%.40s' has succeeded; only a failed or cancelled job can "
-                    "be tried again",
-                    id);
-    den_tx_query(&tx, sql);
-    den_tx_text(&tx, id);
-    if (sqlite3_bind_parameter_count(tx.statement) > 1)
-        den_tx_int(&tx, den_wall_ms());
-    den_tx_run(&tx);
-    get_job(&tx, id, &row);
+    change(&tx,
+           "UPDATE jobs SET finished_ms = CASE state WHEN 'queued' THEN ?2 "
+           "ELSE finished_ms END, state = CASE state WHEN 'queued' THEN "
+           "'cancelled' ELSE 'cancelling' END "
+           "WHERE id = ?1 AND state IN ('queued', 'running')",
+           id, &row);
     if (!den_tx_end(&tx))
         return false;
     *ret = row;
     return true;
 }
 
-bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
-                           struct den_err *err)
-{
-    return change(s,
-                  "UPDATE jobs SET finished_ms = CASE state WHEN 'queued' THEN ?2 "
-                  "ELSE finished_ms END, state = CASE state WHEN 'queued' THEN "
-                  "'cancelled' ELSE 'cancelling' END "
-                  "WHERE id = ?1 AND state IN ('queued', 'running')",
-                  id, false, ret, err);
-}
-
 bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_row *ret,
                           struct den_err *err)
 {
-    return change(s,
-                  "UPDATE jobs SET state = 'queued', attempts = 0, started_ms = 0, "
-                  "finished_ms = 0, step = 0, error_code = '', error_text = '', "
-                  "seconds = 0.0, clipped = 0, "
-                  "place = (SELECT max(place) + 1 FROM jobs) "
-                  "WHERE id = ?1 AND state IN ('failed', 'cancelled')",
-                  id, true, ret, err);
+    struct den_tx tx;
+    struct den_job_row row = {0};
+    den_tx_write(&tx, s, err);
+    get_job(&tx, id, &row);
+    if (row.state == DEN_JOB_SUCCEEDED)
+        den_tx_fail(&tx, DEN_E_CONFLICT,
+                    "the job '%.40s' has succeeded; only a failed or cancelled job can "
+                    "be tried again",
+                    id);
+    change(&tx,
+           "UPDATE jobs SET state = 'queued', attempts = 0, started_ms = 0, "
+           "finished_ms = 0, step = 0, error_code = '', error_text = '', "
+           "seconds = 0.0, clipped = 0, place = (SELECT max(place) + 1 FROM jobs) "
+           "WHERE id = ?1 AND state IN ('failed', 'cancelled')",
+           id, &row);
+    /* After the new event, so that no number is given twice. */
+    den_tx_query(&tx, "DELETE FROM events WHERE job = ?1 AND type = 'done'");
+    den_tx_text(&tx, id);
+    den_tx_run(&tx);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = row;
+    return true;
 }
 
 bool den_sqlite_job_requeue(struct den_store *s, const char *id, struct den_err *err)
 {
     struct den_tx tx;
+    struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
-    /* A graceful stop says nothing against the job: the attempt does not count. */
-    den_tx_query(&tx, "UPDATE jobs SET state = 'queued', attempts = attempts - 1, "
-                      "started_ms = 0 WHERE id = ?1 AND state = 'running'");
-    den_tx_text(&tx, id);
-    den_tx_run(&tx);
-    if (den_tx_changes(&tx) == 0)
+    get_job(&tx, id, &row);
+    if (row.state != DEN_JOB_RUNNING)
         den_tx_fail(&tx, DEN_E_CONFLICT, "the job '%.40s' is not running", id);
+    /* A graceful stop says nothing against the job: the attempt does not count. */
+    change(&tx,
+           "UPDATE jobs SET state = 'queued', attempts = attempts - 1, started_ms = 0 "
+           "WHERE id = ?1",
+           id, &row);
     return den_tx_end(&tx);
 }
 
-static void end_poison(struct den_tx *tx, int64_t max_attempts)
+/* One job that was at work; what becomes of it. */
+static void recover_one(struct den_tx *tx, struct den_job_row *row, int64_t max_attempts)
 {
-    char text[200];
-    den_str_format(text, sizeof text,
-                   "the job was started %lld times and the server stopped each time "
-                   "before it ended; it is not tried again by itself",
-                   (long long)max_attempts);
-    den_tx_query(tx,
-                 "UPDATE jobs SET state = 'failed', finished_ms = ?1, error_code = ?2, "
-                 "error_text = ?3 WHERE state = 'running' AND attempts >= ?4");
-    den_tx_int(tx, den_wall_ms());
-    den_tx_text(tx, den_code_name(DEN_E_INTERNAL));
-    den_tx_text(tx, text);
-    den_tx_int(tx, max_attempts);
-    den_tx_run(tx);
+    if (row->state == DEN_JOB_CANCELLING)
+        row->state = DEN_JOB_CANCELLED;
+    else if (row->attempts < max_attempts)
+        row->state = DEN_JOB_QUEUED;
+    else {
+        row->state = DEN_JOB_FAILED;
+        den_str_copy(row->error_code, sizeof row->error_code,
+                     den_code_name(DEN_E_INTERNAL));
+        den_str_format(row->error_text, sizeof row->error_text,
+                       "the job was started %lld times and the server stopped each time "
+                       "before it ended; it is not tried again by itself",
+                       (long long)row->attempts);
+    }
+    row->finished_ms = row->state == DEN_JOB_QUEUED ? 0 : den_wall_ms();
+    update_finished(tx, row);
+    tell_state(tx, row);
 }
 
 bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
                             size_t *ret_requeued, struct den_err *err)
 {
     struct den_tx tx;
+    struct den_job_row row;
+    size_t requeued = 0;
     den_tx_write(&tx, s, err);
-    den_tx_query(&tx, "UPDATE jobs SET state = 'cancelled', finished_ms = ?1 "
-                      "WHERE state = 'cancelling'");
-    den_tx_int(&tx, den_wall_ms());
-    den_tx_run(&tx);
-    end_poison(&tx, max_attempts);
-    den_tx_query(&tx, "UPDATE jobs SET state = 'queued', started_ms = 0 "
-                      "WHERE state = 'running'");
-    den_tx_run(&tx);
-    size_t requeued = (size_t)den_tx_changes(&tx);
+    for (;;) {
+        den_tx_query(&tx, "SELECT " JOB_COLUMNS " FROM jobs WHERE state IN "
+                          "('running', 'cancelling') LIMIT 1");
+        if (!den_tx_row(&tx))
+            break;
+        read_job(&tx, &row);
+        recover_one(&tx, &row, max_attempts);
+        requeued += row.state == DEN_JOB_QUEUED;
+    }
     if (!den_tx_end(&tx))
         return false;
     *ret_requeued = requeued;

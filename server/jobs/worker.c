@@ -83,7 +83,7 @@ static void report(struct den_job_context *context)
     /* A failure is of no weight: the next report comes in a second. */
     if (s->kind->job_progress(s->store, context->job, context->done, context->total,
                               NULL))
-        den_service_event(s, context->job, &event);
+        den_service_event(s, context->job, &event, 1);
     context->reported_at = den_monotonic_s();
 }
 
@@ -95,6 +95,7 @@ static enum den_verdict tick(void *opaque, size_t done, size_t total)
         atomic_fetch_add(context->counter, done - context->done);
     context->done = done;
     context->total = total;
+    den_job_flush_metrics(context);
     if (atomic_load(&context->worker->cancel))
         return DEN_CANCEL;
     if (atomic_load(&context->service->stopping))
@@ -173,7 +174,7 @@ static bool requeue(struct den_service *s, struct den_job_row *row)
     row->state = DEN_JOB_QUEUED;
     den_log(DEN_INFO, "job_interrupted", " job=%s step=%llu", row->id,
             (unsigned long long)row->step);
-    den_service_state_event(s, row);
+    den_service_notify(s);
     return true;
 }
 
@@ -201,7 +202,7 @@ static void settle(struct den_job_context *context, struct den_job_row *row, boo
     den_log(DEN_INFO, "job_ended", " job=%s kind=%s state=%s seconds=%.3f error=%s",
             row->id, row->kind, den_job_state_name(row->state), row->seconds,
             den_log_quote(row->error_text, text, sizeof text));
-    den_service_state_event(s, row);
+    den_service_notify(s);
 }
 
 /* ---- the loop ---- */
@@ -245,10 +246,11 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
     den_service_work_path(s, row->id, context->work, sizeof context->work);
     den_log(DEN_INFO, "job_started", " job=%s kind=%s attempt=%lld", row->id, row->kind,
             (long long)row->attempts);
-    den_service_state_event(s, row);
+    den_service_notify(s);
     double started = den_monotonic_s();
     bool good = run(context, row, &err);
     row->seconds = den_monotonic_s() - started;
+    den_job_flush_metrics(context);
     settle(context, row, good, &err);
     take_up(worker, "");
     if (context->result[0] != '\0')

@@ -171,14 +171,14 @@ START_TEST(an_unfinished_job_cannot_be_deleted)
     struct den_job_row row = add_job("denoise");
     struct den_event_row event = {.type = "state", .name = "queued"}, got[2];
     size_t count = 9;
-    must(kind->event_add(store, row.id, &event, &err));
+    must(kind->event_add(store, row.id, &event, 1, &err));
     must_fail(kind->job_delete(store, row.id, &err), DEN_E_CONFLICT, "queued");
     must(kind->job_cancel(store, row.id, &row, &err));
     must(kind->job_delete(store, row.id, &err));
     must_fail(kind->job_get(store, row.id, &row, &err), DEN_E_NOT_FOUND, row.id);
     must(kind->event_list(store, row.id, 0, 2, got, &count, &err));
     ck_assert_uint_eq(count, 0); /* its events went with it */
-    must_fail(kind->event_add(store, row.id, &event, &err), DEN_E_NOT_FOUND, row.id);
+    must_fail(kind->event_add(store, row.id, &event, 1, &err), DEN_E_NOT_FOUND, row.id);
 }
 END_TEST
 
@@ -230,6 +230,49 @@ START_TEST(a_graceful_stop_does_not_count_as_an_attempt)
     }
     ck_assert_int_eq(get_job(row.id).attempts, 0);
     must_fail(kind->job_requeue(store, row.id, &err), DEN_E_CONFLICT, "not running");
+}
+END_TEST
+
+/* "queued running ..." of the state and done events, done in brackets. */
+static void story(const char *job, char *to, size_t size)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_event_row rows[32];
+    size_t count = 0;
+    must(kind->event_list(store, job, 0, 32, rows, &count, &err));
+    to[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(to);
+        bool done = strcmp(rows[i].type, "done") == 0;
+        ck_assert_int_gt(rows[i].created_ms, 0);
+        den_str_format(to + used, size - used, done ? "[%s] " : "%s ", rows[i].name);
+    }
+}
+
+START_TEST(every_change_of_state_is_an_event_and_every_end_is_done_once)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char text[400];
+    struct den_job_row row = add_job("train"), got;
+    size_t requeued;
+    claim(all_kinds);
+    must(kind->job_requeue(store, row.id, &err));
+    claim(all_kinds);
+    must(kind->job_recover(store, 3, &requeued, &err));
+    claim(all_kinds);
+    must(kind->job_cancel(store, row.id, &got, &err));
+    must(kind->job_cancel(store, row.id, &got, &err)); /* no change, no event */
+    must(kind->job_recover(store, 3, &requeued, &err));
+    story(row.id, text, sizeof text);
+    ck_assert_str_eq(text, "queued running queued running queued running cancelling "
+                           "cancelled [cancelled] ");
+    must(kind->job_retry(store, row.id, &got, &err)); /* takes back the end */
+    row = claim(all_kinds);
+    strcpy(row.error_text, "the net is tired");
+    finish(&row, DEN_JOB_FAILED);
+    story(row.id, text, sizeof text);
+    ck_assert_str_eq(text, "queued running queued running queued running cancelling "
+                           "cancelled queued running failed [failed] ");
 }
 END_TEST
 
@@ -287,6 +330,7 @@ int main(void)
         after_a_crash_running_jobs_wait_again_in_their_old_place,
         a_job_that_kills_the_server_is_not_started_for_ever,
         a_graceful_stop_does_not_count_as_an_attempt,
+        every_change_of_state_is_an_event_and_every_end_is_done_once,
         four_threads_claim_each_job_once,
     };
     return run_on_all_stores(tests, sizeof tests / sizeof *tests);

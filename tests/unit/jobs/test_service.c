@@ -327,11 +327,15 @@ START_TEST(every_event_is_told_and_numbers_are_counted)
     strcpy(request.image, add_frame(1, 0).id);
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     ck_assert(has_event(job.id, "done", "succeeded", true));
-    close_all(); /* the worker has told all it had to */
+    den_service_stop(service); /* the worker has told all it had to */
+    struct den_job_estimate estimate;
+    must_fail(den_service_submit(service, &request, false, &job, &estimate, &err),
+              DEN_E_DRAINING, "going down");
+    close_all();
     open_with(usual_config());
     must(kind->event_list(store, job.id, 0, 16, rows, &count, &err));
     ck_assert_uint_eq(count, 4); /* queued, running, succeeded, done */
-    ck_assert_int_eq((int)atomic_load(&notified), 4);
+    ck_assert_int_eq((int)atomic_load(&notified), 3); /* submitted, started, ended */
     must(den_service_stats(service, &stats, &err));
     ck_assert_uint_eq(stats.jobs[DEN_JOB_SUCCEEDED], 1);
     ck_assert_int_eq(stats.workers, 2);

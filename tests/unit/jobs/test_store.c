@@ -163,23 +163,24 @@ START_TEST(events_are_numbered_from_one_and_old_progress_goes)
         struct den_event_row row = {.step = i, .value = 0.5, .text = "a \"word\""};
         strcpy(row.type, types[i]);
         strcpy(row.name, "loss_l1");
-        must(kind->event_add(store, a.id, &row, &err));
-        ck_assert_uint_eq(row.seq, i + 1);
+        must(kind->event_add(store, a.id, &row, 1, &err));
+        ck_assert_uint_eq(row.seq, i + 2); /* 1 is the state event of add */
     }
-    struct den_event_row other = {.type = "log"};
-    must(kind->event_add(store, b.id, &other, &err));
-    ck_assert_uint_eq(other.seq, 1);
+    struct den_event_row other[2] = {{.type = "log"}, {.type = "log"}};
+    must(kind->event_add(store, b.id, other, 2, &err));
+    ck_assert_uint_eq(other[0].seq, 2);
+    ck_assert_uint_eq(other[1].seq, 3);
     must(kind->event_list(store, a.id, 0, 8, got, &count, &err));
-    ck_assert_uint_eq(count, 4); /* the first progress was replaced */
-    static const uint64_t seqs[] = {1, 3, 4, 5};
-    for (size_t i = 0; i < 4; i++)
+    ck_assert_uint_eq(count, 5); /* the first progress was replaced */
+    static const uint64_t seqs[] = {1, 2, 4, 5, 6};
+    for (size_t i = 0; i < 5; i++)
         ck_assert_uint_eq(got[i].seq, seqs[i]);
-    ck_assert_str_eq(got[1].name, "loss_l1");
-    ck_assert(got[1].value == 0.5);
-    ck_assert_str_eq(got[3].text, "a \"word\"");
-    must(kind->event_list(store, a.id, 3, 1, got, &count, &err));
+    ck_assert_str_eq(got[2].name, "loss_l1");
+    ck_assert(got[2].value == 0.5);
+    ck_assert_str_eq(got[4].text, "a \"word\"");
+    must(kind->event_list(store, a.id, 4, 1, got, &count, &err));
     ck_assert_uint_eq(count, 1);
-    ck_assert_uint_eq(got[0].seq, 4);
+    ck_assert_uint_eq(got[0].seq, 5);
     must(kind->event_list(store, a.id, UINT64_MAX, 8, got, &count, &err));
     ck_assert_uint_eq(count, 0);
 }
