@@ -353,6 +353,69 @@ START_TEST(a_full_queue_is_busy_and_a_cancelled_job_makes_room)
 }
 END_TEST
 
+/* ---- memory ---- */
+
+/* Makes the first, second, ... allocation of `call` fail until none is left to fail; each
+ * failure must be told, and no memory may stay behind. */
+#define torture(call)                                                              \
+    do {                                                                           \
+        size_t n = 0;                                                              \
+        bool good = false;                                                         \
+        while (!good && ++n < 500) {                                               \
+            struct den_err fault = DEN_ERR_INIT, *err_ = &fault;                   \
+            size_t live = den_mem_live();                                          \
+            den_mem_fail_at(n);                                                    \
+            good = (call);                                                         \
+            den_mem_fail_at(0);                                                    \
+            ck_assert_msg(good || fault.code == DEN_E_NO_MEMORY, "%zu: %s: %s", n, \
+                          den_code_name(fault.code), fault.text);                  \
+            ck_assert_uint_eq(den_mem_live(), live);                               \
+        }                                                                          \
+        ck_assert_uint_gt(n, 1);                                                   \
+        ck_assert_uint_lt(n, 500);                                                 \
+    } while (0)
+
+static bool add_copy(const char *data, size_t length, struct den_err *err)
+{
+    struct den_image_row row;
+    bool fresh;
+    char path[PATH_MAX];
+    FILE *file; /* not by our allocator, which fails */
+    den_blobs_temporary(den_service_blobs(service), path, sizeof path);
+    file = fopen(path, "wb");
+    ck_assert(file != NULL && fwrite(data, 1, length, file) == length);
+    ck_assert_int_eq(fclose(file), 0);
+    bool done = den_service_add_image(service, path, "x", NULL, &row, &fresh, err);
+    ck_assert(access(path, F_OK) != 0);
+    return done;
+}
+
+START_TEST(memory_that_cannot_be_had_is_told_and_nothing_leaks)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_dataset_row row = add_pairs("s");
+    struct den_dataset_item *items = NULL;
+    struct den_job_row job;
+    struct den_job_estimate estimate;
+    struct den_image_row image = add_frame(8, 0);
+    char path[PATH_MAX], *data = NULL;
+    size_t count = 0, length = 0;
+    must(kind->dataset_items(store, row.id, &items, &count, &err));
+    torture(den_service_add_dataset(service, "t", "pairs", items, count, &row, err_));
+    struct den_job_request train = train_request(row.id, "5");
+    torture(den_service_submit(service, &train, false, &job, &estimate, err_));
+    struct den_job_request judge = {.kind = "evaluate", .method = "median"};
+    strcpy(judge.dataset, row.id);
+    torture(den_service_submit(service, &judge, false, &job, &estimate, err_));
+    den_blobs_path(den_service_blobs(service), image.sha256, path, sizeof path);
+    must(den_fs_read(path, 1 << 20, &data, &length, &err));
+    must(den_service_delete_image(service, image.id, &err));
+    torture(add_copy(data, length, err_));
+    den_free(data);
+    den_free(items);
+}
+END_TEST
+
 /* ---- the state folder ---- */
 
 START_TEST(a_second_service_on_the_same_folder_is_refused)
@@ -440,6 +503,7 @@ int main(void)
     tcase_add_test(tcase, a_dry_run_counts_and_queues_nothing);
     tcase_add_test(tcase, a_job_that_needs_too_much_memory_is_refused_with_both_numbers);
     tcase_add_test(tcase, a_full_queue_is_busy_and_a_cancelled_job_makes_room);
+    tcase_add_test(tcase, memory_that_cannot_be_had_is_told_and_nothing_leaks);
     tcase_add_test(tcase, a_second_service_on_the_same_folder_is_refused);
     tcase_add_test(tcase, a_job_that_was_started_too_often_fails_at_the_next_start);
     tcase_add_test(tcase, what_no_row_names_is_swept_at_the_start);

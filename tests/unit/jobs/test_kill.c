@@ -1,0 +1,80 @@
+/* kill -9 at any moment: no job is lost, none is done twice, the results are the same. */
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "rng.h"
+#include "service_case.h"
+
+enum { JOBS = 20, KILLS = 12 };
+
+/* A process of its own that works until it is killed. */
+static pid_t start_server(const struct den_service_config *config)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        open_with(*config);
+        for (;;)
+            pause();
+    }
+    ck_assert_int_gt(child, 0);
+    return child;
+}
+
+START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    struct den_job_request request = {.kind = "denoise", .method = "median"};
+    struct den_rng rng;
+    char ids[JOBS][DEN_ID_SIZE], control[DEN_SHA256_SIZE];
+    uint64_t counts[DEN_JOB_STATES];
+    config.max_attempts = 1000;
+    strcpy(request.image, add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 256, 4)).id);
+    set(&request, "radius", "5");
+    close_all();
+    open_with(config);
+    strcpy(control, wait_for(submit(&request).id, DEN_JOB_SUCCEEDED).result_sha256);
+    close_all();
+    struct den_service_config idle = config;
+    idle.with_workers = false;
+    open_with(idle);
+    for (int i = 0; i < JOBS; i++)
+        strcpy(ids[i], submit(&request).id);
+    close_all();
+    den_rng_seed(&rng, 1, DEN_STREAM_ORDER, 0);
+    for (int i = 0; i < KILLS; i++) {
+        pid_t child = start_server(&config);
+        usleep((useconds_t)den_rng_below(&rng, 60000));
+        ck_assert_int_eq(kill(child, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    }
+    open_with(config);
+    int64_t again = 0; /* attempts that a kill cut short */
+    for (int i = 0; i < JOBS; i++) {
+        struct den_job_row row = wait_for(ids[i], DEN_JOB_SUCCEEDED);
+        struct den_event_row events[64];
+        size_t count = 0, ends = 0;
+        ck_assert_str_eq(row.result_sha256, control);
+        must(kind->event_list(store, row.id, 0, 64, events, &count, &err));
+        for (size_t e = 0; e < count; e++)
+            ends += strcmp(events[e].type, "done") == 0;
+        ck_assert_uint_eq(ends, 1);
+        again += row.attempts - 1;
+    }
+    ck_assert_int_gt(again, 0); /* else the kills came when nobody was at work */
+    must(kind->job_counts(store, counts, &err));
+    ck_assert_uint_eq(counts[DEN_JOB_SUCCEEDED], JOBS + 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("kill");
+    TCase *tcase = tcase_create("kill");
+    tcase_set_timeout(tcase, 2 * WAIT_S);
+    tcase_add_checked_fixture(tcase, setup_idle, teardown);
+    tcase_add_test(tcase, kills_at_random_times_lose_nothing_and_repeat_nothing);
+    suite_add_tcase(suite, tcase);
+    return den_check_main(suite);
+}
