@@ -20,6 +20,7 @@ enum {
 struct den_cli {
     void *curl;         /* handle of libcurl, made with the first request */
     const char *server; /* http://HOST:PORT */
+    bool reached;       /* it has answered a request */
     bool json;          /* print the server's JSON instead of text */
     bool bar;           /* stderr is a terminal that can redraw a line */
     bool color;         /* stdout is a terminal and NO_COLOR is not set */

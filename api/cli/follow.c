@@ -15,6 +15,7 @@ struct watch {
     struct den_cli *cli;
     const char *id;
     struct den_bar bar;
+    double lost; /* when the server went away; 0 = it is there */
 };
 
 static void show(struct watch *watch, const char *state, const json_t *progress)
@@ -62,41 +63,58 @@ static bool has_ended(const json_t *job)
     return json_is_string(json_object_get(job, "finished_at"));
 }
 
+/* A server that never answered is not waited for: its address may be wrong. */
+static bool may_come_back(const struct watch *watch, const struct den_err *cause)
+{
+    return watch->cli->reached &&
+           (cause->code == DEN_E_IO || cause->code == DEN_E_BUSY) &&
+           den_monotonic_s() - watch->lost < PATIENCE_SECONDS;
+}
+
+/* Asks for the job; *ret stays NULL while the server is away. */
+static bool ask(struct watch *watch, const char *path, json_t **ret, struct den_err *err)
+{
+    struct den_err cause = DEN_ERR_INIT;
+    if (den_client_get(watch->cli, path, ret, &cause)) {
+        watch->lost = 0;
+        show(watch, den_get_text(*ret, "state"), json_object_get(*ret, "progress"));
+        return true;
+    }
+    if (watch->lost <= 0)
+        watch->lost = den_monotonic_s();
+    if (may_come_back(watch, &cause)) {
+        den_bar_say(watch->cli, watch->id, "the server is away; waiting for it");
+        return true;
+    }
+    *err = cause;
+    return false;
+}
+
 bool den_follow(struct den_cli *cli, const char *id, json_t **ret_job,
                 struct den_err *err)
 {
     struct watch watch = {.cli = cli, .id = id};
     char job_path[256], events_path[256];
     uint64_t last = 0;
-    double heard = den_monotonic_s();
+    bool done;
     if (!den_client_path(job_path, sizeof job_path, "/v1/jobs", id, "", err) ||
         !den_client_path(events_path, sizeof events_path, "/v1/jobs", id, "/events", err))
         return false;
     for (;;) {
-        struct den_err cause = DEN_ERR_INIT, none = DEN_ERR_INIT;
+        struct den_err none = DEN_ERR_INIT; /* without events the job is asked for */
         json_t *job = NULL;
         bool streamed =
             den_client_events(cli, events_path, &last, on_event, &watch, &none);
-        if (den_client_get(cli, job_path, &job, &cause)) {
-            heard = den_monotonic_s();
-            show(&watch, den_get_text(job, "state"), json_object_get(job, "progress"));
-        }
-        bool ended = has_ended(job),
-             away = cause.code == DEN_E_IO || cause.code == DEN_E_BUSY;
-        if (ended ||
-            (job == NULL && (!away || den_monotonic_s() - heard > PATIENCE_SECONDS))) {
-            den_bar_clear(cli);
-            if (ended)
-                *ret_job = job;
-            else
-                *err = cause;
-            return ended;
-        }
+        done = ask(&watch, job_path, &job, err);
+        if (done && has_ended(job))
+            *ret_job = job;
+        if (!done || has_ended(job))
+            break;
         json_decref(job);
-        if (job == NULL)
-            den_bar_say(cli, id, "the server is away; waiting for it");
         pause_for(streamed ? 0.1 : 1.0);
     }
+    den_bar_clear(cli);
+    return done;
 }
 
 bool den_job_succeeded(struct den_cli *cli, const json_t *job, struct den_err *err)

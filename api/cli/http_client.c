@@ -127,6 +127,7 @@ static bool perform(struct exchange *x, struct den_err *err)
         return den_problem_http(x->cli, status, x->body.data, x->body.length, err);
     if (code != CURLE_OK)
         return den_problem_network(x->cli, (int)code, err);
+    x->cli->reached = true;
     x->cli->failure = DEN_EXIT_USAGE; /* an earlier failure was got over */
     x->cli->note[0] = '\0';
     return true;
