@@ -7,6 +7,9 @@
 #include "plan.h"
 #include "str.h"
 
+/* Builders append nodes, so the array is in topological order by construction: forward is
+ * a loop up, backward a loop down.  Where arrays lie is plan.c's business. */
+
 /* A graph input has no work to do; it is not one of den_ops[]. */
 static const struct den_op op_input = {.name = "input", .doc = "given from outside"};
 
@@ -46,6 +49,7 @@ void den_graph_set_fusion(struct den_graph *g, bool on)
 
 #define BROKEN (-1)
 
+/* Nodes are allocated one by one, because they point at each other. */
 static bool make_room(struct den_graph *g)
 {
     if (g->size < g->capacity)
@@ -60,6 +64,7 @@ static bool make_room(struct den_graph *g)
     return true;
 }
 
+/* After this no product of sizes can overflow (plan.c adds a halo to the sides). */
 static bool check_shape(const struct den_gnode *node, struct den_err *err)
 {
     struct den_shape s = node->shape;
@@ -74,6 +79,7 @@ static bool check_shape(const struct den_gnode *node, struct den_err *err)
     return true;
 }
 
+/* Handles to nodes. */
 static bool connect(struct den_graph *g, struct den_gnode *node, const den_node *inputs)
 {
     assert(node->op->inputs <= DEN_OP_INPUTS);
@@ -85,6 +91,7 @@ static bool connect(struct den_graph *g, struct den_gnode *node, const den_node 
     return true;
 }
 
+/* For backward passes without the inputs' gradients. */
 static void find_learning(struct den_gnode *node)
 {
     node->learns = node->param[0] != NULL;
@@ -131,6 +138,7 @@ den_node den_input(struct den_graph *g, struct den_shape shape)
                     BROKEN);
 }
 
+/* A node that slides a square kernel. */
 static struct den_gnode window(const struct den_op *op, size_t out, size_t kernel,
                                size_t stride, size_t pad, bool bias)
 {
@@ -199,6 +207,7 @@ den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t ou
 
 /* ---- planning ---- */
 
+/* What plan and finish have in common. */
 static bool make_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err)
 {
@@ -246,6 +255,8 @@ struct den_shape den_graph_shape(const struct den_graph *g, den_node node)
 
 /* ---- running ---- */
 
+/* Backward must make the masks of its forward again, so key and mode stay with the graph.
+ */
 static struct den_run make_run(const struct den_graph *g)
 {
     return (struct den_run){
@@ -295,7 +306,7 @@ void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param
     assert(g->memory != NULL && g->trained && g->plan.purpose == DEN_FOR_TRAINING);
     struct den_run run = make_run(g);
     run.param_grads = param_grads;
-    den_plan_enter(g, g->size);
+    den_plan_enter(g, g->size); /* moments: see plan.h */
     g->backend->pack_in(&run.ex, doutput, &g->plan.output->grad);
     for (size_t i = g->size; i-- > 0;) {
         den_plan_enter(g, 2 * g->size - i);

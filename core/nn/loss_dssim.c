@@ -80,6 +80,8 @@ static size_t source_row(const struct window *win, size_t y, size_t t)
     return win->valid ? y + t : reflect(y + t, win->radius, win->h);
 }
 
+/* to [ow] = one row filtered; the border is laid out first, so the loops stay simple
+ * enough for the compiler to vectorise. */
 static void filter_line(const struct window *win, const double *from, double *to)
 {
     const double *line = from;
@@ -108,6 +110,8 @@ static void filter(const struct window *win, const double *from, double *to)
         }
 }
 
+/* to [w] = the adjoint of filter_line: border pixels fold back to where they came from.
+ */
 static void spread_line(const struct window *win, const double *from, double *to)
 {
     memset(win->line, 0, (win->w + 2 * win->radius) * sizeof *win->line);
@@ -137,6 +141,7 @@ static void filter_adjoint(const struct window *win, const double *from, double 
         spread_line(win, win->rows + y * win->ow, to + y * win->w);
 }
 
+/* One channel [h][w] in units where lo is 0 and hi is 1. */
 static void load_plane(struct den_shape shape, const den_real *from,
                        const struct den_pixel_loss_options *options, double *to)
 {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+/* One row per net. */
 const struct den_net *const den_nets[] = {&den_net_unet, &den_net_patchgan, NULL};
 
 const struct den_net *den_net_find(const char *name)
@@ -12,6 +13,7 @@ const struct den_net *den_net_find(const char *name)
     return NULL;
 }
 
+/* Fields are named as in the settings of a run. */
 static bool check_range(const char *field, const char *what, size_t value, size_t min,
                         size_t max, struct den_err *err)
 {

@@ -76,6 +76,7 @@ static den_node down(struct den_graph *g, den_node x, const struct den_net_optio
     return level == 1 || level == o->depth ? x : norm(g, x, o, level, 2);
 }
 
+/* D_k.  The last one has a bias in either family and no norm. */
 static den_node up(struct den_graph *g, den_node x, const struct den_net_options *o,
                    size_t level)
 {

@@ -5,6 +5,7 @@
 
 #include "str.h"
 
+/* One row per op; the order means nothing. */
 const struct den_op *const den_ops[] = {
     &den_op_conv,
     &den_op_convt,
@@ -60,6 +61,8 @@ bool den_op_wants_data(const struct den_run *run, const struct den_gnode *node)
     return run->input_grads || node->in[0]->learns;
 }
 
+/* The limits keep sizes within what plan.c can add up and rule out convolutions that skip
+ * pixels or read nothing but padding. */
 bool den_op_check_window(const struct den_gnode *node, struct den_err *err)
 {
     const struct den_attr *a = &node->attr;

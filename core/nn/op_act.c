@@ -13,6 +13,7 @@ static bool infer_lrelu(struct den_gnode *node, struct den_params *params,
     return true;
 }
 
+/* Slope 0 is the plain rectifier. */
 static void forward_lrelu(const struct den_run *run, struct den_gnode *node)
 {
     run->backend->lrelu_forward(&run->ex, &node->in[0]->value, node->attr.slope,
@@ -41,6 +42,7 @@ static void forward_tanh(const struct den_run *run, struct den_gnode *node)
     run->backend->tanh_forward(&run->ex, &node->in[0]->value, &node->value);
 }
 
+/* 1 - y^2, from the output alone. */
 static void backward_tanh(const struct den_run *run, struct den_gnode *node)
 {
     run->backend->tanh_backward(&run->ex, &node->value, &node->grad, &node->in[0]->grad,

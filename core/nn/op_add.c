@@ -21,6 +21,7 @@ static void forward(const struct den_run *run, struct den_gnode *node)
     run->backend->copy(&run->ex, &node->in[1]->value, &node->value, true);
 }
 
+/* da = db = dy; when a and b are the same node, the second is added. */
 static void backward(const struct den_run *run, struct den_gnode *node)
 {
     for (size_t k = 0; k < 2; k++)

@@ -27,6 +27,7 @@ static struct den_view part(const struct den_gnode *node, const struct den_view 
     return view;
 }
 
+/* An input that lies in its place already has the same address. */
 static void forward(const struct den_run *run, struct den_gnode *node)
 {
     for (size_t k = 0; k < 2; k++) {

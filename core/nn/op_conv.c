@@ -41,6 +41,7 @@ static void forward(const struct den_run *run, struct den_gnode *node)
                                &node->value);
 }
 
+/* dw = x * dy, db = sum dy, dx = the adjoint applied to dy. */
 static void backward(const struct den_run *run, struct den_gnode *node)
 {
     const struct den_gnode *x = node->in[0];

@@ -19,6 +19,7 @@ static uint64_t mask_key(const struct den_run *run, const struct den_gnode *node
     return den_hash64(run->key, node->index);
 }
 
+/* Outside training the identity, and nothing at all where the plan has it in place. */
 static void forward(const struct den_run *run, struct den_gnode *node)
 {
     const struct den_view *x = &node->in[0]->value;

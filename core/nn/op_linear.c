@@ -22,6 +22,7 @@ static bool infer(struct den_gnode *node, struct den_params *params, struct den_
                              DEN_LAYOUT_FLAT, DEN_INIT_ZERO, dims, 1, err));
 }
 
+/* A window as large as the map has one position. */
 static struct den_conv_geom geom(const struct den_gnode *node)
 {
     struct den_shape x = node->in[0]->shape;

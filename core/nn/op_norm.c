@@ -71,6 +71,7 @@ static void blend(const struct den_backend *backend, den_real *running,
     }
 }
 
+/* Running statistics follow every training pass, also those that learn nothing. */
 static void track(const struct den_backend *backend, struct den_gnode *node)
 {
     double m = (double)values_per_channel(node);
@@ -101,6 +102,7 @@ static void forward_batch(const struct den_run *run, struct den_gnode *node)
                                den_op_value(node, BETA), EPS, &node->value);
 }
 
+/* With the moments of the forward pass: their own derivative is part of dx. */
 static void backward_batch(const struct den_run *run, struct den_gnode *node)
 {
     const struct den_gnode *x = node->in[0];
@@ -111,6 +113,7 @@ static void backward_batch(const struct den_run *run, struct den_gnode *node)
         want ? den_op_grad(node, GAMMA) : NULL, want ? den_op_grad(node, BETA) : NULL);
 }
 
+/* One value has no variance; PyTorch refuses it too. */
 static bool infer_instance(struct den_gnode *node, struct den_params *params,
                            struct den_err *err)
 {

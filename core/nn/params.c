@@ -11,6 +11,7 @@
  * on the host. */
 #define CHUNK 1024
 
+/* A set has some hundred parameters at most, so names are searched one by one. */
 struct den_params {
     const struct den_backend *backend;
     struct den_param **all; /* pointers, so that they stay valid while the set grows */
@@ -94,6 +95,7 @@ static bool same_dims(const struct den_param *param, const size_t *dims, size_t 
     return true;
 }
 
+/* Gradient and moments; may be called again for a set that has grown. */
 static bool train_param(const struct den_backend *backend, struct den_param *param,
                         struct den_err *err)
 {
@@ -118,6 +120,7 @@ static bool make_room(struct den_params *params, struct den_err *err)
     return true;
 }
 
+/* Name, dimensions and device memory of a new parameter. */
 static bool fill_param(const struct den_params *params, struct den_param *param,
                        const char *name, const size_t *dims, struct den_err *err)
 {
@@ -152,6 +155,7 @@ bool den_params_get(struct den_params *params, const char *name, enum den_param_
         *ret = param;
         return true;
     }
+    /* All that can fail comes before the set is changed. */
     if (!make_room(params, err))
         return false;
     param = den_new(1, sizeof *param, err);
@@ -207,11 +211,13 @@ static size_t file_index(const struct den_param *param, size_t e)
     return (a * nb + b) * taps + tap;
 }
 
+/* Elements of the chunk that begins at `from`. */
 static size_t chunk_at(size_t count, size_t from)
 {
     return count - from < CHUNK ? count - from : CHUNK;
 }
 
+/* Memory order is walked in chunks, file order is random access in the host's array. */
 void den_param_read_from(const struct den_params *params, const struct den_param *param,
                          const den_real *device, den_real *data)
 {
@@ -248,6 +254,7 @@ void den_param_write(const struct den_params *params, struct den_param *param,
     den_param_write_to(params, param, param->value, data);
 }
 
+/* The sets may live on different backends, so this passes through the host. */
 static void copy_value(const struct den_backend *to_backend, struct den_param *to,
                        const struct den_backend *from_backend,
                        const struct den_param *from)
@@ -277,6 +284,7 @@ bool den_params_copy(struct den_params *to, struct den_params *from, struct den_
     return true;
 }
 
+/* In double: a net has millions of gradients. */
 static double sum_squares(const struct den_backend *backend, const den_real *device,
                           size_t count)
 {
@@ -313,6 +321,7 @@ static double normal_at(uint64_t key, uint64_t e)
     return sqrt(-2 * log(u)) * cos(two_pi * w);
 }
 
+/* Initial value of the element at place e of the file. */
 static double init_value(enum den_param_init init, uint64_t key, uint64_t e)
 {
     const double deviation = 0.02;
@@ -340,7 +349,7 @@ static void init_param(const struct den_backend *backend, struct den_param *para
                 (den_real)init_value(param->init, key, file_index(param, from + i));
         backend->upload(param->value + from, chunk, n);
     }
-    if (param->m != NULL) {
+    if (param->m != NULL) { /* a fresh start of Adam as well */
         backend->zero(param->m, param->count);
         backend->zero(param->v, param->count);
     }

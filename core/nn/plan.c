@@ -14,6 +14,7 @@ void den_plan_release(struct den_plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
+/* Given from outside: before the forward pass, and perhaps only once for several. */
 static bool is_input(const struct den_gnode *node)
 {
     return node->op->inputs == 0;
@@ -78,6 +79,7 @@ static void mark(struct den_graph *g, struct den_gnode *output)
 
 /* ---- fusion: which arrays lie inside others ---- */
 
+/* The node whose block holds the array. */
 static struct den_gnode *root_of(struct den_gnode *node, int array)
 {
     while (node->place[array].parent != NULL)
@@ -125,6 +127,7 @@ static bool overwritable(struct den_graph *g, struct den_gnode *x,
     return true;
 }
 
+/* Lets y write over its only input where its op allows that. */
 static void overwrite(struct den_graph *g, struct den_gnode *y)
 {
     bool training = g->plan.purpose == DEN_FOR_TRAINING;
@@ -139,6 +142,7 @@ static void overwrite(struct den_graph *g, struct den_gnode *y)
         x->place[DEN_GRAD] = same;
 }
 
+/* Joins first: an array that lies in a concatenation stays there. */
 static void fuse(struct den_graph *g)
 {
     for (size_t i = 0; i < g->size; i++)
@@ -171,6 +175,7 @@ static void lifetime(const struct den_graph *g, const struct den_gnode *node, in
     }
 }
 
+/* Of a root; the others only extend it. */
 static void add_block(struct den_graph *g, struct den_gnode *node, int array)
 {
     struct den_plan *plan = &g->plan;
@@ -182,6 +187,7 @@ static void add_block(struct den_graph *g, struct den_gnode *node, int array)
     };
 }
 
+/* A block is needed from the first to the last moment of all that lies in it. */
 static void extend_block(struct den_graph *g, struct den_gnode *node, int array)
 {
     struct den_block *block = &g->plan.blocks[root_of(node, array)->place[array].block];
@@ -207,6 +213,7 @@ static void each_array(struct den_graph *g,
                 visit(g, g->nodes[i], array);
 }
 
+/* Reals of [n][h + 2 halo][w + 2 halo][c]. */
 static bool size_block(struct den_block *block, struct den_err *err)
 {
     struct den_shape s = block->shape;
@@ -223,6 +230,7 @@ static bool size_block(struct den_block *block, struct den_err *err)
 
 /* ---- where in memory ---- */
 
+/* The address breaks ties, so that a plan is the same every time. */
 static int larger_first(const void *a, const void *b)
 {
     const struct den_block *x = *(struct den_block *const *)a;
@@ -338,8 +346,8 @@ bool den_plan_make(struct den_graph *g, struct den_gnode *output,
     plan->blocks = den_new(DEN_ARRAYS * g->size, sizeof *plan->blocks, err);
     if (plan->blocks == NULL)
         return false;
-    each_array(g, add_block, true);
-    each_array(g, extend_block, false);
+    each_array(g, add_block, true);     /* roots */
+    each_array(g, extend_block, false); /* all */
     for (size_t i = 0; i < plan->size; i++)
         if (!size_block(&plan->blocks[i], err))
             return false;
@@ -351,6 +359,7 @@ bool den_plan_make(struct den_graph *g, struct den_gnode *output,
 
 /* ---- use ---- */
 
+/* The node's part of its root's block: same pixels, its own channels. */
 static struct den_view view_of(struct den_graph *g, struct den_gnode *node, int array)
 {
     size_t channel = 0;

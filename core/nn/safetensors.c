@@ -35,6 +35,7 @@ static size_t type_size(enum den_tensor_type type)
     return type == DEN_TENSOR_F32 ? sizeof(float) : sizeof(int64_t);
 }
 
+/* For qsort and for finding equal names. */
 static int compare_names(const void *a, const void *b)
 {
     const struct den_header_tensor *x = *(const struct den_header_tensor *const *)a;
@@ -95,6 +96,7 @@ static bool check_offsets(const struct den_tensor_file *file, size_t data_length
     return true;
 }
 
+/* Leaves by_name sorted for den_tensor_file_find. */
 static bool check_names(const struct den_tensor_file *file, struct den_err *err)
 {
     qsort(file->by_name, file->header.size, sizeof(struct den_header_tensor *),
@@ -106,6 +108,7 @@ static bool check_names(const struct den_tensor_file *file, struct den_err *err)
     return true;
 }
 
+/* The data may lie at any alignment: a header need not be padded. */
 static bool check_finite(const struct den_tensor *tensor, struct den_err *err)
 {
     const char *data = tensor->data;
@@ -121,6 +124,8 @@ static bool check_finite(const struct den_tensor *tensor, struct den_err *err)
     return true;
 }
 
+/* Sizes before offsets, so that offsets can be trusted; both before any data is touched.
+ */
 static bool check_tensors(struct den_tensor_file *file, size_t data_at,
                           struct den_err *err)
 {
@@ -143,6 +148,7 @@ static bool check_tensors(struct den_tensor_file *file, size_t data_at,
     return true;
 }
 
+/* The length is checked against the file, never used to allocate. */
 static bool parse(struct den_tensor_file *file, struct den_err *err)
 {
     uint64_t header_length;

@@ -5,6 +5,8 @@
 #include "mem.h"
 #include "str.h"
 
+/* Recursive descent without recursion to speak of: the depth of such a header is fixed.
+ */
 struct parser {
     const char *text;
     size_t at, length;
@@ -30,6 +32,7 @@ static void skip_space(struct parser *p)
         p->at++;
 }
 
+/* Skips white space and then the character, if it is there. */
 static bool take(struct parser *p, char c)
 {
     skip_space(p);
@@ -83,6 +86,7 @@ bool den_utf8_valid(const char *text)
     return true;
 }
 
+/* Bytes written to to[4]. */
 static size_t utf8_encode(uint32_t code, char *to)
 {
     if (code < 0x80) {
@@ -200,6 +204,7 @@ void den_json_string(struct den_buf *to, const char *text)
 
 /* ---- numbers ---- */
 
+/* Digits only: no sign, fraction or exponent, and nothing that wraps round. */
 static bool whole_number(struct parser *p, size_t *ret)
 {
     skip_space(p);
@@ -238,6 +243,7 @@ static bool number_list(struct parser *p, size_t *to, size_t most, size_t *ret_n
 
 /* ---- the header ---- */
 
+/* Another known type is told from a damaged file. */
 static bool type_of(struct parser *p, struct den_tensor *tensor)
 {
     static const struct {
@@ -293,6 +299,7 @@ static bool tensor_field(struct parser *p, struct den_header_tensor *t, unsigned
     return true;
 }
 
+/* The three keys in any order, each once. */
 static bool tensor_object(struct parser *p, struct den_header_tensor *t)
 {
     unsigned has = 0;

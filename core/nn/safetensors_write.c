@@ -12,6 +12,8 @@
 
 #define ALIGN 8 /* the header is padded with spaces, so that the data begins aligned */
 
+/* Tensors are kept as they will be written; the header is made when saving, because it
+ * needs every offset. */
 struct item {
     struct den_tensor tensor; /* data is ours */
     void *data;
@@ -78,6 +80,7 @@ static bool make_room(struct den_tensor_writer *writer, struct den_err *err)
     return true;
 }
 
+/* What the reader would refuse is refused here. */
 static bool check_name(const struct den_tensor_writer *writer, const char *name,
                        struct den_err *err)
 {
@@ -177,6 +180,7 @@ static void write_header(const struct den_tensor_writer *writer, struct den_buf 
     }
 }
 
+/* Tensor by tensor: a large net is not copied once more. */
 static bool write_items(const struct den_tensor_writer *writer, int fd,
                         const struct den_buf *header, struct den_err *err)
 {
@@ -213,7 +217,7 @@ bool den_tensor_writer_save(struct den_tensor_writer *writer, const char *path,
         done = den_err_sys(err, errno, "Cannot write the weights");
     done = done && den_fs_rename_durable(part, path, err);
     if (!done)
-        unlink(part);
+        unlink(part); /* a half-written file helps nobody */
 out:
     den_buf_release(&header);
     return done;

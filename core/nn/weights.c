@@ -65,6 +65,7 @@ static size_t file_dims(const struct den_param *param, size_t *dims)
     return 2;
 }
 
+/* Elements of the largest parameter. */
 static size_t largest(struct den_params *params)
 {
     size_t count = 1;
@@ -208,6 +209,8 @@ static bool load_array(void *context, const struct array *array, struct den_err 
     return true;
 }
 
+/* All is checked before anything is written, so a refused file leaves the set as it was.
+ */
 bool den_params_load(struct den_params *params, const char *prefix, bool moments,
                      const struct den_tensor_file *file, struct den_err *err)
 {
