@@ -21,8 +21,6 @@
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
 
-extern char **environ;
-
 /* ---- signals ------------------------------------------------------------------------
  */
 
@@ -57,9 +55,9 @@ static bool start_signals(sigset_t *set, struct den_err *err)
 {
     pthread_t thread;
     block_signals(set);
-    int sys = sem_init(&stop_asked, 0, 0) != 0
-                  ? errno
-                  : pthread_create(&thread, NULL, wait_for_signals, set);
+    if (sem_init(&stop_asked, 0, 0) != 0)
+        return den_err_sys(err, errno, "a semaphore cannot be made");
+    int sys = pthread_create(&thread, NULL, wait_for_signals, set);
     if (sys != 0)
         return den_err_sys(err, sys, "a thread for signals cannot be started");
     pthread_detach(thread);

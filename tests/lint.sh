@@ -64,6 +64,7 @@ flags_of_folder() {
 # Compiler flags of one source, as the Makefile gives them.
 flags_of() {
     case $1 in
+    tests/unit/server/*) echo "-iquote tests $(flags_of_folder server)" ;;
     tests/unit/*)
         layer=$(echo "$1" | cut -d/ -f3)
         echo "-iquote tests $(flags_of_folder "core/$layer") $(flags_of_folder "server/$layer")" ;;

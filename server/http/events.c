@@ -203,7 +203,7 @@ void *den_ticker_run(void *cls)
         }
         pthread_mutex_unlock(&http->lock);
         /* However often jobs report, streams look at most 50 times a second. */
-        nanosleep(&(struct timespec){.tv_nsec = ROUND_GAP_MS * 1000000}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = ROUND_GAP_MS * 1000000L}, NULL);
         pthread_mutex_lock(&http->lock);
     }
     resume_all(http);

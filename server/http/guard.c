@@ -1,8 +1,9 @@
+#include "guard.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
 
-#include "http_private.h"
 #include "log.h"
 #include "str.h"
 

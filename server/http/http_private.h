@@ -11,13 +11,14 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
-#include <sodium.h>
 #include <stdatomic.h>
 
 #include "http.h"
+#include "router.h"
+#include "upload.h"
+#include "watch.h"
 
 enum {
-    DEN_PARAMS = 4,
     DEN_QUERY_KEYS = 16,
     DEN_HEADERS = 16,          /* of a reply */
     DEN_STREAMS = 256,         /* event streams at a time */
@@ -27,46 +28,6 @@ enum {
     DEN_PING_S = 15,
     DEN_REQUEST_ID = 64,
 };
-
-/* ---- router.c ---- */
-struct den_match {
-    const struct den_route *route; /* NULL: 404 when allow is "", else 405 */
-    char allow[64];                /* "GET, HEAD, DELETE" */
-    size_t param_count;
-    struct {
-        const char *name, *value; /* into the pattern and into the path; still encoded */
-        size_t name_length, value_length;
-    } params[DEN_PARAMS];
-};
-/* The first row that matches; HEAD counts as GET. */
-struct den_match den_route_match(const struct den_route *routes, const char *method,
-                                 const char *path);
-
-/* ---- watch.c: connections and their deadlines ---- */
-enum den_phase {
-    DEN_PHASE_IDLE,    /* nothing of a request line yet */
-    DEN_PHASE_HEADERS, /* headers are coming */
-    DEN_PHASE_BODY,    /* a body is coming: 60 s, and a second more per 50 kB received */
-    DEN_PHASE_WORK,    /* our turn: no deadline */
-    DEN_PHASE_SEND,    /* a reply of `bytes` is going out, same arithmetic */
-};
-struct den_watch {
-    struct den_watch *next, *prev;
-    int fd;
-    /* Guarded by den_http.lock, as the list is. */
-    enum den_phase phase;
-    double since; /* den_monotonic_s of the phase's start */
-    uint64_t bytes;
-};
-void den_watch_notify(void *cls, struct MHD_Connection *connection, void **context,
-                      enum MHD_ConnectionNotificationCode code);
-struct den_watch *den_watch_of(struct MHD_Connection *connection);
-void den_watch_phase(struct den_http *http, struct den_watch *watch, enum den_phase phase,
-                     uint64_t bytes);
-void den_watch_received(struct den_http *http, struct den_watch *watch, size_t bytes);
-/* Twice a second, under the lock: cuts who is too slow, notices who has left. */
-void den_watch_expire(struct den_http *http);
-bool den_watch_gone(int fd); /* nothing more will come: end of stream or an error */
 
 /* ---- the server ---- */
 struct den_event_stream;
@@ -104,17 +65,6 @@ bool den_listen_open(const char *address, uint16_t port, int *ret_fd, uint16_t *
                      struct den_err *err) DEN_CHECKED;
 void *den_listen_run(void *http); /* the acceptor thread */
 
-/* ---- guard.c ---- */
-/* Refuses with DEN_E_MALFORMED what proxies and libmicrohttpd could read in two ways. */
-bool den_guard_framing(struct MHD_Connection *connection, const char *version,
-                       const char *uri, struct den_err *err) DEN_CHECKED;
-/* The request target alone: starts with '/', no tricks with dots, slashes, NUL. */
-bool den_guard_uri(const char *uri, struct den_err *err) DEN_CHECKED;
-/* Is this Host header a loopback name or one of `hosts`?  Ports are not looked at. */
-bool den_guard_host(const char *host, const char *hosts);
-/* Does the Origin header name the same host and port as Host? */
-bool den_guard_origin(const char *origin, const char *host);
-
 /* ---- reply.c ---- */
 enum den_reply_kind { DEN_REPLY_EMPTY, DEN_REPLY_DATA, DEN_REPLY_FILE, DEN_REPLY_STREAM };
 struct den_reply {
@@ -150,30 +100,6 @@ struct MHD_Response *den_stream_response(struct den_http *http,
                                          struct MHD_Connection *connection,
                                          struct den_reply *reply);
 void *den_ticker_run(void *http);
-
-/* ---- upload.c ---- */
-struct den_upload_state {
-    char *path; /* "" when there is no file */
-    int fd;
-    uint64_t bytes, maximum, reserved;
-    crypto_hash_sha256_state hash;
-    struct MHD_PostProcessor *multipart;
-    bool in_file, has_file, taken;
-    char sha256[2 * crypto_hash_sha256_BYTES + 1];
-    char filename[256];
-    struct den_upload view;
-    struct den_err err; /* first trouble inside the multipart parser */
-};
-/* announced: Content-Length, or UINT64_MAX.  multipart: the body is form data. */
-bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
-                      struct MHD_Connection *connection, uint64_t announced,
-                      bool multipart, struct den_err *err) DEN_CHECKED;
-bool den_upload_feed(struct den_upload_state *upload, const char *data, size_t length,
-                     struct den_err *err) DEN_CHECKED;
-/* Blocks: fsync.  Fills view. */
-bool den_upload_finish(struct den_upload_state *upload, struct den_err *err) DEN_CHECKED;
-/* Closes, and removes the file unless it was taken.  May be called again. */
-void den_upload_drop(struct den_upload_state *upload);
 
 /* ---- request.c ---- */
 enum den_state {

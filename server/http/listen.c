@@ -41,7 +41,7 @@ static bool bind_and_listen(int fd, const union any_address *to, socklen_t lengt
                             uint16_t *ret_port)
 {
     const int yes = 1;
-    union any_address bound;
+    union any_address bound = {.v4 = {.sin_family = AF_UNSPEC}};
     socklen_t size = sizeof bound;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0 ||
         bind(fd, &to->any, length) != 0 || listen(fd, BACKLOG) != 0 ||

@@ -1,6 +1,7 @@
+#include "router.h"
+
 #include <string.h>
 
-#include "http_private.h"
 #include "str.h"
 
 /* Compares one path with one pattern, segment by segment, and notes the {names}. */

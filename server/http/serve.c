@@ -2,6 +2,7 @@
 #include <strings.h>
 
 #include "clock.h"
+#include "guard.h"
 #include "http_private.h"
 #include "log.h"
 #include "str.h"

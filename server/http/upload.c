@@ -1,3 +1,5 @@
+#include "upload.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>

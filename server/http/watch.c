@@ -1,3 +1,5 @@
+#include "watch.h"
+
 #include <errno.h>
 #include <sys/socket.h>
 

@@ -41,7 +41,7 @@ static struct toy toy;
 
 static inline void toy_sleep(int ms)
 {
-    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000},
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L},
               NULL);
 }
 
@@ -355,8 +355,11 @@ static inline char *toy_read_all(int fd, size_t *ret_length)
         if (got <= 0)
             break;
         length += (size_t)got;
-        if (length + 1 == room)
-            all = realloc(all, room *= 2);
+        if (length + 1 == room) {
+            char *more = realloc(all, room *= 2);
+            ck_assert_ptr_nonnull(more);
+            all = more;
+        }
     }
     all[length] = '\0';
     if (ret_length != NULL)

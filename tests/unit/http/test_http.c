@@ -363,9 +363,8 @@ START_TEST(chunks_beyond_the_cap_are_swallowed_or_cut)
         int chunks; /* of 1000 bytes */
         bool answered;
     } bodies[] = {{4, true}, {5, true}, {900, true}, {3000, false}};
-    char chunk[1008] = "3e8\r\n";
-    memset(chunk + 5, ' ', 1000);
-    memcpy(chunk + 1005, "\r\n", 2);
+    char chunk[1008];
+    den_str_format(chunk, sizeof chunk, "3e8\r\n%1000s\r\n", "");
     for (int i = 0; i < COUNT(bodies); i++) {
         int fd = toy_connect();
         toy_say(fd, "POST /json HTTP/1.1\r\n" HOST "Connection: close\r\n"

@@ -1,7 +1,8 @@
 #include <string.h>
 
 #include "den_check.h"
-#include "http_private.h"
+#include "guard.h"
+#include "router.h"
 
 static const struct den_route routes[] = {
     {"GET", "/", NULL, DEN_BODY_NONE, NULL, NULL, false},

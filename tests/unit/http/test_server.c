@@ -84,7 +84,7 @@ START_TEST(fifty_clients_at_once_each_get_their_own_answers)
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
     struct den_http_stats stats = den_http_stats(toy.http);
-    ck_assert_uint_eq(stats.requests[2], CLIENTS * 6);
+    ck_assert_uint_eq(stats.requests[2], CLIENTS * 6UL);
     ck_assert_uint_eq(stats.requests[5], 0);
 }
 END_TEST

@@ -47,6 +47,18 @@ static char *send_sized(const char *target, const char *bytes, size_t length)
     return send_upload(target, header, bytes, length);
 }
 
+static struct den_buf between(const char *head, const char *bytes, size_t length,
+                              const char *tail)
+{
+    struct den_buf all;
+    den_buf_init(&all, 1 << 24);
+    den_buf_puts(&all, head);
+    den_buf_add(&all, bytes, length);
+    den_buf_puts(&all, tail);
+    ck_assert(!all.failed);
+    return all;
+}
+
 START_TEST(bytes_arrive_with_their_hash)
 {
     static const size_t sizes[] = {1, 17, 4096, 65535, 65536, 1000003, TOY_UPLOAD_MAX};
@@ -215,22 +227,20 @@ START_TEST(a_large_form_arrives_with_the_hash_of_its_file)
         int status;
     } files[] = {{2000000, 201}, {TOY_UPLOAD_MAX, 201}, {TOY_UPLOAD_MAX + 1, 413}};
     for (int i = 0; i < COUNT(files); i++) {
-        size_t total = strlen(head) + files[i].size + strlen(tail);
         char hash[65], headers[200];
-        char *file = make_bytes(files[i].size), *body = malloc(total);
+        char *file = make_bytes(files[i].size);
+        struct den_buf body = between(head, file, files[i].size, tail);
         hash_of(file, files[i].size, hash, sizeof hash);
-        memcpy(body, head, strlen(head));
-        memcpy(body + strlen(head), file, files[i].size);
-        memcpy(body + strlen(head) + files[i].size, tail, strlen(tail));
-        den_str_format(headers, sizeof headers, FORM "Content-Length: %zu\r\n", total);
-        char *reply = send_upload("/files", headers, body, total);
+        den_str_format(headers, sizeof headers, FORM "Content-Length: %zu\r\n",
+                       body.length);
+        char *reply = send_upload("/files", headers, body.data, body.length);
         expect_status(reply, files[i].status);
         if (files[i].status == 201) {
             expect_text(reply, hash);
             expect_text(reply, "[\xc3\xa4.tif]");
         }
         free(reply);
-        free(body);
+        den_buf_release(&body);
         free(file);
     }
 }
@@ -317,17 +327,13 @@ START_TEST(a_disk_without_room_is_told_and_nothing_stays)
     reply = send_sized("/files", bytes, 50000);
     expect_status(reply, 201);
     free(reply);
-    const char *head = "30d40\r\n", *tail = "\r\n0\r\n\r\n";
-    size_t total = strlen(head) + 200000 + strlen(tail);
-    char *chunked = malloc(total);
-    memcpy(chunked, head, strlen(head));
-    memcpy(chunked + strlen(head), bytes, 200000);
-    memcpy(chunked + total - strlen(tail), tail, strlen(tail));
-    reply = send_upload("/files", "Transfer-Encoding: chunked\r\n", chunked, total);
+    struct den_buf chunked = between("30d40\r\n", bytes, 200000, "\r\n0\r\n\r\n");
+    reply = send_upload("/files", "Transfer-Encoding: chunked\r\n", chunked.data,
+                        chunked.length);
     expect_status(reply, 500); /* EFBIG; a disk that is really full gives ENOSPC */
     ck_assert_int_eq(toy_files(), 0);
     free(reply);
-    free(chunked);
+    den_buf_release(&chunked);
     free(bytes);
 }
 END_TEST
@@ -353,8 +359,8 @@ START_TEST(uploads_at_the_same_time_do_not_mix)
     pthread_t threads[CLIENTS];
     char *bytes = make_bytes(200000);
     for (int i = 0; i < CLIENTS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, upload_many, bytes + i * 100),
-                         0);
+        ck_assert_int_eq(
+            pthread_create(&threads[i], NULL, upload_many, bytes + (size_t)i * 100), 0);
     for (int i = 0; i < CLIENTS; i++)
         pthread_join(threads[i], NULL);
     free(bytes);
