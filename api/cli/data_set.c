@@ -172,9 +172,11 @@ bool den_data_set(struct den_cli *cli, const struct den_args *args, const char *
     if (!ways[way].fill(&up, args, body, err) ||
         !den_client_post(cli, "/v1/datasets", json_incref(body), &set, err))
         goto out;
-    (void)fprintf(stderr, "%s: %.0f noisy images, %.0f scenes (%zu files, %.1f MB)\n",
-                  den_get_text(set, "id"), den_get_number(set, "samples"),
-                  den_get_number(set, "scenes"), up.files, up.bytes / 1e6);
+    double samples = den_get_number(set, "samples"),
+           scenes = den_get_number(set, "scenes");
+    (void)fprintf(stderr, "%s: %.0f noisy image%s, %.0f scene%s (%zu files, %.1f MB)\n",
+                  den_get_text(set, "id"), samples, samples > 1 ? "s" : "", scenes,
+                  scenes > 1 ? "s" : "", up.files, up.bytes / 1e6);
     done = den_str_copy(ret_id, DEN_DATA_ID, den_get_text(set, "id"));
 out:
     json_decref(up.ids);

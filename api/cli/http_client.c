@@ -116,15 +116,19 @@ static bool add_header(struct exchange *x, const char *line, struct den_err *err
  * are both told in err. */
 static bool perform(struct exchange *x, struct den_err *err)
 {
-    long status = 0;
+    long status = 0, connections = 0;
     (void)curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, x->headers);
     CURLcode code = curl_easy_perform(x->curl);
     (void)curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &status);
+    (void)curl_easy_getinfo(x->curl, CURLINFO_NUM_CONNECTS, &connections);
     if (x->uploading != NULL)
         den_bar_clear(x->cli);
     /* A server may refuse an upload and hang up before it has read all of it. */
     if (status >= 400)
         return den_problem_http(x->cli, status, x->body.data, x->body.length, err);
+    /* Something answered that does not speak HTTP. */
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && connections > 0)
+        return den_problem_stranger(x->cli, err);
     if (code != CURLE_OK)
         return den_problem_network(x->cli, (int)code, err);
     x->cli->reached = true;
