@@ -12,7 +12,7 @@ OPT     ?= -O3 -g
 SAN     ?=
 VERSION := $(shell cat VERSION)
 
-STD   := -std=c11 -D_GNU_SOURCE -DDEN_VERSION='"$(VERSION)"'
+STD   := -std=c11 -D_GNU_SOURCE -fno-math-errno -DDEN_VERSION='"$(VERSION)"'
 WARN  := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
          -Wformat=2 -Wundef -Wwrite-strings -Wcast-qual -Wpointer-arith -Wdouble-promotion \
          -Wconversion $(if $(CI),-Werror)
