@@ -103,6 +103,7 @@ static bool start_generator(struct cgan *s, struct den_model *model, struct den_
         return false;
     s->input = den_input(s->graph, s->shape);
     den_node output = model->net->build(s->graph, s->input, &model->options);
+    den_graph_set_input_grads(s->graph, false); /* nobody asks how x should change */
     return den_graph_finish(s->graph, output, DEN_FOR_TRAINING, err) &&
            den_params_train(s->params, err) &&
            (s->fake = den_new(count, sizeof(float), err)) != NULL &&
@@ -210,6 +211,7 @@ static void adam(const struct cgan *s, struct den_params *params,
 static double train_adversary(struct cgan *s, const struct den_batch *batch)
 {
     struct adversary *d = &s->d;
+    den_graph_set_input_grads(d->graph, false);
     pair_channel(s, 0, batch->noisy);
     pair_channel(s, 1, s->fake);
     den_params_zero_grad(d->params);
@@ -226,6 +228,7 @@ static double train_adversary(struct cgan *s, const struct den_batch *batch)
 static double fool_adversary(struct cgan *s)
 {
     struct adversary *d = &s->d;
+    den_graph_set_input_grads(d->graph, true);
     pair_channel(s, 1, s->fake);
     double loss = judge(d, 1, s->job->config.lambda_gan);
     den_graph_backward(d->graph, d->dlogit, false);
