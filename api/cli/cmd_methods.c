@@ -17,8 +17,10 @@ static void print_named(const json_t *all, const char *key, const char *title)
     size_t i;
     json_t *one;
     (void)printf("%s\n", title);
-    json_array_foreach(json_object_get(all, key), i, one)(void)
-        printf("  %-14s %s\n", den_get_text(one, "name"), den_get_text(one, "doc"));
+    json_array_foreach(json_object_get(all, key), i, one)
+    {
+        (void)printf("  %-14s %s\n", den_get_text(one, "name"), den_get_text(one, "doc"));
+    }
 }
 
 static void add_value(struct den_table *table, const json_t *value)
@@ -61,10 +63,13 @@ static void print_filters(const json_t *all)
     {
         (void)printf("  %-14s %s\n", den_get_text(filter, "name"),
                      den_get_text(filter, "doc"));
-        json_array_foreach(json_object_get(filter, "options"), k, option)(void)
-            printf("  %-14s   %s = %g (%g to %g): %s\n", "", den_get_text(option, "name"),
-                   den_get_number(option, "default"), den_get_number(option, "minimum"),
-                   den_get_number(option, "maximum"), den_get_text(option, "doc"));
+        json_array_foreach(json_object_get(filter, "options"), k, option)
+        {
+            (void)printf("  %-14s   %s = %g (%g to %g): %s\n", "",
+                         den_get_text(option, "name"), den_get_number(option, "default"),
+                         den_get_number(option, "minimum"),
+                         den_get_number(option, "maximum"), den_get_text(option, "doc"));
+        }
     }
 }
 
@@ -72,9 +77,11 @@ static bool has_preset(const json_t *all, const char *preset)
 {
     size_t i;
     json_t *one;
-    json_array_foreach(json_object_get(all, "presets"), i,
-                       one) if (strcmp(den_get_text(one, "name"), preset) ==
-                                0) return true;
+    json_array_foreach(json_object_get(all, "presets"), i, one)
+    {
+        if (strcmp(den_get_text(one, "name"), preset) == 0)
+            return true;
+    }
     return false;
 }
 

@@ -44,7 +44,9 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
         json_t *model;
         den_table_init(&table, heads);
         json_array_foreach(json_object_get(list, "models"), i, model)
+        {
             add_model(&table, model);
+        }
         done = den_table_print(&table, stdout, err);
         den_table_release(&table);
     }

@@ -1,5 +1,6 @@
 #include "table.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -100,6 +101,7 @@ bool den_table_print(const struct den_table *table, FILE *to, struct den_err *er
 {
     if (table->failed)
         return den_err_set(err, DEN_E_NO_MEMORY, "there is no memory left for a table");
+    assert(table->columns > 0);
     for (size_t c = 0; c < table->columns; c++)
         print_cell(table, to, c, title(table, c));
     for (size_t i = 0; i < table->count; i++)

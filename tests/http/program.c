@@ -17,11 +17,11 @@
 static void run_child(const char *program, const char *folder, const char *server,
                       const char *const *args, int out, int err)
 {
-    char *argv[64] = {NULL};
-    const char *first = "denoise";
-    memcpy(&argv[0], &first, sizeof first);
-    for (size_t i = 0; args[i] != NULL && i < 62; i++)
-        memcpy(&argv[i + 1], &args[i], sizeof args[i]);
+    const char *words[64] = {"denoise"};
+    char *argv[64];
+    for (size_t i = 0; i < 62 && args[i] != NULL; i++)
+        words[i + 1] = args[i];
+    memcpy(argv, words, sizeof argv);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(out, STDOUT_FILENO);
     (void)dup2(err, STDERR_FILENO);
