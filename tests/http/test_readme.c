@@ -1,0 +1,85 @@
+/* The commands of README.md work: every shell block behind `<!-- tested -->` is run, in
+ * order, by one shell against a real daemon, with a few simulated images at hand. */
+
+#include <string.h>
+#include <sys/wait.h>
+
+#include "buf.h"
+#include "den_check.h"
+#include "fs.h"
+#include "mem.h"
+#include "story.h"
+
+static char *readme;
+static size_t readme_length;
+
+/* Appends the marked blocks to the script; how many there were. */
+static size_t collect_blocks(struct den_buf *script)
+{
+    static const char mark[] = "<!-- tested -->\n```sh\n";
+    size_t blocks = 0;
+    for (const char *at = readme; (at = strstr(at, mark)) != NULL; blocks++) {
+        at += strlen(mark);
+        const char *end = strstr(at, "```");
+        ck_assert_ptr_nonnull(end);
+        den_buf_add(script, at, (size_t)(end - at));
+        at = end;
+    }
+    return blocks;
+}
+
+START_TEST(the_commands_of_the_readme_work)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct daemon d;
+    char folder[64], path[160], line[1024];
+    must(den_fs_read("README.md", 1 << 20, &readme, &readme_length, &err));
+    daemon_start(&d, NULL);
+    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    scene_write(folder, 1, 128, 2);
+    scene_write(folder, 2, 128, 2);
+    char *build = realpath(built("denoise", path, sizeof path), NULL);
+    ck_assert_ptr_nonnull(build);
+    *strrchr(build, '/') = '\0';
+    struct den_buf script;
+    den_buf_init(&script, 1 << 20);
+    den_buf_printf(&script,
+                   "set -eu\ncd '%s'\nPATH='%s':$PATH\nSERVER='%s'\n"
+                   "export DENOISE_SERVER=$SERVER\n"
+                   "mv noisy1_0.tif noisy1.tif; mv noisy2_0.tif noisy2.tif\n"
+                   "mv noisy2_1.tif new.tif\n",
+                   folder, build, d.url);
+    ck_assert_uint_ge(collect_blocks(&script), 2);
+    must(den_buf_ok(&script, &err));
+    (void)snprintf(path, sizeof path, "%s/script.sh", folder);
+    must(den_fs_write(path, script.data, script.length, &err));
+    (void)snprintf(line, sizeof line, "sh '%s' >'%s/out' 2>&1", path, folder);
+    FILE *pipe = popen(line, "re");
+    ck_assert_ptr_nonnull(pipe);
+    int status = pclose(pipe);
+    char *out = NULL;
+    size_t length = 0;
+    (void)snprintf(path, sizeof path, "%s/out", folder);
+    must(den_fs_read(path, 1 << 24, &out, &length, &err));
+    ck_assert_msg(status == 0, "exit %d:\n%s", WEXITSTATUS(status), out);
+    (void)snprintf(path, sizeof path, "%s/denoised.tif", folder);
+    ck_assert_msg(den_fs_exists(path), "no denoised.tif:\n%s", out);
+    free(build);
+    den_free(out);
+    den_free(readme);
+    den_buf_release(&script);
+    daemon_remove(&d);
+    must(den_fs_remove_tree(folder, &err));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("readme");
+    TCase *tc = tcase_create("readme");
+    tcase_set_timeout(tc, 300);
+    tcase_add_test(tc, the_commands_of_the_readme_work);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
