@@ -10,7 +10,7 @@
 # DEMO_DIR         folder to write to (demo-out)
 set -eu
 build=${BUILD:-build}
-iterations=${DEMO_ITERATIONS:-700}
+iterations=${DEMO_ITERATIONS:-1500}
 out=${DEMO_DIR:-demo-out}
 data=${1:-}
 marker=.denoised-demo
