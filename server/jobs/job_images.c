@@ -24,12 +24,12 @@ static bool clean_bytes(const struct den_job_images *images, size_t *ret,
                         struct den_err *err)
 {
     size_t bytes = 0;
-    const struct den_job_item **order = den_new(images->count, sizeof *order, err);
+    const struct den_job_item **order = den_new(images->count, sizeof(void *), err);
     if (order == NULL)
         return false;
     for (size_t i = 0; i < images->count; i++)
         order[i] = &images->items[i];
-    qsort(order, images->count, sizeof *order, compare_clean);
+    qsort(order, images->count, sizeof(void *), compare_clean);
     for (size_t i = 0; i < images->count; i++)
         if (i == 0 || compare_clean(&order[i - 1], &order[i]) != 0)
             bytes +=
@@ -60,6 +60,7 @@ static bool sum_up(struct den_job_images *images, struct den_err *err)
     return true;
 }
 
+/* Two look-ups per item: some 20 us, so 0.4 s for the 10000 items of a large data set. */
 static bool load_items(struct den_service *s, const char *dataset,
                        struct den_job_images *images, struct den_err *err)
 {
@@ -110,7 +111,8 @@ void den_job_images_release(struct den_job_images *images)
     *images = (struct den_job_images){0};
 }
 
-/* ---- as a den_dataset ---- */
+/* ---- as a den_dataset ----
+ * den_dataset_open borrows its texts: they must all live until it returns. */
 
 struct page_text {
     char name[DEN_NAME_SIZE + 24], scene[DEN_SHA256_SIZE + 24];
@@ -175,7 +177,7 @@ bool den_job_images_open(struct den_service *service, const struct den_job_image
         goto out;
     for (size_t i = 0; i < images->count; i++) {
         const struct den_job_item *item = &images->items[i];
-        char **paths = &sources.kept[2 * i];
+        char **paths = sources.kept + 2 * i;
         if (!keep_path(service, &item->noisy, &paths[0], err) ||
             !keep_path(service, &item->clean, &paths[1], err))
             goto out;

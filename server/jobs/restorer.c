@@ -121,6 +121,8 @@ static bool set_known(void *context, const char *key, const char *value,
     return true;
 }
 
+/* The net follows from the settings that are kept with the model, so that no weights have
+ * to be read while a client waits. */
 static bool plan_model(struct den_service *s, const struct den_job_row *row, size_t width,
                        size_t height, size_t *ret_bytes, size_t *ret_units,
                        struct den_err *err)
@@ -160,6 +162,7 @@ void den_restorer_filter(const struct den_filter *filter, struct den_pool *pool,
     den_str_copy(ret->label, sizeof ret->label, filter->name);
 }
 
+/* Values other than the default go into the label: "median(radius=3)". */
 static bool set_value(void *context, const char *key, const char *value,
                       struct den_err *err)
 {

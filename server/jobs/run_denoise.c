@@ -65,6 +65,8 @@ struct stack {
     uint64_t clipped;
 };
 
+/* The result goes to a temporary file on the file system of the blobs: taking it over is
+ * a rename. */
 static bool open_stack(struct den_job_context *context, const struct den_job_row *row,
                        const struct den_image_row *image, struct stack *stack,
                        struct den_err *err)

@@ -25,6 +25,8 @@ static size_t rows_per_image(void)
     return (filter_count() + 2) * den_metric_count();
 }
 
+/* Memory: the data set, the largest graph, a target and a result page with the sums of
+ * SSIM, and the table of scores.  Ticks: those of the one in question. */
 static bool plan(struct den_service *s, const struct den_job_row *row,
                  const struct den_job_images *images, struct den_job_estimate *ret,
                  struct den_err *err)
@@ -148,6 +150,8 @@ static bool make_room(struct evaluation *e, size_t pixels, struct den_err *err)
     return true;
 }
 
+/* The reference of the "_matched" metrics is fitted to the noisy image, once for all
+ * methods: what a method does to the gain must not hide in the match. */
 static bool evaluate_page(struct evaluation *e, size_t sample,
                           const struct den_image_row *image, uint32_t page,
                           struct den_err *err)

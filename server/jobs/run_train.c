@@ -63,7 +63,7 @@ static void name_model(const char *dataset, char *to)
     enum { LONGEST = 64 };
     static const char *const fallback = "model";
     size_t length = 0;
-    for (; dataset[length] != '\0' && length < LONGEST; length++) {
+    for (; length < LONGEST && dataset[length] != '\0'; length++) {
         char one[2] = {dataset[length], '\0'};
         to[length] = den_model_name_valid(one) ? one[0] : '-';
     }
@@ -145,6 +145,7 @@ struct training {
     double validation_psnr; /* the last one, dB */
 };
 
+/* The first tick of a run that goes on from a checkpoint says how far it had come. */
 static enum den_verdict tick(void *opaque, size_t done, size_t total)
 {
     struct training *t = opaque;
@@ -197,6 +198,8 @@ static bool make_model_row(struct den_job_context *context, const struct den_job
     return true;
 }
 
+/* The checkpoint lies in the work folder, which an interrupted job keeps: den_train reads
+ * it when it is there, and ignores one of other settings or data. */
 static bool train(struct training *t, const struct den_job_row *row,
                   const struct den_dataset *dataset, struct den_train_result *ret,
                   struct den_err *err)

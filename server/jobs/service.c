@@ -14,6 +14,8 @@
 
 /* ---- opening ---- */
 
+/* Two processes on one folder would both think that they own the queue.  flock(2) goes
+ * with the process, whatever way it ends, so there is no stale lock to clear away. */
 static bool take_lock(struct den_service *s, struct den_err *err)
 {
     char path[PATH_MAX];
@@ -75,6 +77,8 @@ static bool init_locks(struct den_service *s, struct den_err *err)
     return done || den_err_set(err, DEN_E_NO_MEMORY, "a lock cannot be made");
 }
 
+/* Order matters: nothing is touched before the lock is held, and nothing is swept before
+ * recovery has said which jobs go on. */
 bool den_service_open(const struct den_service_config *config, struct den_service **ret,
                       struct den_err *err)
 {

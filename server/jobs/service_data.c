@@ -93,6 +93,8 @@ static bool check_name(const char *name, const char *what, struct den_err *err)
                          what, DEN_NAME_SIZE - 1);
 }
 
+/* Blob first, row second: a crash in between leaves a file without a row, which the sweep
+ * removes, and never a row without its file. */
 static bool store_image(struct den_service *s, const char *temporary, const char *sha256,
                         struct den_image_row *row, struct den_image_row *ret,
                         bool *ret_new, struct den_err *err)
@@ -144,7 +146,8 @@ bool den_service_delete_image(struct den_service *service, const char *id,
 
 enum { ITEMS_MAX = 100000 };
 
-/* An item with what is known of its images. */
+/* An item with what is known of its images.  Looked up once: the checks, the counts and
+ * the scenes all need them. */
 struct member {
     struct den_image_row noisy, clean;
 };

@@ -17,6 +17,7 @@ const struct den_job_kind *den_job_kind_find(const char *name)
     return NULL;
 }
 
+/* All that a row says about what was asked, or the first thing that is wrong with it. */
 static bool check(struct den_service *s, const struct den_job_request *request,
                   struct den_job_row *row, struct den_job_estimate *estimate,
                   struct den_err *err)

@@ -12,6 +12,7 @@
 
 /* ---- transactions ---- */
 
+/* The first failure decides; what SQLite says after that is about the failure itself. */
 static void database_failed(struct den_tx *tx)
 {
     if (!tx->ok)
@@ -225,6 +226,8 @@ static bool configure(sqlite3 *db, struct den_err *err)
     return true;
 }
 
+/* Reads every page once: 1 s per some GiB, at start only.  A damaged database that is
+ * written to gets worse. */
 static bool check_whole(sqlite3 *db, struct den_err *err)
 {
     sqlite3_stmt *q = NULL;

@@ -172,6 +172,8 @@ static void read_model(struct den_tx *tx, struct den_model_row *row)
     row->created_ms = den_tx_get_int(tx);
 }
 
+/* UPSERT and RETURNING in one: the first version of a name is 1, each later one more than
+ * any that was ever given. */
 void den_tx_add_model(struct den_tx *tx, struct den_model_row *model)
 {
     int64_t version = den_tx_number(

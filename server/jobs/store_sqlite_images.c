@@ -146,6 +146,7 @@ static void read_dataset(struct den_tx *tx, struct den_dataset_row *row)
     row->created_ms = den_tx_get_int(tx);
 }
 
+/* Foreign keys would refuse an unknown image, too, but not say which one. */
 static void add_item(struct den_tx *tx, const char *dataset, size_t place,
                      const struct den_dataset_item *item)
 {

@@ -46,6 +46,7 @@ static void read_job(struct den_tx *tx, struct den_job_row *row)
     row->seconds = den_tx_get_real(tx);
 }
 
+/* At the end of the queue. */
 static void insert_job(struct den_tx *tx, const struct den_job_row *row)
 {
     den_tx_query(tx,
@@ -197,6 +198,8 @@ bool den_sqlite_job_delete(struct den_store *s, const char *id, struct den_err *
 
 /* ---- the life of a job ---- */
 
+/* One statement finds and takes the job, and the transaction is over before any work
+ * begins: a job holds no lock while it runs. */
 bool den_sqlite_job_claim(struct den_store *s, const char *const *kinds,
                           struct den_job_row *ret, bool *ret_found, struct den_err *err)
 {
@@ -241,6 +244,8 @@ bool den_sqlite_job_progress(struct den_store *s, const char *id, uint64_t step,
     return den_tx_end(&tx);
 }
 
+/* Everything that a run changes.  Only a job at work can end: a second end, or one after
+ * a cancellation has been settled, changes nothing and is an error. */
 static void update_finished(struct den_tx *tx, const struct den_job_row *row)
 {
     den_tx_query(tx, "UPDATE jobs SET state = ?1, version = ?2, finished_ms = ?3, "

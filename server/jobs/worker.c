@@ -107,6 +107,7 @@ static enum den_verdict tick(void *opaque, size_t done, size_t total)
 
 /* ---- the end of a job ---- */
 
+/* A cancelled job has no error: somebody got what they asked for. */
 static void set_error(struct den_job_row *row, const struct den_err *err)
 {
     row->state = err->code == DEN_E_CANCELLED ? DEN_JOB_CANCELLED : DEN_JOB_FAILED;
@@ -120,6 +121,7 @@ static void set_error(struct den_job_row *row, const struct den_err *err)
     den_utf8_trim(row->error_text);
 }
 
+/* Under blob_lock; after it the files at their old names are gone in any case. */
 static bool take_files(struct den_job_context *context, struct den_job_row *row,
                        struct den_err *err)
 {
@@ -178,6 +180,8 @@ static bool requeue(struct den_service *s, struct den_job_row *row)
     return true;
 }
 
+/* What becomes of the job: back to the queue, or one of the three ends.  The work folder
+ * goes after the row says so: a crash in between leaves it to the sweep. */
 static void settle(struct den_job_context *context, struct den_job_row *row, bool good,
                    struct den_err *result)
 {
@@ -260,6 +264,8 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
     den_free(context);
 }
 
+/* The count is read before the claim: a job that comes in after a claim in vain changes
+ * it, and the wait does not begin. */
 static void *work(void *opaque)
 {
     struct den_worker *worker = opaque;

@@ -14,6 +14,9 @@
 #include "str.h"
 #include "synth.h"
 
+/* Copies text into a char array, whole. */
+#define assign(to, from) ck_assert(den_str_copy((to), sizeof(to), (from)))
+
 enum { SIDE = 64, WAIT_S = 60 };
 
 static char folder[64];
@@ -48,7 +51,7 @@ static inline void close_all(void)
 
 static inline void setup(void)
 {
-    strcpy(folder, "/tmp/denoised_service_XXXXXX");
+    assign(folder, "/tmp/denoised_service_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     open_with(usual_config());
 }
@@ -56,7 +59,7 @@ static inline void setup(void)
 static inline void setup_idle(void) /* without workers: jobs stay queued */
 {
     struct den_service_config config = usual_config();
-    strcpy(folder, "/tmp/denoised_service_XXXXXX");
+    assign(folder, "/tmp/denoised_service_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     config.with_workers = false;
     open_with(config);
@@ -77,7 +80,7 @@ static inline struct den_image_info info_of(const char *format, enum den_dtype d
 {
     struct den_image_info info = {
         .width = side, .height = side, .pages = pages, .channels = 1, .dtype = dtype};
-    strcpy(info.format, format);
+    assign(info.format, format);
     return info;
 }
 
@@ -135,93 +138,13 @@ static inline struct den_dataset_row add_pairs(const char *name)
     struct den_dataset_row row;
     for (int i = 0; i < 4; i++) {
         uint64_t scene = (uint64_t)i / 2 + 1;
-        strcpy(items[i].noisy, add_frame(scene, i % 2).id);
-        strcpy(items[i].clean, add_frame(scene, -1).id);
+        assign(items[i].noisy, add_frame(scene, i % 2).id);
+        assign(items[i].clean, add_frame(scene, -1).id);
     }
     must(den_service_add_dataset(service, name, "pairs", items, 4, &row, &err));
     ck_assert_uint_eq(row.samples, 4);
     ck_assert_uint_eq(row.scenes, 2);
     return row;
-}
-
-/* ---- jobs ---- */
-
-static inline void set(struct den_job_request *request, const char *key,
-                       const char *value)
-{
-    struct den_setting *setting = &request->settings[request->setting_count++];
-    strcpy(setting->key, key);
-    strcpy(setting->value, value);
-}
-
-/* A training of the smallest net. */
-static inline struct den_job_request train_request(const char *dataset,
-                                                   const char *iterations)
-{
-    struct den_job_request request = {.kind = "train"};
-    strcpy(request.dataset, dataset);
-    set(&request, "iterations", iterations);
-    set(&request, "batch", "2");
-    set(&request, "crop", "32");
-    set(&request, "ngf", "4");
-    return request;
-}
-
-static inline struct den_job_row submit(const struct den_job_request *request)
-{
-    struct den_err err = DEN_ERR_INIT;
-    struct den_job_row row;
-    struct den_job_estimate estimate;
-    must(den_service_submit(service, request, false, &row, &estimate, &err));
-    ck_assert(den_id_valid(row.id, "job_"));
-    ck_assert_uint_gt(estimate.bytes, 0);
-    ck_assert_uint_gt(estimate.steps, 0);
-    return row;
-}
-
-static inline struct den_job_row get_job(const char *id)
-{
-    struct den_err err = DEN_ERR_INIT;
-    struct den_job_row row;
-    must(kind->job_get(store, id, &row, &err));
-    return row;
-}
-
-static inline struct den_job_row wait_for(const char *id, enum den_job_state state)
-{
-    double until = den_monotonic_s() + WAIT_S;
-    struct den_job_row row = get_job(id);
-    while (row.state != state && den_monotonic_s() < until) {
-        ck_assert_msg(row.state != DEN_JOB_FAILED, "failed: %s", row.error_text);
-        usleep(2000);
-        row = get_job(id);
-    }
-    ck_assert_str_eq(den_job_state_name(row.state), den_job_state_name(state));
-    return row;
-}
-
-/* Is there an event of this type whose name or text holds `words`?  `waiting`: until
- * there is one. */
-static inline bool has_event(const char *job, const char *type, const char *words,
-                             bool waiting)
-{
-    enum { MOST = 4000 };
-    struct den_err err = DEN_ERR_INIT;
-    struct den_event_row *rows = den_calloc(MOST, sizeof *rows);
-    double until = den_monotonic_s() + WAIT_S;
-    bool found = false;
-    do {
-        size_t count = 0;
-        must(kind->event_list(store, job, 0, MOST, rows, &count, &err));
-        for (size_t i = 0; i < count; i++)
-            if (strcmp(rows[i].type, type) == 0 && (strstr(rows[i].name, words) != NULL ||
-                                                    strstr(rows[i].text, words) != NULL))
-                found = true;
-        if (!found)
-            usleep(2000);
-    } while (waiting && !found && den_monotonic_s() < until);
-    den_free(rows);
-    return found;
 }
 
 #endif

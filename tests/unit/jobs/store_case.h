@@ -12,6 +12,9 @@
 #include "store.h"
 #include "str.h"
 
+/* Copies text into a char array, whole. */
+#define assign(to, from) ck_assert(den_str_copy((to), sizeof(to), (from)))
+
 static const struct den_store_kind *kind;
 static struct den_store *store;
 static char folder[64], location[96];
@@ -19,7 +22,7 @@ static char folder[64], location[96];
 static inline void setup(void)
 {
     struct den_err err = DEN_ERR_INIT;
-    strcpy(folder, "/tmp/denoised_store_XXXXXX");
+    assign(folder, "/tmp/denoised_store_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     den_str_format(location, sizeof location, "%s/db", folder);
     must(kind->open(location, &store, &err));

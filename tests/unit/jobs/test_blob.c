@@ -15,7 +15,7 @@ static struct den_blobs *blobs;
 static void setup(void)
 {
     struct den_err err = DEN_ERR_INIT;
-    strcpy(folder, "/tmp/denoised_blob_XXXXXX");
+    den_str_copy(folder, sizeof folder, "/tmp/denoised_blob_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     must(den_blobs_open(folder, &blobs, &err));
 }

@@ -3,8 +3,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "job_case.h"
 #include "rng.h"
-#include "service_case.h"
 
 enum { JOBS = 20, KILLS = 12 };
 
@@ -23,6 +23,7 @@ static pid_t start_server(const struct den_service_config *config)
 
 START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
 {
+    need_slow();
     struct den_err err = DEN_ERR_INIT;
     struct den_service_config config = usual_config();
     struct den_job_request request = {.kind = "denoise", .method = "median"};
@@ -30,17 +31,17 @@ START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
     char ids[JOBS][DEN_ID_SIZE], control[DEN_SHA256_SIZE];
     uint64_t counts[DEN_JOB_STATES];
     config.max_attempts = 1000;
-    strcpy(request.image, add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 256, 4)).id);
+    assign(request.image, add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 256, 4)).id);
     set(&request, "radius", "5");
     close_all();
     open_with(config);
-    strcpy(control, wait_for(submit(&request).id, DEN_JOB_SUCCEEDED).result_sha256);
+    assign(control, wait_for(submit(&request).id, DEN_JOB_SUCCEEDED).result_sha256);
     close_all();
     struct den_service_config idle = config;
     idle.with_workers = false;
     open_with(idle);
     for (int i = 0; i < JOBS; i++)
-        strcpy(ids[i], submit(&request).id);
+        assign(ids[i], submit(&request).id);
     close_all();
     den_rng_seed(&rng, 1, DEN_STREAM_ORDER, 0);
     for (int i = 0; i < KILLS; i++) {

@@ -13,7 +13,7 @@ static char folder[64], path[96];
 
 static void setup(void)
 {
-    strcpy(folder, "/tmp/denoised_migrate_XXXXXX");
+    den_str_copy(folder, sizeof folder, "/tmp/denoised_migrate_XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     den_str_format(path, sizeof path, "%s/db", folder);
 }

@@ -10,10 +10,10 @@ START_TEST(a_job_comes_back_as_it_went_in)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = new_job("train");
-    strcpy(row.model, "nuclei");
-    strcpy(row.method, "cgan");
-    strcpy(row.preset, "cpu");
-    strcpy(row.config, "iterations=20\nlr=0.001\n");
+    assign(row.model, "nuclei");
+    assign(row.method, "cgan");
+    assign(row.preset, "cpu");
+    assign(row.config, "iterations=20\nlr=0.001\n");
     row.seed = UINT64_MAX;
     row.steps = 20;
     must(kind->job_add(store, &row, 0, &err));
@@ -127,8 +127,8 @@ START_TEST(retry_is_for_failed_and_cancelled_jobs_at_the_end_of_the_queue)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = add_job("denoise"), b = add_job("denoise"), got;
     struct den_job_row run = claim(all_kinds);
-    strcpy(run.error_code, "diverged");
-    strcpy(run.error_text, "no");
+    assign(run.error_code, "diverged");
+    assign(run.error_text, "no");
     finish(&run, DEN_JOB_FAILED);
     must(kind->job_retry(store, a.id, &got, &err));
     ck_assert_int_eq(got.state, DEN_JOB_QUEUED);
@@ -268,7 +268,7 @@ START_TEST(every_change_of_state_is_an_event_and_every_end_is_done_once)
                            "cancelled [cancelled] ");
     must(kind->job_retry(store, row.id, &got, &err)); /* takes back the end */
     row = claim(all_kinds);
-    strcpy(row.error_text, "the net is tired");
+    assign(row.error_text, "the net is tired");
     finish(&row, DEN_JOB_FAILED);
     story(row.id, text, sizeof text);
     ck_assert_str_eq(text, "queued running queued running queued running cancelling "
@@ -290,7 +290,7 @@ static void *claim_all(void *context)
     bool found = true;
     while (me->count < 64 && kind->job_claim(store, all_kinds, &row, &found, &err) &&
            found)
-        strcpy(me->ids[me->count++], row.id);
+        assign(me->ids[me->count++], row.id);
     return NULL;
 }
 
@@ -333,5 +333,5 @@ int main(void)
         every_change_of_state_is_an_event_and_every_end_is_done_once,
         four_threads_claim_each_job_once,
     };
-    return run_on_all_stores(tests, sizeof tests / sizeof *tests);
+    return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }

@@ -3,7 +3,7 @@
 #include <ftw.h>
 #include <sys/stat.h>
 
-#include "service_case.h"
+#include "job_case.h"
 
 /* ---- images ---- */
 
@@ -141,30 +141,30 @@ START_TEST(a_data_set_that_does_not_fit_names_the_place)
     struct den_image_row two =
         add_scene("v.tif", 1, 5, info_of("tiff", DEN_U16, SIDE, 2));
     struct den_dataset_item items[2];
-    strcpy(items[0].noisy, a.id);
-    strcpy(items[0].clean, clean.id);
-    strcpy(items[1].noisy, b.id);
+    assign(items[0].noisy, a.id);
+    assign(items[0].clean, clean.id);
+    assign(items[1].noisy, b.id);
 
-    strcpy(items[1].clean, small.id);
+    assign(items[1].clean, small.id);
     refuse_set("pairs", items, 2, DEN_E_UNPROCESSABLE, "/pairs/1/clean",
                "64 x 64 pixels and the clean one 32 x 32");
-    strcpy(items[1].clean, "img_01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    assign(items[1].clean, "img_01ARZ3NDEKTSV4RRFFQ69G5FAV");
     refuse_set("pairs", items, 2, DEN_E_NOT_FOUND, "/pairs/1/clean", "no image");
-    strcpy(items[1].clean, b.id);
+    assign(items[1].clean, b.id);
     refuse_set("pairs", items, 2, DEN_E_UNPROCESSABLE, "/pairs/1/clean", "itself");
-    strcpy(items[1].clean, clean.id);
-    strcpy(items[1].noisy, "nonsense");
+    assign(items[1].clean, clean.id);
+    assign(items[1].noisy, "nonsense");
     refuse_set("pairs", items, 2, DEN_E_NOT_FOUND, "/pairs/1/noisy", "nonsense");
-    strcpy(items[1].noisy, a.id);
+    assign(items[1].noisy, a.id);
     refuse_set("pairs", items, 2, DEN_E_UNPROCESSABLE, "/pairs", a.id);
-    strcpy(items[1].noisy, stack.id);
-    strcpy(items[1].clean, two.id);
+    assign(items[1].noisy, stack.id);
+    assign(items[1].clean, two.id);
     refuse_set("pairs", items, 2, DEN_E_UNPROCESSABLE, "/pairs/1/clean",
                "3 pages and the clean one 2");
     refuse_set("pairs", items, 0, DEN_E_INVALID, "/pairs", "1 to");
     refuse_set("noise", items, 2, DEN_E_INVALID, "/kind", "pairs or repeats");
 
-    strcpy(items[1].noisy, small.id);
+    assign(items[1].noisy, small.id);
     refuse_set("repeats", items, 2, DEN_E_UNPROCESSABLE, "/images/1", "one scene");
     refuse_set("repeats", items, 1, DEN_E_UNPROCESSABLE, "/images", "at least 2");
 }
@@ -178,12 +178,12 @@ START_TEST(a_clean_image_may_serve_many_noisy_ones)
     struct den_image_row clean = add_frame(1, -1);
     struct den_image_row stack =
         add_scene("u.tif", 1, 5, info_of("tiff", DEN_U16, SIDE, 3));
-    strcpy(items[0].noisy, add_frame(1, 0).id);
-    strcpy(items[1].noisy, stack.id); /* all its pages */
-    strcpy(items[2].noisy, add_frame(2, 0).id);
-    strcpy(items[0].clean, clean.id);
-    strcpy(items[1].clean, clean.id);
-    strcpy(items[2].clean, add_frame(2, -1).id);
+    assign(items[0].noisy, add_frame(1, 0).id);
+    assign(items[1].noisy, stack.id); /* all its pages */
+    assign(items[2].noisy, add_frame(2, 0).id);
+    assign(items[0].clean, clean.id);
+    assign(items[1].clean, clean.id);
+    assign(items[2].clean, add_frame(2, -1).id);
     must(den_service_add_dataset(service, "s", "pairs", items, 3, &row, &err));
     ck_assert_uint_eq(row.samples, 5);
     ck_assert_uint_eq(row.scenes, 2);
@@ -231,31 +231,31 @@ START_TEST(a_training_that_cannot_be_is_refused_before_the_queue)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct den_job_request request = {.kind = "train"};
         char field[64];
-        strcpy(request.dataset, set_row.id);
+        assign(request.dataset, set_row.id);
         set(&request, cases[i].key, cases[i].value);
         den_str_format(field, sizeof field, "/config/%s", cases[i].key);
         refuse_job(&request, cases[i].code, field, cases[i].words);
     }
     struct den_job_request request = train_request(set_row.id, "5");
-    strcpy(request.preset, "gpu");
+    assign(request.preset, "gpu");
     refuse_job(&request, DEN_E_INVALID, "/preset", "cpu");
     request.preset[0] = '\0';
-    strcpy(request.method, "magic");
+    assign(request.method, "magic");
     refuse_job(&request, DEN_E_INVALID, "/method", "magic");
     request.method[0] = '\0';
-    strcpy(request.model, "my model");
+    assign(request.model, "my model");
     refuse_job(&request, DEN_E_INVALID, "/model", "name");
-    strcpy(request.model, "../x@1");
+    assign(request.model, "../x@1");
     refuse_job(&request, DEN_E_INVALID, "/model", "name");
     request.model[0] = '\0';
-    strcpy(request.image, "img_1");
+    assign(request.image, "img_1");
     refuse_job(&request, DEN_E_INVALID, "/image", "no use");
     request.image[0] = '\0';
-    strcpy(request.dataset, "set_1");
+    assign(request.dataset, "set_1");
     refuse_job(&request, DEN_E_NOT_FOUND, "/dataset", "set_1");
     request.dataset[0] = '\0';
     refuse_job(&request, DEN_E_INVALID, "/dataset", "needs a data set");
-    strcpy(request.kind, "paint");
+    assign(request.kind, "paint");
     refuse_job(&request, DEN_E_INVALID, "/kind", "train");
 }
 END_TEST
@@ -264,26 +264,26 @@ START_TEST(a_denoise_job_that_cannot_be_is_refused_before_the_queue)
 {
     struct den_job_request request = {.kind = "denoise"};
     refuse_job(&request, DEN_E_INVALID, "/image", "needs an image");
-    strcpy(request.image, "img_1");
+    assign(request.image, "img_1");
     refuse_job(&request, DEN_E_NOT_FOUND, "/image", "img_1");
-    strcpy(request.image, add_frame(1, 0).id);
+    assign(request.image, add_frame(1, 0).id);
     refuse_job(&request, DEN_E_INVALID, "/model", "model or the method");
-    strcpy(request.model, "nobody");
+    assign(request.model, "nobody");
     refuse_job(&request, DEN_E_NOT_FOUND, "/model", "nobody");
-    strcpy(request.model, "nobody@champion");
+    assign(request.model, "nobody@champion");
     refuse_job(&request, DEN_E_INVALID, "/model", "whole number");
-    strcpy(request.model, "nobody@0");
+    assign(request.model, "nobody@0");
     refuse_job(&request, DEN_E_INVALID, "/model", "whole number");
-    strcpy(request.method, "median");
+    assign(request.method, "median");
     refuse_job(&request, DEN_E_INVALID, "/method", "not both");
     request.model[0] = '\0';
     set(&request, "radius", "2.5");
     refuse_job(&request, DEN_E_INVALID, "/config/radius", "whole number");
-    strcpy(request.settings[0].value, "1000");
+    assign(request.settings[0].value, "1000");
     refuse_job(&request, DEN_E_INVALID, "/config/radius", "1000");
-    strcpy(request.settings[0].key, "sigma");
+    assign(request.settings[0].key, "sigma");
     refuse_job(&request, DEN_E_INVALID, "/config/sigma", "unknown setting");
-    strcpy(request.method, "nothing");
+    assign(request.method, "nothing");
     refuse_job(&request, DEN_E_INVALID, "/method", "nothing");
 }
 END_TEST
@@ -298,7 +298,7 @@ START_TEST(a_dry_run_counts_and_queues_nothing)
     must(den_service_submit(service, &request, true, &row, &estimate, &err));
     ck_assert_str_eq(row.id, "");
     ck_assert_uint_eq(estimate.steps, 7);
-    ck_assert_uint_gt(estimate.bytes, 4 * 2 * SIDE * SIDE * sizeof(float));
+    ck_assert_uint_gt(estimate.bytes, (size_t)4 * 2 * SIDE * SIDE * sizeof(float));
     ck_assert_uint_eq(estimate.queue_position, 1);
     must(kind->job_counts(store, counts, &err));
     ck_assert_uint_eq(counts[DEN_JOB_QUEUED], 0);
@@ -334,7 +334,7 @@ START_TEST(a_full_queue_is_busy_and_a_cancelled_job_makes_room)
     struct den_job_estimate estimate;
     struct den_service_config config = usual_config();
     struct den_job_request request = {.kind = "denoise", .method = "median"};
-    strcpy(request.image, add_frame(1, 0).id);
+    assign(request.image, add_frame(1, 0).id);
     close_all();
     config.with_workers = false;
     config.queue_limit = 2;
@@ -405,7 +405,7 @@ START_TEST(memory_that_cannot_be_had_is_told_and_nothing_leaks)
     struct den_job_request train = train_request(row.id, "5");
     torture(den_service_submit(service, &train, false, &job, &estimate, err_));
     struct den_job_request judge = {.kind = "evaluate", .method = "median"};
-    strcpy(judge.dataset, row.id);
+    assign(judge.dataset, row.id);
     torture(den_service_submit(service, &judge, false, &job, &estimate, err_));
     den_blobs_path(den_service_blobs(service), image.sha256, path, sizeof path);
     must(den_fs_read(path, 1 << 20, &data, &length, &err));
@@ -473,10 +473,10 @@ START_TEST(what_no_row_names_is_swept_at_the_start)
     ck_assert_uint_eq(files_in("blobs"), blobs + 1);
     static const char *const names[] = {"job_gone", NULL};
     for (int i = 0; i < 2; i++) {
-        den_str_format(path, sizeof path, "%s/work/%s", folder,
-                       names[i] != NULL ? names[i] : job.id);
+        const char *name = names[i] != NULL ? names[i] : job.id;
+        den_str_format(path, sizeof path, "%s/work/%s", folder, name);
         must(den_fs_mkdirs(path, 0700, &err));
-        strcat(path, "/checkpoint");
+        den_str_format(path, sizeof path, "%s/work/%s/checkpoint", folder, name);
         must(den_fs_write(path, "x", 1, &err));
     }
     close_all();

@@ -6,8 +6,8 @@
 #include <sys/wait.h>
 
 #include "filter.h"
+#include "job_case.h"
 #include "metric.h"
-#include "service_case.h"
 
 static struct den_image load_result(const struct den_job_row *job)
 {
@@ -22,7 +22,7 @@ static struct den_image load_result(const struct den_job_row *job)
 static struct den_image load_image(const struct den_image_row *row)
 {
     struct den_job_row job = {.id = ""};
-    strcpy(job.result_sha256, row->sha256);
+    assign(job.result_sha256, row->sha256);
     return load_result(&job);
 }
 
@@ -54,7 +54,7 @@ START_TEST(a_filter_makes_a_file_of_the_same_kind_with_the_filtered_pixels)
         add_scene(cases[_i].name, 5, 0,
                   info_of(cases[_i].format, cases[_i].dtype, 41, cases[_i].pages));
     struct den_job_request request = {.kind = "denoise", .method = "median"};
-    strcpy(request.image, image.id);
+    assign(request.image, image.id);
     set(&request, "radius", "1");
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     ck_assert_str_eq(job.config, "radius=1\n");
@@ -66,7 +66,7 @@ START_TEST(a_filter_makes_a_file_of_the_same_kind_with_the_filtered_pixels)
     ck_assert_str_eq(out.info.format, cases[_i].format);
     ck_assert_int_eq(out.info.dtype, cases[_i].dtype);
     ck_assert_uint_eq(out.info.pages, cases[_i].pages);
-    const size_t n = 41 * 41;
+    const size_t side = 41, n = side * side;
     float *want = den_calloc(n, sizeof *want);
     const double radius[DEN_FILTER_OPTIONS] = {1};
     for (uint32_t p = 0; p < cases[_i].pages; p++) {
@@ -102,9 +102,9 @@ static void evaluate(const char *dataset, const char *model, const char *method,
     struct den_score_row *rows = NULL;
     struct den_dataset_item *items = NULL;
     size_t count = 0, item_count = 0;
-    strcpy(request.dataset, dataset);
-    strcpy(request.model, model);
-    strcpy(request.method, method);
+    assign(request.dataset, dataset);
+    assign(request.model, model);
+    assign(request.method, method);
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     must(kind->score_list(store, job.id, &rows, &count, &err));
     must(kind->dataset_items(store, dataset, &items, &item_count, &err));
@@ -149,7 +149,7 @@ START_TEST(a_model_is_trained_then_denoises_and_is_judged)
     ck_assert_str_eq(second.sha256, model.sha256); /* same seed, same bytes */
 
     struct den_job_request denoise = {.kind = "denoise", .model = "two-scenes@1"};
-    strcpy(denoise.image, add_scene("s.tif", 9, 0, info_of("tiff", DEN_U16, 75, 2)).id);
+    assign(denoise.image, add_scene("s.tif", 9, 0, info_of("tiff", DEN_U16, 75, 2)).id);
     struct den_job_row done = wait_for(submit(&denoise).id, DEN_JOB_SUCCEEDED);
     ck_assert_int_eq(done.version, 1);
     struct den_image image = load_result(&done);
@@ -177,22 +177,23 @@ START_TEST(repeats_of_one_scene_train_and_are_judged)
     struct den_err err = DEN_ERR_INIT;
     struct den_dataset_item item = {.clean = ""};
     struct den_dataset_row row;
-    strcpy(item.noisy, add_scene("r.tif", 3, 0, info_of("tiff", DEN_U16, SIDE, 4)).id);
+    assign(item.noisy, add_scene("r.tif", 3, 0, info_of("tiff", DEN_U16, SIDE, 4)).id);
     must(den_service_add_dataset(service, "r", "repeats", &item, 1, &row, &err));
     ck_assert_uint_eq(row.samples, 4);
     ck_assert_uint_eq(row.scenes, 1);
     struct den_job_request request = train_request(row.id, "5");
-    strcpy(request.model, "r.v");
+    assign(request.model, "r.v");
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     ck_assert_str_eq(job.model, "r.v");
     struct den_job_request judge = {.kind = "evaluate", .method = "gaussian"};
-    strcpy(judge.dataset, row.id);
+    assign(judge.dataset, row.id);
     set(&judge, "sigma", "1");
     job = wait_for(submit(&judge).id, DEN_JOB_SUCCEEDED);
     struct den_score_row *scores = NULL;
     size_t count = 0;
     must(kind->score_list(store, job.id, &scores, &count, &err));
-    ck_assert_uint_eq(count, 4 * 4 * den_metric_count());
+    const size_t pages = 4, methods = 4;
+    ck_assert_uint_eq(count, pages * methods * den_metric_count());
     ck_assert_uint_eq(scores[count - 1].page, 3);
     ck_assert_str_eq(scores[count - 1].method, "gaussian(sigma=1)");
     den_free(scores);
@@ -208,7 +209,7 @@ START_TEST(a_running_training_is_cancelled_and_can_be_tried_again)
     struct den_job_row job = submit(&request), row;
     /* Denoise jobs do not wait for it. */
     struct den_job_request quick = {.kind = "denoise", .method = "gaussian"};
-    strcpy(quick.image, add_frame(4, 0).id);
+    assign(quick.image, add_frame(4, 0).id);
     ck_assert(has_event(job.id, "state", "running", true));
     wait_for(submit(&quick).id, DEN_JOB_SUCCEEDED);
     ck_assert_int_eq(get_job(job.id).state, DEN_JOB_RUNNING);
@@ -324,7 +325,7 @@ START_TEST(every_event_is_told_and_numbers_are_counted)
     size_t count = 0;
     den_service_on_event(service, count_event, &notified);
     struct den_job_request request = {.kind = "denoise", .method = "gaussian"};
-    strcpy(request.image, add_frame(1, 0).id);
+    assign(request.image, add_frame(1, 0).id);
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     ck_assert(has_event(job.id, "done", "succeeded", true));
     den_service_stop(service); /* the worker has told all it had to */

@@ -84,5 +84,5 @@ int main(void)
         a_full_disk_is_told_and_what_was_taken_stays,
         after_a_failed_write_nothing_is_promised_until_a_restart,
     };
-    return run_on_all_stores(tests, sizeof tests / sizeof *tests);
+    return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }

@@ -67,7 +67,7 @@ START_TEST(an_image_in_use_cannot_be_deleted)
     must_fail(kind->image_delete(store, clean.id, &err), DEN_E_CONFLICT, "data set");
     must(kind->dataset_delete(store, set.id, &err));
     struct den_job_row job = new_job("denoise");
-    strcpy(job.image, noisy.id);
+    assign(job.image, noisy.id);
     must(kind->job_add(store, &job, 0, &err));
     must_fail(kind->image_delete(store, noisy.id, &err), DEN_E_CONFLICT, "job");
     must(kind->job_cancel(store, job.id, &job, &err));
@@ -84,7 +84,7 @@ START_TEST(text_that_looks_like_sql_is_text)
     bool fresh;
     den_id_new("img_", row.id);
     den_str_format(row.sha256, sizeof row.sha256, "%064x", 77u);
-    strcpy(row.name, "'); DROP TABLE images; --");
+    assign(row.name, "'); DROP TABLE images; --");
     must(kind->image_add(store, &row, &got, &fresh, &err));
     must(kind->image_get(store, row.id, &got, &err));
     ck_assert_str_eq(got.name, row.name);
@@ -102,7 +102,7 @@ START_TEST(a_data_set_keeps_its_items_in_order)
     struct den_dataset_item items[3] = {{.clean = ""}}, *back = NULL;
     size_t count = 0;
     for (unsigned i = 0; i < 3; i++)
-        strcpy(items[2 - i].noisy, add_image(i).id);
+        assign(items[2 - i].noisy, add_image(i).id);
     den_id_new("set_", row.id);
     must(kind->dataset_add(store, &row, items, 3, &err));
     must(kind->dataset_get(store, row.id, &got, &err));
@@ -125,8 +125,8 @@ START_TEST(a_data_set_with_an_unknown_image_leaves_nothing)
     struct den_err err = DEN_ERR_INIT;
     struct den_dataset_row row = {.name = "r", .kind = "pairs"}, got;
     struct den_dataset_item items[2] = {{.clean = ""}};
-    strcpy(items[0].noisy, add_image(1).id);
-    strcpy(items[1].noisy, "img_nowhere");
+    assign(items[0].noisy, add_image(1).id);
+    assign(items[1].noisy, "img_nowhere");
     den_id_new("set_", row.id);
     must_fail(kind->dataset_add(store, &row, items, 2, &err), DEN_E_NOT_FOUND,
               "img_nowhere");
@@ -139,13 +139,13 @@ START_TEST(a_data_set_in_use_cannot_be_deleted)
     struct den_err err = DEN_ERR_INIT;
     struct den_dataset_row set = add_pair(add_image(1).id, add_image(2).id);
     struct den_job_row job = new_job("train");
-    strcpy(job.dataset, set.id);
+    assign(job.dataset, set.id);
     must(kind->job_add(store, &job, 0, &err));
     must_fail(kind->dataset_delete(store, set.id, &err), DEN_E_CONFLICT, "job");
     must(kind->job_cancel(store, job.id, &job, &err));
     must(kind->dataset_delete(store, set.id, &err));
     struct den_job_row late = new_job("train");
-    strcpy(late.dataset, set.id);
+    assign(late.dataset, set.id);
     must_fail(kind->job_add(store, &late, 0, &err), DEN_E_NOT_FOUND, set.id);
 }
 END_TEST
@@ -161,8 +161,8 @@ START_TEST(events_are_numbered_from_one_and_old_progress_goes)
     size_t count = 0;
     for (unsigned i = 0; i < 5; i++) {
         struct den_event_row row = {.step = i, .value = 0.5, .text = "a \"word\""};
-        strcpy(row.type, types[i]);
-        strcpy(row.name, "loss_l1");
+        assign(row.type, types[i]);
+        assign(row.name, "loss_l1");
         must(kind->event_add(store, a.id, &row, 1, &err));
         ck_assert_uint_eq(row.seq, i + 2); /* 1 is the state event of add */
     }
@@ -216,8 +216,8 @@ static int64_t add_model(const char *name, unsigned number)
     struct den_job_row row = claim(all_kinds);
     struct den_model_row model = {.steps = 20, .shift = 100.5, .scale = 3};
     model.created_ms = 1000 + (int64_t)number;
-    strcpy(model.name, name);
-    strcpy(model.job, row.id);
+    assign(model.name, name);
+    assign(model.job, row.id);
     den_str_format(model.sha256, sizeof model.sha256, "%064x", number);
     row.state = DEN_JOB_SUCCEEDED;
     must(kind->job_finish(store, &row, &model, NULL, 0, &err));
@@ -278,7 +278,7 @@ START_TEST(a_model_that_a_job_needs_stays)
     struct den_err err = DEN_ERR_INIT;
     add_model("nuclei", 1);
     struct den_job_row job = new_job("evaluate");
-    strcpy(job.model, "nuclei");
+    assign(job.model, "nuclei");
     job.version = 1;
     must(kind->job_add(store, &job, 0, &err));
     must_fail(kind->model_delete(store, "nuclei", 1, &err), DEN_E_CONFLICT, job.id);
@@ -286,7 +286,7 @@ START_TEST(a_model_that_a_job_needs_stays)
     must(kind->job_cancel(store, job.id, &job, &err));
     must(kind->model_delete(store, "nuclei", 1, &err));
     struct den_job_row late = new_job("evaluate");
-    strcpy(late.model, "nuclei");
+    assign(late.model, "nuclei");
     late.version = 1;
     must_fail(kind->job_add(store, &late, 0, &err), DEN_E_NOT_FOUND, "nuclei");
 }
@@ -302,7 +302,7 @@ START_TEST(a_blob_is_used_by_images_models_and_results)
     add_model("nuclei", 1);
     add_job("denoise");
     struct den_job_row row = claim(all_kinds);
-    strcpy(row.result_sha256, sha[2]);
+    assign(row.result_sha256, sha[2]);
     finish(&row, DEN_JOB_SUCCEEDED);
     for (unsigned i = 0; i < 4; i++) {
         bool used = i == 3;
@@ -401,5 +401,5 @@ int main(void)
         a_damaged_database_is_refused,
         ids_ascend_and_are_valid,
     };
-    return run_on_all_stores(tests, sizeof tests / sizeof *tests);
+    return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }
