@@ -226,8 +226,8 @@ static bool configure(sqlite3 *db, struct den_err *err)
     return true;
 }
 
-/* Reads every page once: 1 s per some GiB, at start only.  A damaged database that is
- * written to gets worse. */
+/* Reads every page once, at start only: a damaged database that is written to gets
+ * worse. */
 static bool check_whole(sqlite3 *db, struct den_err *err)
 {
     sqlite3_stmt *q = NULL;
