@@ -86,8 +86,9 @@ static bool check_names(const struct den_job_request *request, struct den_job_ro
                              "a train job needs a data set");
     if (request->model[0] != '\0' && !den_model_name_valid(request->model))
         return den_err_field(err, DEN_E_INVALID, "/model",
-                             "the name of a model has 1 to 64 of the characters A-Z a-z "
-                             "0-9 . _ -");
+                             "'%s' cannot name a model: a name has 1 to 64 of the "
+                             "characters A-Z a-z 0-9 . _ -",
+                             request->model);
     if (den_method_find(method) == NULL)
         return den_err_field(err, DEN_E_INVALID, "/method",
                              "there is no training method '%s'; see GET /v1/methods",
