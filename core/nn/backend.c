@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-const struct den_backend *const den_backends[] = {&den_backend_cpu, &den_backend_ref,
-                                                  NULL};
+const struct den_backend *const den_backends[] = {&den_backend_cpu, &den_backend_blas,
+                                                  &den_backend_ref, NULL};
 
 const struct den_backend *den_backend_find(const char *name)
 {

@@ -3,7 +3,8 @@
 
 /* The backend seam: a table of kernels on device memory.  Ops never touch device data
  * themselves. backend_ref is plain loops and stays for ever as the oracle; backend_cpu is
- * OpenBLAS and vector loops on one thread pool.  tests/backend compares every kernel of
+ * vector loops on one thread pool; backend_blas has the convolutions as products by
+ * OpenBLAS and shares the rest with backend_cpu.  tests/backend compares every kernel of
  * every row with backend_ref.
  *
  * Conventions: dx, dw, db, dgamma, dbeta named "added" are accumulated into; where a
@@ -120,6 +121,7 @@ struct den_backend {
 
 extern const struct den_backend den_backend_ref;
 extern const struct den_backend den_backend_cpu;
+extern const struct den_backend den_backend_blas;
 extern const struct den_backend
     *const den_backends[]; /* ends with NULL; the first is the default */
 const struct den_backend *den_backend_find(const char *name); /* NULL if unknown */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend_blas.h"
 #include "backend_cpu_map.h"
 #include "mem.h"
 #include "rng.h"
@@ -389,30 +390,35 @@ static void cpu_adam(const struct den_exec *ex, size_t count, den_real *p,
                  (count + ADAM_ELEMENTS - 1) / ADAM_ELEMENTS, adam_unit, &job);
 }
 
+/* Memory and all kernels but the convolutions, of both rows. */
+#define ALL_BUT_CONVOLUTIONS                                                      \
+    .free = cpu_free, .upload = cpu_transfer, .download = cpu_transfer,           \
+    .zero = cpu_zero, .pack_in = cpu_pack_in, .pack_out = cpu_pack_out,           \
+    .channel_sum = den_cpu_channel_sum, .lrelu_forward = cpu_lrelu_forward,       \
+    .lrelu_backward = cpu_lrelu_backward, .tanh_forward = cpu_tanh_forward,       \
+    .tanh_backward = cpu_tanh_backward, .dropout_forward = cpu_dropout_forward,   \
+    .dropout_backward = cpu_dropout_backward, .moments = den_cpu_moments,         \
+    .norm_forward = den_cpu_norm_forward, .norm_backward = den_cpu_norm_backward, \
+    .copy = cpu_copy, .adam = cpu_adam
+
 const struct den_backend den_backend_cpu = {
     .name = "cpu",
     .doc = "vector kernels on all threads of the pool",
     .alloc = cpu_alloc,
-    .free = cpu_free,
-    .upload = cpu_transfer,
-    .download = cpu_transfer,
-    .zero = cpu_zero,
-    .pack_in = cpu_pack_in,
-    .pack_out = cpu_pack_out,
     .conv_scratch = den_cpu_conv_scratch,
     .conv_forward = den_cpu_conv_forward,
     .conv_backward_data = den_cpu_conv_backward_data,
     .conv_backward_weights = den_cpu_conv_backward_weights,
-    .channel_sum = den_cpu_channel_sum,
-    .lrelu_forward = cpu_lrelu_forward,
-    .lrelu_backward = cpu_lrelu_backward,
-    .tanh_forward = cpu_tanh_forward,
-    .tanh_backward = cpu_tanh_backward,
-    .dropout_forward = cpu_dropout_forward,
-    .dropout_backward = cpu_dropout_backward,
-    .moments = den_cpu_moments,
-    .norm_forward = den_cpu_norm_forward,
-    .norm_backward = den_cpu_norm_backward,
-    .copy = cpu_copy,
-    .adam = cpu_adam,
+    ALL_BUT_CONVOLUTIONS,
+};
+
+const struct den_backend den_backend_blas = {
+    .name = "blas",
+    .doc = "OpenBLAS for convolutions, else as cpu",
+    .alloc = den_blas_alloc,
+    .conv_scratch = den_blas_conv_scratch,
+    .conv_forward = den_blas_conv_forward,
+    .conv_backward_data = den_blas_conv_backward_data,
+    .conv_backward_weights = den_blas_conv_backward_weights,
+    ALL_BUT_CONVOLUTIONS,
 };

@@ -34,7 +34,7 @@ static const struct shape_case conv_cases[] = {
     {2, 9, 11, 21, 1, {3, 3, 1, 1}, 2, 2},  {3, 20, 17, 2, 1, {4, 4, 1, 1}, 0, 1},
     {1, 6, 6, 520, 3, {3, 3, 1, 1}, 0, 1},  {1, 40, 33, 4, 8, {3, 3, 1, 1}, 0, 1},
     {1, 7, 8, 40, 3, {4, 3, 3, 1}, 0, 1},   {9, 3, 3, 8, 16, {3, 3, 1, 1}, 0, 1},
-    {2, 70, 66, 2, 16, {4, 4, 2, 1}, 0, 1},
+    {2, 70, 66, 2, 16, {4, 4, 2, 1}, 0, 1}, {1, 5, 5, 8, 260, {3, 3, 1, 1}, 0, 1},
 };
 
 /* ci is the channel count of element-wise kernels. */
@@ -465,24 +465,31 @@ START_TEST(every_kernel_equals_the_reference_on_two_threads)
 }
 END_TEST
 
+static void compare_threads(const struct den_backend *be, const struct kernel *kernel,
+                            struct den_pool *pool)
+{
+    const struct shape_case *cases = NULL;
+    size_t count = cases_of(kernel, &cases);
+    for (size_t k = 0; k < count; k++) {
+        struct bench one = {.be = be, .affine = true}, three = one;
+        three.ex.pool = pool;
+        den_real *a = host(room(&cases[k])), *b = host(room(&cases[k]));
+        size_t n = kernel->run(&one, &cases[k], a);
+        kernel->run(&three, &cases[k], b);
+        ck_assert_msg(same_bits(a, b, n * sizeof *a), "%s of %s, case %zu", kernel->name,
+                      be->name, k);
+        den_free(a);
+        den_free(b);
+    }
+}
+
 START_TEST(results_do_not_depend_on_the_number_of_threads)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_pool *pool = NULL;
     must(den_pool_new(3, &pool, &err));
-    const struct kernel *kernel = &kernels[_i];
-    const struct shape_case *cases = NULL;
-    size_t count = cases_of(kernel, &cases);
-    for (size_t k = 0; k < count; k++) {
-        struct bench one = {.be = &den_backend_cpu, .affine = true}, three = one;
-        three.ex.pool = pool;
-        den_real *a = host(room(&cases[k])), *b = host(room(&cases[k]));
-        size_t n = kernel->run(&one, &cases[k], a);
-        kernel->run(&three, &cases[k], b);
-        ck_assert_msg(same_bits(a, b, n * sizeof *a), "%s, case %zu", kernel->name, k);
-        den_free(a);
-        den_free(b);
-    }
+    for (size_t i = 0; den_backends[i] != NULL; i++)
+        compare_threads(den_backends[i], &kernels[_i], pool);
     den_pool_free(pool);
 }
 END_TEST
