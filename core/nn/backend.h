@@ -15,10 +15,19 @@
 #include "pool.h"
 #include "view.h"
 
+/* Fast algorithms that a backend may use for convolutions [Lavin and Gray, CVPR 2016]. */
+enum den_winograd {
+    DEN_WINOGRAD_AUTO, /* whatever is fastest: errors up to 5e-5 of the largest output */
+    DEN_WINOGRAD_F22,  /* only such as are as exact as plain sums */
+    DEN_WINOGRAD_OFF,  /* plain sums */
+};
+
 struct den_exec {
     struct den_pool *pool; /* NULL = the calling thread alone */
     den_real *scratch;     /* device memory, 64-byte aligned */
     size_t scratch_count;  /* reals */
+    enum den_winograd winograd;
+    den_real *packed; /* the call's weights as conv_pack wrote them, or NULL; only read */
 };
 
 struct den_conv_geom {
@@ -63,6 +72,17 @@ struct den_backend {
     void (*conv_backward_weights)(const struct den_exec *ex, struct den_conv_geom g,
                                   const struct den_view *x, const struct den_view *dy,
                                   den_real *dw);
+    /* Optional, both or none: weights that many calls share are brought into the kernel's
+     * own order once, for conv_forward or, if transposed, for conv_backward_data; these
+     * take them from ex->packed and otherwise the same arguments.  conv_packed: reals, 0
+     * if nothing is gained; *ret_scratch: scratch of such calls.  Of the views only the
+     * shapes matter. */
+    size_t (*conv_packed)(enum den_winograd winograd, struct den_conv_geom g,
+                          struct den_shape x, struct den_shape y, bool transposed,
+                          int threads, size_t *ret_scratch);
+    void (*conv_pack)(const struct den_exec *ex, struct den_conv_geom g,
+                      const struct den_view *x, const struct den_view *y, bool transposed,
+                      const den_real *w, den_real *to);
     /* db[c] += sum of dy over images and pixels. */
     void (*channel_sum)(const struct den_exec *ex, const struct den_view *dy,
                         den_real *db);

@@ -409,6 +409,8 @@ const struct den_backend den_backend_cpu = {
     .conv_forward = den_cpu_conv_forward,
     .conv_backward_data = den_cpu_conv_backward_data,
     .conv_backward_weights = den_cpu_conv_backward_weights,
+    .conv_packed = den_cpu_conv_packed,
+    .conv_pack = den_cpu_conv_pack,
     ALL_BUT_CONVOLUTIONS,
 };
 

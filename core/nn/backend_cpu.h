@@ -38,9 +38,18 @@ void den_cpu_conv_backward_data(const struct den_exec *ex, struct den_conv_geom 
 void den_cpu_conv_backward_weights(const struct den_exec *ex, struct den_conv_geom g,
                                    const struct den_view *x, const struct den_view *dy,
                                    den_real *dw);
-/* The scratch of backward_weights alone. */
-size_t den_cpu_weights_scratch(struct den_conv_geom g, struct den_shape x,
-                               struct den_shape y);
+size_t den_cpu_conv_packed(enum den_winograd winograd, struct den_conv_geom g,
+                           struct den_shape x, struct den_shape y, bool transposed,
+                           int threads, size_t *ret_scratch);
+void den_cpu_conv_pack(const struct den_exec *ex, struct den_conv_geom g,
+                       const struct den_view *x, const struct den_view *y,
+                       bool transposed, const den_real *w, den_real *to);
+/* Backward_weights by plain sums, and its scratch. */
+void den_cpu_direct_weights(const struct den_exec *ex, struct den_conv_geom g,
+                            const struct den_view *x, const struct den_view *dy,
+                            den_real *dw);
+size_t den_cpu_direct_weights_scratch(struct den_conv_geom g, struct den_shape x,
+                                      struct den_shape y);
 
 void den_cpu_channel_sum(const struct den_exec *ex, const struct den_view *dy,
                          den_real *db);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "backend_cpu_product.h"
+#include "backend_cpu_winograd.h"
 
 /* Forward and backward-data are one thing, a grid of products.  Backward through stride s
  * splits into s * s grids, one per position of a pixel modulo s (its phase), each a
@@ -14,9 +14,26 @@ static size_t round_up(size_t n, size_t to)
     return (n + to - 1) / to * to;
 }
 
-void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
-                          const struct den_view *x, const den_real *w,
-                          const den_real *bias, const struct den_view *y)
+static struct den_winograd_case forward_case(struct den_conv_geom g, struct den_shape x,
+                                             struct den_shape y)
+{
+    return (struct den_winograd_case){
+        .grids = 1,
+        .n = y.n,
+        .h = y.h,
+        .w = y.w,
+        .kh = g.kh,
+        .kw = g.kw,
+        .step = g.stride,
+        .len = x.c,
+        .channels = y.c,
+    };
+}
+
+static struct den_products forward_products(struct den_conv_geom g,
+                                            const struct den_view *x, const den_real *w,
+                                            const den_real *bias,
+                                            const struct den_view *y)
 {
     size_t ci = x->shape.c, co = y->shape.c;
     struct den_products all = {.count = 1};
@@ -35,13 +52,44 @@ void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
         .channels = co,
         .taps = {g.kh, g.kw, ci, den_view_row(x), x->ld},
         .bias = bias,
+        .in = x,
+        .in_y = -(ptrdiff_t)g.pad,
+        .in_x = -(ptrdiff_t)g.pad,
         .from = w,
         .wy = (ptrdiff_t)(g.kw * ci * co),
         .wx = (ptrdiff_t)(ci * co),
         .wk = co,
         .wc = 1,
     };
-    den_products_run(ex, &all, ex->scratch);
+    return all;
+}
+
+static enum den_winograd_use use_of(const struct den_exec *ex)
+{
+    return ex->packed != NULL ? DEN_WINOGRAD_PACKED : DEN_WINOGRAD_CALL;
+}
+
+/* Runs and empties the list. */
+static void run_direct(const struct den_exec *ex, struct den_products *all,
+                       den_real *scratch)
+{
+    if (ex->packed != NULL)
+        den_products_run_packed(ex, all, ex->packed);
+    else
+        den_products_run(ex, all, scratch);
+}
+
+void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
+                          const struct den_view *x, const den_real *w,
+                          const den_real *bias, const struct den_view *y)
+{
+    struct den_products all = forward_products(g, x, w, bias, y);
+    struct den_winograd_case c = forward_case(g, x->shape, y->shape);
+    size_t m = den_winograd_choose(ex->winograd, &c, use_of(ex));
+    if (m > 0)
+        den_winograd_run(ex, m, &all);
+    else
+        run_direct(ex, &all, ex->scratch);
 }
 
 /* One dimension of backward-data: the pixels at * step + offset, at < count, take taps
@@ -150,6 +198,9 @@ static struct den_product phase_product(struct den_conv_geom g, const struct den
         .y_pixel = step_x * dx->ld,
         .channels = ci,
         .taps = {fy.taps, fx.taps, co, row, dy->ld},
+        .in = dy,
+        .in_y = fy.start,
+        .in_x = fx.start,
         .from = w + (fy.tap_first * g.kw + fx.tap_first) * ci * co,
         .wy = -(ptrdiff_t)(step_y * g.kw * ci * co),
         .wx = -(ptrdiff_t)(step_x * ci * co),
@@ -159,46 +210,169 @@ static struct den_product phase_product(struct den_conv_geom g, const struct den
     return p;
 }
 
+/* Every phase has k / stride taps a side.  A grid with other ones, or none, makes the
+ * case one that no fast algorithm takes. */
+static struct den_winograd_case backward_case(struct den_conv_geom g, struct den_shape x,
+                                              struct den_shape y)
+{
+    bool even = g.kh % g.stride == 0 && g.kw % g.stride == 0 && y.h > 1 && y.w > 1 &&
+                x.h >= g.stride && x.w >= g.stride;
+    return (struct den_winograd_case){
+        .grids = g.stride * g.stride,
+        .n = y.n,
+        .h = (x.h + g.stride - 1) / g.stride,
+        .w = (x.w + g.stride - 1) / g.stride,
+        .kh = even ? g.kh / g.stride : 0,
+        .kw = even ? g.kw / g.stride : 0,
+        .step = 1,
+        .len = y.c,
+        .channels = x.c,
+    };
+}
+
+/* What the grids of backward-data are made of. */
+struct phases {
+    struct den_conv_geom g;
+    const struct den_view *dy, *dx;
+    const den_real *w, *bias;
+    bool add;
+};
+
+/* The list of phases from number *at on, as far as it goes; false when there are none. */
+static bool backward_products(const struct phases *b, size_t *at,
+                              struct den_products *ret)
+{
+    struct den_shape x = b->dx->shape, y = b->dy->shape;
+    size_t step_y = phase_step(b->g.kh, b->g.stride, y.h);
+    size_t step_x = phase_step(b->g.kw, b->g.stride, y.w);
+    ret->count = 0;
+    for (; *at < step_y * step_x && ret->count < DEN_PRODUCTS; (*at)++) {
+        struct phase fy = phase_of(*at / step_x, b->g.kh, step_y, b->g.pad, x.h);
+        struct phase fx = phase_of(*at % step_x, b->g.kw, step_x, b->g.pad, x.w);
+        if (fy.count == 0 || fx.count == 0)
+            continue;
+        struct den_product *p = &ret->item[ret->count++];
+        *p = phase_product(b->g, b->dy, b->w, b->dx, fy, fx, step_y, step_x);
+        p->bias = b->bias;
+        p->add = b->add;
+    }
+    return ret->count > 0;
+}
+
 void den_cpu_conv_backward_data(const struct den_exec *ex, struct den_conv_geom g,
                                 const struct den_view *dy, const den_real *w,
                                 const den_real *bias, const struct den_view *dx, bool add)
 {
-    struct den_shape x = dx->shape, y = dy->shape;
-    struct den_view wide = *dy;
+    struct den_winograd_case c = backward_case(g, dx->shape, dy->shape);
+    size_t m = den_winograd_choose(ex->winograd, &c, use_of(ex)), at = 0;
+    struct phases phases = {g, dy, dx, w, bias, add};
+    struct den_products all;
+    if (m > 0) {
+        if (backward_products(&phases, &at, &all))
+            den_winograd_run(ex, m, &all);
+        return;
+    }
+    struct den_view wide;
     den_real *free_part = ex->scratch;
-    size_t halo = conv_halo(g, x, y);
-    if (dy->halo < halo)
+    size_t halo = conv_halo(g, dx->shape, dy->shape);
+    if (dy->halo < halo) {
         free_part = widen(ex, dy, halo, free_part, &wide);
-    size_t step_y = phase_step(g.kh, g.stride, y.h);
-    size_t step_x = phase_step(g.kw, g.stride, y.w);
-    struct den_products all = {.count = 0};
-    for (size_t qy = 0; qy < step_y; qy++)
-        for (size_t qx = 0; qx < step_x; qx++) {
-            struct phase fy = phase_of(qy, g.kh, step_y, g.pad, x.h);
-            struct phase fx = phase_of(qx, g.kw, step_x, g.pad, x.w);
-            if (fy.count == 0 || fx.count == 0)
-                continue;
-            struct den_product *p = &all.item[all.count++];
-            *p = phase_product(g, &wide, w, dx, fy, fx, step_y, step_x);
-            p->bias = bias;
-            p->add = add;
-            if (all.count == DEN_PRODUCTS)
-                den_products_run(ex, &all, free_part);
-        }
-    if (all.count > 0)
-        den_products_run(ex, &all, free_part);
+        phases.dy = &wide;
+    }
+    while (backward_products(&phases, &at, &all))
+        run_direct(ex, &all, free_part);
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The scratch of plain sums, apart from that for weights. */
+static size_t wide_count(struct den_conv_geom g, struct den_shape x, struct den_shape y)
+{
+    size_t halo = conv_halo(g, x, y);
+    return halo > 0 ? round_up(haloed_count(y, halo), DEN_TILE_LANES) : 0;
+}
+
+/* Of one case in any mode. */
+static size_t fast_scratch(const struct den_winograd_case *c, enum den_winograd_use use,
+                           int threads)
+{
+    size_t most = 0;
+    for (enum den_winograd mode = DEN_WINOGRAD_AUTO; mode < DEN_WINOGRAD_OFF; mode++) {
+        size_t m = den_winograd_choose(mode, c, use);
+        if (m > 0)
+            most = larger(most, use == DEN_WINOGRAD_WEIGHTS
+                                    ? den_winograd_weights_scratch(m, c)
+                                    : den_winograd_scratch(m, c, threads, false));
+    }
+    return most;
 }
 
 size_t den_cpu_conv_scratch(struct den_conv_geom g, struct den_shape x,
                             struct den_shape y, int threads)
 {
-    (void)threads;
     size_t taps = g.kh * g.kw;
     size_t forward = den_packed_count(taps * x.c, y.c);
-    size_t halo = conv_halo(g, x, y);
-    size_t wide = halo > 0 ? round_up(haloed_count(y, halo), DEN_TILE_LANES) : 0;
-    size_t data = den_packed_count(taps * y.c, x.c) + wide;
-    size_t weights = den_cpu_weights_scratch(g, x, y);
-    size_t most = forward > data ? forward : data;
-    return most > weights ? most : weights;
+    size_t data = den_packed_count(taps * y.c, x.c) + wide_count(g, x, y);
+    size_t direct =
+        larger(larger(forward, data), den_cpu_direct_weights_scratch(g, x, y));
+    struct den_winograd_case cf = forward_case(g, x, y), cb = backward_case(g, x, y);
+    size_t products = larger(fast_scratch(&cf, DEN_WINOGRAD_CALL, threads),
+                             fast_scratch(&cb, DEN_WINOGRAD_CALL, threads));
+    return larger(direct,
+                  larger(products, fast_scratch(&cf, DEN_WINOGRAD_WEIGHTS, threads)));
+}
+
+void den_cpu_conv_backward_weights(const struct den_exec *ex, struct den_conv_geom g,
+                                   const struct den_view *x, const struct den_view *dy,
+                                   den_real *dw)
+{
+    struct den_winograd_case c = forward_case(g, x->shape, dy->shape);
+    size_t m = den_winograd_choose(ex->winograd, &c, DEN_WINOGRAD_WEIGHTS);
+    if (m > 0)
+        den_winograd_weights(ex, m, &c, g, x, dy, dw);
+    else
+        den_cpu_direct_weights(ex, g, x, dy, dw);
+}
+
+/* ---- weights packed once ---- */
+
+size_t den_cpu_conv_packed(enum den_winograd winograd, struct den_conv_geom g,
+                           struct den_shape x, struct den_shape y, bool transposed,
+                           int threads, size_t *ret_scratch)
+{
+    struct den_winograd_case c =
+        transposed ? backward_case(g, x, y) : forward_case(g, x, y);
+    size_t m = den_winograd_choose(winograd, &c, DEN_WINOGRAD_PACKED);
+    if (m > 0) {
+        *ret_scratch = den_winograd_scratch(m, &c, threads, true);
+        return den_winograd_packed(m, &c);
+    }
+    size_t lists = phase_step(g.kh, g.stride, y.h) * phase_step(g.kw, g.stride, y.w);
+    if (transposed && lists > DEN_PRODUCTS)
+        return 0;
+    *ret_scratch = transposed ? wide_count(g, x, y) : 0;
+    return transposed ? den_packed_count(g.kh * g.kw * y.c, x.c)
+                      : den_packed_count(g.kh * g.kw * x.c, y.c);
+}
+
+void den_cpu_conv_pack(const struct den_exec *ex, struct den_conv_geom g,
+                       const struct den_view *x, const struct den_view *y,
+                       bool transposed, const den_real *w, den_real *to)
+{
+    struct den_winograd_case c = transposed ? backward_case(g, x->shape, y->shape)
+                                            : forward_case(g, x->shape, y->shape);
+    size_t m = den_winograd_choose(ex->winograd, &c, DEN_WINOGRAD_PACKED), at = 0;
+    struct phases phases = {.g = g, .dy = y, .dx = x, .w = w};
+    struct den_products all;
+    if (!transposed)
+        all = forward_products(g, x, w, NULL, y);
+    else if (!backward_products(&phases, &at, &all))
+        return;
+    if (m > 0)
+        den_winograd_pack(ex, m, &all, to);
+    else
+        den_products_pack(ex, &all, to);
 }

@@ -278,25 +278,62 @@ size_t den_packed_count(size_t taps, size_t channels)
     return taps * packed_channels(channels);
 }
 
+/* b: where the packed weights of all grids are or go. */
+static void plan_products(struct den_products *all, den_real *b)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        struct den_product *p = &all->item[i];
+        plan_product(p, all->count, b);
+        b += den_packed_count(tap_count(&p->taps), p->channels);
+    }
+}
+
+static void pack_products(const struct den_exec *ex, struct den_products *all)
+{
+    size_t units = 0, packed = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct den_product *p = &all->item[i];
+        units += pack_units(p);
+        packed += den_packed_count(tap_count(&p->taps), p->channels);
+    }
+    den_pool_run(packed < DEN_CPU_ALONE ? NULL : ex->pool, units, pack_unit, all);
+}
+
 /* The phases of backward-data read the same pixels of dy, and their pixels of dx lie in
  * the same cache lines: where there are units enough, one takes its part of every phase.
  */
-void den_products_run(const struct den_exec *ex, struct den_products *all,
-                      den_real *scratch)
+static void run_products(const struct den_exec *ex, struct den_products *all)
 {
-    size_t pack = 0, units = 0, most = 0, least = SIZE_MAX;
+    size_t units = 0, most = 0, least = SIZE_MAX;
     for (size_t i = 0; i < all->count; i++) {
-        struct den_product *p = &all->item[i];
-        plan_product(p, all->count, scratch);
-        scratch += den_packed_count(tap_count(&p->taps), p->channels);
-        pack += pack_units(p);
+        const struct den_product *p = &all->item[i];
         units += p->units;
         most = p->units > most ? p->units : most;
         least = at_most(p->units, least);
     }
     all->together = all->count > 1 && least >= TOGETHER;
-    size_t packed = (size_t)(scratch - all->item[0].b);
-    den_pool_run(packed < DEN_CPU_ALONE ? NULL : ex->pool, pack, pack_unit, all);
     den_pool_run(ex->pool, all->together ? most : units, product_unit, all);
     all->count = 0;
+}
+
+void den_products_run(const struct den_exec *ex, struct den_products *all,
+                      den_real *scratch)
+{
+    plan_products(all, scratch);
+    pack_products(ex, all);
+    run_products(ex, all);
+}
+
+void den_products_pack(const struct den_exec *ex, struct den_products *all, den_real *to)
+{
+    plan_products(all, to);
+    pack_products(ex, all);
+    all->count = 0;
+}
+
+void den_products_run_packed(const struct den_exec *ex, struct den_products *all,
+                             den_real *packed)
+{
+    plan_products(all, packed);
+    run_products(ex, all);
 }

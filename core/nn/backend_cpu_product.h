@@ -19,6 +19,10 @@ struct den_product {
     const den_real *bias;
     bool add;
 
+    /* Where `a` lies: tap (0, 0) of grid point (0, 0) reads pixel (in_y, in_x) of in. */
+    const struct den_view *in;
+    ptrdiff_t in_y, in_x;
+
     /* w[tap iy, ix][k][channel] = from[iy wy + ix wx + k wk + channel wc] */
     const den_real *from;
     ptrdiff_t wy, wx;
@@ -42,6 +46,11 @@ struct den_products {
  * den_packed_count(taps, channels) reals each.  Grids must not write the same pixels. */
 void den_products_run(const struct den_exec *ex, struct den_products *all,
                       den_real *scratch);
+/* The same in two steps: packs the weights of all grids, which empties the list, and
+ * takes them as they were packed. */
+void den_products_pack(const struct den_exec *ex, struct den_products *all, den_real *to);
+void den_products_run_packed(const struct den_exec *ex, struct den_products *all,
+                             den_real *packed);
 
 /* taps: how many numbers are summed for an output. */
 size_t den_packed_count(size_t taps, size_t channels);

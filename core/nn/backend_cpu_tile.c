@@ -1,5 +1,9 @@
 #include "backend_cpu.h"
 
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "backend_cpu_tile.h"
 
 static bool always(void)
@@ -12,33 +16,31 @@ static bool always(void)
 #define TILE_TARGET
 #define TILE_BYTES 16
 #define TILE_STEP 4
-#include "backend_cpu_tile_body.h"
-#undef TILE
-#undef TILE_TARGET
-#undef TILE_BYTES
-#undef TILE_STEP
+#define TILE_STREAM(to, vector) (*(plain_vec *)(to) = (vector))
+#define TILE_FENCE() ((void)0)
+#include "backend_cpu_isa.h"
 
 #ifdef __x86_64__
+
+#include <immintrin.h>
 
 #define TILE(name) avx2_##name
 #define TILE_TARGET __attribute__((target("avx2,fma")))
 #define TILE_BYTES 32
 #define TILE_STEP 4
-#include "backend_cpu_tile_body.h"
-#undef TILE
-#undef TILE_TARGET
-#undef TILE_BYTES
-#undef TILE_STEP
+#define TILE_STREAM(to, vector) \
+    _mm256_stream_si256((__m256i *)(void *)(to), (__m256i)(vector))
+#define TILE_FENCE() _mm_sfence()
+#include "backend_cpu_isa.h"
 
 #define TILE(name) avx512_##name
 #define TILE_TARGET __attribute__((target("avx512f,fma")))
 #define TILE_BYTES 64
 #define TILE_STEP 8
-#include "backend_cpu_tile_body.h"
-#undef TILE
-#undef TILE_TARGET
-#undef TILE_BYTES
-#undef TILE_STEP
+#define TILE_STREAM(to, vector) \
+    _mm512_stream_si512((__m512i *)(void *)(to), (__m512i)(vector))
+#define TILE_FENCE() _mm_sfence()
+#include "backend_cpu_isa.h"
 
 static bool has_avx2(void)
 {
@@ -52,19 +54,51 @@ static bool has_avx512(void)
 
 #endif
 
+#define ROW(isa, usable)                                                                 \
+    {                                                                                    \
+#isa, usable, isa##_dense, isa##_narrow, isa##_outer, isa##_input, isa##_spread, \
+            isa##_output, isa##_weights, isa##_gradient                                  \
+    }
+
 const struct den_cpu_tile den_cpu_tiles[] = {
 #ifdef __x86_64__
-    {"avx512", has_avx512, avx512_dense, avx512_narrow, avx512_outer},
-    {"avx2", has_avx2, avx2_dense, avx2_narrow, avx2_outer},
+    ROW(avx512, has_avx512),
+    ROW(avx2, has_avx2),
 #endif
-    {"plain", always, plain_dense, plain_narrow, plain_outer},
-    {NULL, NULL, NULL, NULL, NULL},
+    ROW(plain, always),
+    {.name = NULL},
 };
 
+static const struct den_cpu_tile *find(const char *name)
+{
+    for (const struct den_cpu_tile *t = den_cpu_tiles; t->name != NULL; t++)
+        if (strcmp(t->name, name) == 0 && t->usable())
+            return t;
+    return NULL;
+}
+
+static _Atomic(const struct den_cpu_tile *) chosen;
+
+/* Two threads that come first at once choose the same row. */
 const struct den_cpu_tile *den_cpu_tile_best(void)
 {
-    const struct den_cpu_tile *tile = den_cpu_tiles;
-    while (!tile->usable())
-        tile++;
+    const struct den_cpu_tile *tile = atomic_load(&chosen);
+    if (tile != NULL)
+        return tile;
+    const char *name = getenv("DENOISED_ISA");
+    tile = name != NULL ? find(name) : NULL;
+    for (const struct den_cpu_tile *t = den_cpu_tiles; tile == NULL; t++)
+        if (t->usable())
+            tile = t;
+    atomic_store(&chosen, tile);
     return tile;
+}
+
+bool den_cpu_tile_use(const char *name)
+{
+    const struct den_cpu_tile *tile = name != NULL ? find(name) : NULL;
+    if (name != NULL && tile == NULL)
+        return false;
+    atomic_store(&chosen, tile);
+    return true;
 }

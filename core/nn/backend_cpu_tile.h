@@ -46,11 +46,36 @@ struct den_cpu_tile {
     /* out[r][j] = sum over the pixels of the walk of a[r][pixel] * b[pixel + j]. */
     void (*outer)(const den_real *const a[], const den_real *b,
                   const struct den_walk *walk, size_t cols, den_real *out);
+
+    /* Winograd transforms of one tile; m is 2 or 4, and a point is one of (m + 1)^2
+     * products.  Channels come in `count`, a multiple of DEN_TILE_LANES. */
+
+    /* V = B^T d B of (m + 1)^2 pixels: line l of point p at v + p v_point + l v_line. */
+    void (*input)(size_t m, const den_real *const d[], size_t count, den_real *v,
+                  size_t v_line, size_t v_point);
+    /* dM = A dY A^T of m^2 pixels, laid out alike. */
+    void (*spread)(size_t m, const den_real *const dy[], size_t count, den_real *v,
+                   size_t v_line, size_t v_point);
+    /* m^2 pixels y (=, or += when add) A^T M A + bias; those that are NULL are left out.
+     */
+    void (*output)(size_t m, const den_real *sums, size_t point, size_t count,
+                   const den_real *bias, bool add, den_real *const y[]);
+    /* U = G g G^T of 2 x 2 taps, for `rows` rows g_row apart; u [rows][count] is aligned
+     * to 64 bytes, and so is u_point. */
+    void (*weights)(size_t m, const den_real *const g[], size_t g_row, size_t rows,
+                    size_t count, den_real *u, size_t u_point);
+    /* 2 x 2 taps dw += G^T dU G. */
+    void (*gradient)(size_t m, const den_real *du, size_t point, size_t count,
+                     den_real *const dw[]);
 };
 
 /* Ends with a row whose name is NULL; the first usable one is the fastest.  The last row
  * works everywhere. */
 extern const struct den_cpu_tile den_cpu_tiles[];
+/* The row that DENOISED_ISA names if this processor has it, else the fastest. */
 const struct den_cpu_tile *den_cpu_tile_best(void);
+/* Takes that row from now on, NULL the default again; false if the name is unknown or not
+ * for this processor.  For tests and measurements, while no kernel runs. */
+bool den_cpu_tile_use(const char *name);
 
 #endif

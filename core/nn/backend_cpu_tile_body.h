@@ -1,18 +1,5 @@
-/* Included once per instruction set by backend_cpu_tile.c, which defines
- *     TILE(name)    the name with a suffix
- *     TILE_TARGET   function attribute that allows the instructions, or empty
- *     TILE_BYTES    bytes of a vector register
- *     TILE_STEP     rows of the register block: 8, or 4 where there are 16 registers
- * so that the accumulators (TILE_STEP x 2 vectors) and one row of b fit in registers. */
-
-typedef den_real TILE(vec)
-    __attribute__((vector_size(TILE_BYTES), aligned(sizeof(den_real)), may_alias));
-
-enum { TILE(lanes) = TILE_BYTES / sizeof(den_real) };
-
-#define VEC TILE(vec)
-#define LANES ((size_t)TILE(lanes))
-#define TILE_INLINE static inline __attribute__((always_inline)) TILE_TARGET
+/* Included once per instruction set by backend_cpu_isa.h: the inner loops of products.
+ * The accumulators (TILE_STEP x 2 vectors) and one row of b fit in registers. */
 
 /* Adds the block acc to, or writes it at, out. */
 TILE_INLINE void TILE(put)(size_t vecs, VEC acc[TILE_STEP][2], size_t ldo, bool add,
@@ -128,7 +115,3 @@ static TILE_TARGET void TILE(narrow)(const den_real *const a[],
     for (size_t r = 0; r < DEN_TILE_ROWS; r++)
         out[r] = TILE(sum)(&acc[r]) + rest[r];
 }
-
-#undef VEC
-#undef LANES
-#undef TILE_INLINE

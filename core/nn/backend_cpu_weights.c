@@ -267,8 +267,8 @@ static void folded_weights(const struct den_exec *ex, struct den_conv_geom g,
                 dw[(tap * ci + c) * co + o] += sums[c * s.c + tap * co + o];
 }
 
-size_t den_cpu_weights_scratch(struct den_conv_geom g, struct den_shape x,
-                               struct den_shape y)
+size_t den_cpu_direct_weights_scratch(struct den_conv_geom g, struct den_shape x,
+                                      struct den_shape y)
 {
     if (!folds(g, y))
         return direct_scratch(g, x, y);
@@ -277,9 +277,9 @@ size_t den_cpu_weights_scratch(struct den_conv_geom g, struct den_shape x,
            direct_scratch(one_tap, folded_input(g, x), s);
 }
 
-void den_cpu_conv_backward_weights(const struct den_exec *ex, struct den_conv_geom g,
-                                   const struct den_view *x, const struct den_view *dy,
-                                   den_real *dw)
+void den_cpu_direct_weights(const struct den_exec *ex, struct den_conv_geom g,
+                            const struct den_view *x, const struct den_view *dy,
+                            den_real *dw)
 {
     if (folds(g, dy->shape))
         folded_weights(ex, g, x, dy, dw);

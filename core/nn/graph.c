@@ -261,7 +261,9 @@ static struct den_run make_run(const struct den_graph *g)
 {
     return (struct den_run){
         .backend = g->backend,
-        .ex = {g->pool, g->memory + g->plan.scratch_at, g->plan.scratch_count},
+        .ex = {.pool = g->pool,
+               .scratch = g->memory + g->plan.scratch_at,
+               .scratch_count = g->plan.scratch_count},
         .key = g->key,
         .training = g->trained,
         .input_grads = !g->no_input_grads,

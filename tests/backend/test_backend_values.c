@@ -60,7 +60,7 @@ static struct known *known_new(const struct den_backend *be, uint32_t seed)
                         &t->dw, &t->b, &t->db, &t->scratch};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         *all[i] = device(be, ROOM);
-    t->ex = (struct den_exec){NULL, t->scratch, ROOM};
+    t->ex = (struct den_exec){.scratch = t->scratch, .scratch_count = ROOM};
     return t;
 }
 

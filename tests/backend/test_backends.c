@@ -1,6 +1,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend_cpu_tile.h"
+#include "backend_cpu_winograd.h"
 #include "memory.h"
 #include "vectors.h"
 
@@ -10,8 +12,18 @@
 
 enum { SIDE_OUTPUTS = 4096 };
 
-/* Variants of a kernel; AFFINE also stands for a bias, and for another slope or rate. */
-enum { ADD = 1, AFFINE = 2, PER_IMAGE = 4, VARIANTS = 8 };
+/* Variants of a kernel; AFFINE also stands for a bias, and for another slope or rate; F22
+ * and DIRECT are modes of den_winograd, neither is the default; PACKED: weights packed
+ * before the call. */
+enum {
+    ADD = 1,
+    AFFINE = 2,
+    PER_IMAGE = 4,
+    F22 = 8,
+    DIRECT = 16,
+    PACKED = 32,
+    VARIANTS = 64
+};
 
 struct shape_case {
     size_t n, h, w, ci, co;
@@ -21,20 +33,48 @@ struct shape_case {
 };
 
 static const struct shape_case conv_cases[] = {
-    {2, 6, 6, 2, 3, {4, 4, 2, 1}, 0, 1},    {1, 8, 8, 1, 16, {4, 4, 2, 1}, 0, 1},
-    {2, 7, 9, 1, 16, {4, 4, 2, 1}, 1, 1},   {2, 16, 16, 16, 32, {4, 4, 2, 1}, 16, 1},
-    {3, 5, 7, 33, 17, {4, 4, 2, 1}, 2, 2},  {1, 4, 4, 70, 65, {4, 4, 2, 1}, 0, 1},
-    {2, 2, 2, 24, 40, {4, 4, 2, 1}, 8, 1},  {2, 20, 12, 2, 32, {4, 4, 2, 1}, 0, 1},
-    {2, 9, 10, 1, 32, {4, 4, 2, 1}, 0, 1},  {2, 8, 8, 64, 1, {4, 4, 1, 1}, 0, 1},
-    {2, 7, 5, 12, 6, {4, 4, 1, 1}, 3, 2},   {1, 9, 9, 5, 18, {4, 4, 1, 1}, 0, 1},
-    {2, 9, 7, 3, 19, {3, 3, 1, 1}, 1, 1},   {1, 13, 11, 16, 48, {3, 3, 1, 1}, 0, 2},
-    {2, 6, 5, 7, 4, {6, 5, 1, 0}, 0, 0},    {3, 4, 4, 20, 35, {4, 4, 1, 0}, 4, 1},
-    {2, 5, 6, 9, 2, {1, 1, 1, 0}, 0, 0},    {2, 8, 8, 6, 10, {2, 2, 2, 0}, 0, 1},
-    {1, 7, 7, 3, 5, {1, 1, 2, 0}, 0, 1},    {1, 9, 9, 4, 20, {5, 5, 2, 2}, 0, 2},
-    {2, 9, 11, 21, 1, {3, 3, 1, 1}, 2, 2},  {3, 20, 17, 2, 1, {4, 4, 1, 1}, 0, 1},
-    {1, 6, 6, 520, 3, {3, 3, 1, 1}, 0, 1},  {1, 40, 33, 4, 8, {3, 3, 1, 1}, 0, 1},
-    {1, 7, 8, 40, 3, {4, 3, 3, 1}, 0, 1},   {9, 3, 3, 8, 16, {3, 3, 1, 1}, 0, 1},
-    {2, 70, 66, 2, 16, {4, 4, 2, 1}, 0, 1}, {1, 5, 5, 8, 260, {3, 3, 1, 1}, 0, 1},
+    {2, 6, 6, 2, 3, {4, 4, 2, 1}, 0, 1},
+    {1, 8, 8, 1, 16, {4, 4, 2, 1}, 0, 1},
+    {2, 7, 9, 1, 16, {4, 4, 2, 1}, 1, 1},
+    {2, 16, 16, 16, 32, {4, 4, 2, 1}, 16, 1},
+    {3, 5, 7, 33, 17, {4, 4, 2, 1}, 2, 2},
+    {1, 4, 4, 70, 65, {4, 4, 2, 1}, 0, 1},
+    {2, 2, 2, 24, 40, {4, 4, 2, 1}, 8, 1},
+    {2, 20, 12, 2, 32, {4, 4, 2, 1}, 0, 1},
+    {2, 9, 10, 1, 32, {4, 4, 2, 1}, 0, 1},
+    {2, 8, 8, 64, 1, {4, 4, 1, 1}, 0, 1},
+    {2, 7, 5, 12, 6, {4, 4, 1, 1}, 3, 2},
+    {1, 9, 9, 5, 18, {4, 4, 1, 1}, 0, 1},
+    {2, 9, 7, 3, 19, {3, 3, 1, 1}, 1, 1},
+    {1, 13, 11, 16, 48, {3, 3, 1, 1}, 0, 2},
+    {2, 6, 5, 7, 4, {6, 5, 1, 0}, 0, 0},
+    {3, 4, 4, 20, 35, {4, 4, 1, 0}, 4, 1},
+    {2, 5, 6, 9, 2, {1, 1, 1, 0}, 0, 0},
+    {2, 8, 8, 6, 10, {2, 2, 2, 0}, 0, 1},
+    {1, 7, 7, 3, 5, {1, 1, 2, 0}, 0, 1},
+    {1, 9, 9, 4, 20, {5, 5, 2, 2}, 0, 2},
+    {2, 9, 11, 21, 1, {3, 3, 1, 1}, 2, 2},
+    {3, 20, 17, 2, 1, {4, 4, 1, 1}, 0, 1},
+    {1, 6, 6, 520, 3, {3, 3, 1, 1}, 0, 1},
+    {1, 40, 33, 4, 8, {3, 3, 1, 1}, 0, 1},
+    {1, 7, 8, 40, 3, {4, 3, 3, 1}, 0, 1},
+    {9, 3, 3, 8, 16, {3, 3, 1, 1}, 0, 1},
+    {2, 70, 66, 2, 16, {4, 4, 2, 1}, 0, 1},
+    /* such as Winograd's algorithms take: whole and broken tiles, odd sides, paddings,
+     * halos that are too narrow, a half block of channels, several spans and chunks */
+    {2, 16, 16, 64, 96, {4, 4, 2, 1}, 0, 1},
+    {1, 9, 14, 32, 48, {4, 4, 2, 1}, 16, 1},
+    {3, 21, 7, 48, 32, {4, 4, 2, 1}, 2, 2},
+    {2, 10, 12, 16, 64, {4, 4, 2, 0}, 0, 0},
+    {1, 12, 8, 32, 16, {4, 4, 2, 2}, 0, 2},
+    {2, 11, 13, 32, 80, {4, 4, 1, 1}, 1, 1},
+    {1, 8, 5, 64, 32, {4, 4, 1, 0}, 0, 0},
+    {2, 34, 38, 32, 32, {4, 4, 2, 1}, 0, 1},
+    {2, 8, 8, 272, 64, {4, 4, 2, 1}, 0, 1},
+    {2, 12, 9, 32, 48, {2, 2, 1, 1}, 0, 1},
+    {4, 4, 4, 64, 64, {4, 4, 2, 1}, 0, 1},
+    {1, 6, 6, 32, 32, {4, 4, 1, 3}, 0, 3},
+    {1, 5, 5, 8, 260, {3, 3, 1, 1}, 0, 1},
 };
 
 /* ci is the channel count of element-wise kernels. */
@@ -61,8 +101,9 @@ struct tensor {
 struct bench {
     const struct den_backend *be;
     struct den_exec ex;
-    bool add, per_image, affine; /* variants of kernels */
-    bool clean;                  /* no frame was written so far */
+    bool add, per_image, affine, packed; /* variants of kernels */
+    bool clean;                          /* no frame was written so far */
+    size_t packed_count;                 /* of ex.packed */
 };
 
 /* The frame of a tensor: what kernels must not write. */
@@ -146,25 +187,62 @@ static size_t weight_count(const struct shape_case *k)
     return k->g.kh * k->g.kw * k->ci * k->co;
 }
 
+enum { GUARD = 16 };
+
+static den_real *guarded(const struct bench *b, size_t count)
+{
+    return device_random(b, count + GUARD, SENTINEL, 0, 1);
+}
+
+static void guard_end(struct bench *b, den_real **data, size_t count)
+{
+    den_real *now = host(count + GUARD);
+    b->be->download(now, *data, count + GUARD);
+    for (size_t i = 0; i < GUARD; i++)
+        if (now[count + i] != SENTINEL)
+            b->clean = false;
+    den_free(now);
+    b->be->free(*data);
+    *data = NULL;
+}
+
 /* Gives the bench exactly the scratch that the backend asks for, and a guard behind. */
 static void scratch_new(struct bench *b, const struct shape_case *k)
 {
     struct den_shape x = {k->n, k->h, k->w, k->ci};
     b->ex.scratch_count =
         b->be->conv_scratch(k->g, x, conv_out(k), den_pool_threads(b->ex.pool));
-    b->ex.scratch = device_random(b, b->ex.scratch_count + 16, SENTINEL, 0, 1);
+    b->ex.scratch = guarded(b, b->ex.scratch_count);
 }
 
 static void scratch_end(struct bench *b)
 {
-    den_real *now = host(b->ex.scratch_count + 16);
-    b->be->download(now, b->ex.scratch, b->ex.scratch_count + 16);
-    for (size_t i = 0; i < 16; i++)
-        if (now[b->ex.scratch_count + i] != SENTINEL)
-            b->clean = false;
-    den_free(now);
-    b->be->free(b->ex.scratch);
-    b->ex.scratch = NULL;
+    guard_end(b, &b->ex.scratch, b->ex.scratch_count);
+    if (b->ex.packed != NULL)
+        guard_end(b, &b->ex.packed, b->packed_count);
+}
+
+/* The same for a call that gets its weights packed, if the backend can do that. */
+static void packed_new(struct bench *b, const struct shape_case *k,
+                       const struct den_view *x, const struct den_view *y,
+                       bool transposed, const den_real *w)
+{
+    scratch_new(b, k);
+    if (!b->packed || b->be->conv_packed == NULL)
+        return;
+    size_t scratch = 0;
+    size_t count = b->be->conv_packed(b->ex.winograd, k->g, x->shape, y->shape,
+                                      transposed, den_pool_threads(b->ex.pool), &scratch);
+    if (count == 0)
+        return;
+    ck_assert_uint_le(scratch, b->ex.scratch_count);
+    scratch_end(b);
+    b->packed_count = count;
+    b->ex.scratch_count = scratch;
+    b->ex.scratch = guarded(b, scratch);
+    den_real *packed = guarded(b, count);
+    b->be->conv_pack(&b->ex, k->g, x, y, transposed, w, packed);
+    b->ex.packed = packed;
 }
 
 static size_t conv_forward(struct bench *b, const struct shape_case *k, den_real *out)
@@ -174,7 +252,9 @@ static size_t conv_forward(struct bench *b, const struct shape_case *k, den_real
     struct tensor y = tensor_new(b, o.n, o.h, o.w, o.c, k->spare, 1, 2);
     den_real *w = device_random(b, weight_count(k), 0, 0.5, 3);
     den_real *bias = device_random(b, k->co, 0, 0.5, 4);
-    scratch_new(b, k);
+    packed_new(b, k, &x.view, &y.view, false, w);
+    if (b->ex.packed != NULL)
+        b->be->zero(w, weight_count(k)); /* not read any more */
     b->be->conv_forward(&b->ex, k->g, &x.view, w, b->affine ? bias : NULL, &y.view);
     scratch_end(b);
     tensor_end(b, &x, NULL);
@@ -191,7 +271,9 @@ static size_t conv_backward_data(struct bench *b, const struct shape_case *k,
     struct tensor dy = tensor_new(b, o.n, o.h, o.w, o.c, k->spare, k->halo > 1, 2);
     den_real *w = device_random(b, weight_count(k), 0, 0.5, 3);
     den_real *bias = device_random(b, k->ci, 0, 0.5, 4);
-    scratch_new(b, k);
+    packed_new(b, k, &dx.view, &dy.view, true, w);
+    if (b->ex.packed != NULL)
+        b->be->zero(w, weight_count(k)); /* not read any more */
     b->be->conv_backward_data(&b->ex, k->g, &dy.view, w, b->affine ? bias : NULL,
                               &dx.view, b->add);
     scratch_end(b);
@@ -368,9 +450,10 @@ static const struct kernel {
     bool conv;
     unsigned variants; /* which of ADD, AFFINE and PER_IMAGE it has */
 } kernels[] = {
-    {"conv_forward", conv_forward, true, AFFINE},
-    {"conv_backward_data", conv_backward_data, true, ADD | AFFINE},
-    {"conv_backward_weights", conv_backward_weights, true, 0},
+    {"conv_forward", conv_forward, true, AFFINE | F22 | DIRECT | PACKED},
+    {"conv_backward_data", conv_backward_data, true,
+     ADD | AFFINE | F22 | DIRECT | PACKED},
+    {"conv_backward_weights", conv_backward_weights, true, F22 | DIRECT},
     {"channel_sum", channel_sum, false, 0},
     {"lrelu_forward", lrelu_forward, false, AFFINE},
     {"lrelu_backward", lrelu_backward, false, ADD | AFFINE},
@@ -400,6 +483,25 @@ static size_t room(const struct shape_case *k)
     return 4 * k->n * (k->h + 2) * (k->w + 2) * (k->ci + co) + weights + SIDE_OUTPUTS;
 }
 
+static enum den_winograd mode_of(unsigned variant)
+{
+    if (variant & DIRECT)
+        return DEN_WINOGRAD_OFF;
+    return variant & F22 ? DEN_WINOGRAD_F22 : DEN_WINOGRAD_AUTO;
+}
+
+/* A variant asks for nothing that the kernel does not have and for at most one mode. With
+ * modes and packed weights the other options are all on or all off, to save time. */
+static bool has_variant(const struct kernel *kernel, unsigned variant)
+{
+    unsigned modes = F22 | DIRECT | PACKED, options = variant & ~modes;
+    if ((variant & ~kernel->variants) != 0 ||
+        (variant & (F22 | DIRECT)) == (F22 | DIRECT))
+        return false;
+    return (variant & modes) == 0 || options == 0 ||
+           options == (kernel->variants & ~modes);
+}
+
 /* One kernel, case and variant: ref against `be` with a pool, and `be` with itself. */
 static void compare(const struct den_backend *be, const struct kernel *kernel,
                     const struct shape_case *k, unsigned variant, struct den_pool *pool)
@@ -410,7 +512,11 @@ static void compare(const struct den_backend *be, const struct kernel *kernel,
     want.per_image = variant & PER_IMAGE;
     struct bench got = want;
     got.be = be;
+    got.packed = variant & PACKED;
     got.ex.pool = pool;
+    got.ex.winograd = mode_of(variant);
+    /* on such small shapes too, where it is slow */
+    den_winograd_prefer(got.ex.winograd == DEN_WINOGRAD_AUTO ? 4 : 2);
     den_real *a = host(room(k)), *b = host(room(k)), *c = host(room(k));
     size_t count = kernel->run(&want, k, a);
     ck_assert_uint_le(count, room(k));
@@ -419,7 +525,7 @@ static void compare(const struct den_backend *be, const struct kernel *kernel,
     double scale = largest(a, count), gap = 0;
     for (size_t i = 0; i < count; i++)
         gap = fmax(gap, fabs((double)a[i] - (double)b[i]));
-    ck_assert_msg(gap <= 1e-5 * scale,
+    ck_assert_msg(gap <= (got.ex.winograd == DEN_WINOGRAD_AUTO ? 5e-5 : 1e-5) * scale,
                   "%s of %s, %zux%zux%zu ci %zu co %zu k %zux%zu s %zu p %zu spare %zu "
                   "halo %zu variant %u: off by %g of %g",
                   kernel->name, be->name, k->n, k->h, k->w, k->ci, k->co, k->g.kh,
@@ -446,12 +552,28 @@ static void compare_all(const struct kernel *kernel, int threads)
             continue;
         for (size_t k = 0; k < count; k++)
             for (unsigned variant = 0; variant < VARIANTS; variant++)
-                if ((variant & ~kernel->variants) == 0)
+                if (has_variant(kernel, variant))
                     compare(den_backends[i], kernel, &cases[k], variant,
                             threads > 1 ? pool : NULL);
     }
     den_pool_free(pool);
 }
+
+START_TEST(every_instruction_set_equals_the_reference)
+{
+    const struct den_cpu_tile *tile = &den_cpu_tiles[_i];
+    if (!tile->usable())
+        return;
+    ck_assert(den_cpu_tile_use(tile->name));
+    ck_assert_ptr_eq(den_cpu_tile_best(), tile);
+    for (size_t i = 0; i < KERNELS && kernels[i].conv; i++)
+        for (size_t k = 0; k < sizeof conv_cases / sizeof conv_cases[0]; k++)
+            for (unsigned variant = 0; variant <= DIRECT; variant += F22)
+                compare(&den_backend_cpu, &kernels[i], &conv_cases[k], variant, NULL);
+    ck_assert(!den_cpu_tile_use("abacus"));
+    ck_assert(den_cpu_tile_use(NULL));
+}
+END_TEST
 
 START_TEST(every_kernel_equals_the_reference_on_one_thread)
 {
@@ -471,6 +593,7 @@ static void compare_threads(const struct den_backend *be, const struct kernel *k
     const struct shape_case *cases = NULL;
     size_t count = cases_of(kernel, &cases);
     for (size_t k = 0; k < count; k++) {
+        den_winograd_prefer(k % 2 == 0 ? 2 : 4);
         struct bench one = {.be = be, .affine = true}, three = one;
         three.ex.pool = pool;
         den_real *a = host(room(&cases[k])), *b = host(room(&cases[k]));
@@ -512,9 +635,10 @@ START_TEST(backward_data_is_the_adjoint_of_forward)
 {
     const struct shape_case *k = &conv_cases[_i];
     struct den_shape o = conv_out(k);
+    den_winograd_prefer(2);
     size_t nx = k->n * k->h * k->w * k->ci, ny = den_shape_count(o);
     for (size_t i = 0; den_backends[i] != NULL; i++) {
-        struct bench b = {.be = den_backends[i]};
+        struct bench b = {.be = den_backends[i], .ex.winograd = DEN_WINOGRAD_F22};
         den_real *x = host(nx), *y = host(ny), *fx = host(ny), *by = host(nx);
         lcg_fill(&(struct lcg){1}, x, nx, 1);
         lcg_fill(&(struct lcg){2}, y, ny, 1);
@@ -582,7 +706,11 @@ int main(void)
     int backends = 0, shapes = sizeof conv_cases / sizeof conv_cases[0];
     while (den_backends[backends] != NULL)
         backends++;
+    int isas = 0;
+    while (den_cpu_tiles[isas].name != NULL)
+        isas++;
     tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, every_instruction_set_equals_the_reference, 0, isas);
     tcase_add_loop_test(tc, every_kernel_equals_the_reference_on_one_thread, 0, KERNELS);
     tcase_add_loop_test(tc, every_kernel_equals_the_reference_on_two_threads, 0, KERNELS);
     tcase_add_loop_test(tc, results_do_not_depend_on_the_number_of_threads, 0, KERNELS);

@@ -1,0 +1,353 @@
+#include "backend_cpu.h"
+
+#include <string.h>
+
+#include "backend_cpu_winograd.h"
+
+enum {
+    SPAN = 32,     /* tiles that are multiplied together */
+    CHUNK = 512,   /* products summed in registers, see backend_cpu_product.c */
+    SHARED = 1024, /* up to so many tiles V may be made for all at once */
+    POINTS_MOST = 25
+};
+
+static size_t at_most(size_t n, size_t most)
+{
+    return n < most ? n : most;
+}
+
+static size_t parts(size_t n, size_t of)
+{
+    return (n + of - 1) / of;
+}
+
+/* ---- plan ---- */
+
+/* Sizes in reals.  U: [grid][block of 32 channels][point][k][32].  V: [panel][point][line
+ * of k][tile][16].  Sums: [thread][point][tile][32]. */
+struct plan {
+    size_t m, points;
+    size_t grids, spans; /* spans of a grid; the panel of a span of a grid */
+    size_t span;         /* tiles of a full span, a multiple of DEN_TILE_ROWS */
+    size_t phases, k, channels, blocks;
+    bool shared; /* V of all panels is made first, then the channels are shared out */
+    size_t zero_count, u_grid, v_panel, v_count, sums_thread;
+};
+
+static struct plan make_plan(size_t m, const struct den_winograd_case *c, int threads)
+{
+    struct plan p = {.m = m, .points = (m + 1) * (m + 1), .grids = c->grids};
+    size_t tiles = den_winograd_tiles(m, c->n, c->h, c->w).count;
+    p.span = at_most(SPAN, parts(tiles, DEN_TILE_ROWS) * DEN_TILE_ROWS);
+    p.spans = parts(tiles, p.span);
+    p.phases = c->kh * c->kw / 4;
+    p.k = p.phases * c->len;
+    p.channels = c->channels;
+    p.blocks = parts(c->channels, DEN_TILE_COLS);
+    size_t panels = p.grids * p.spans, workers = (size_t)threads;
+    p.shared = panels < 4 * workers && tiles * p.grids <= SHARED;
+    p.zero_count = c->len;
+    p.u_grid = p.points * p.k * c->channels;
+    p.v_panel = p.points * p.k * p.span;
+    p.v_count = (p.shared ? panels : workers) * p.v_panel;
+    p.sums_thread = p.points * p.span * DEN_TILE_COLS;
+    return p;
+}
+
+size_t den_winograd_packed(size_t m, const struct den_winograd_case *c)
+{
+    struct plan p = make_plan(m, c, 1);
+    return p.grids * p.u_grid;
+}
+
+size_t den_winograd_scratch(size_t m, const struct den_winograd_case *c, int threads,
+                            bool packed)
+{
+    struct plan p = make_plan(m, c, threads);
+    return p.zero_count + (packed ? 0 : p.grids * p.u_grid) + p.v_count +
+           (size_t)threads * p.sums_thread;
+}
+
+struct job {
+    struct plan plan;
+    const struct den_cpu_tile *tile;
+    const struct den_product *grid;
+    struct den_winograd_tiles tiles[DEN_PRODUCTS];
+    den_real *zero, *v, *sums;
+    den_real *u; /* written by pack_unit alone */
+};
+
+/* ---- weights ---- */
+
+static size_t step_of(const struct den_product *p)
+{
+    return p->a_row / p->taps.sy;
+}
+
+/* Pixels, and taps, between the phases of a grid. */
+static size_t phase_gap(const struct den_product *p)
+{
+    return step_of(p) == 2 ? 1 : 2;
+}
+
+static size_t block_columns(const struct plan *p, size_t block)
+{
+    return at_most(p->channels - block * DEN_TILE_COLS, DEN_TILE_COLS);
+}
+
+static den_real *block_weights(const struct job *job, size_t grid, size_t block)
+{
+    const struct plan *p = &job->plan;
+    return job->u + grid * p->u_grid + block * DEN_TILE_COLS * p->points * p->k;
+}
+
+/* The four taps of a phase, at input channel 0 and output channel `first`. */
+static void find_taps(const struct den_product *p, size_t phase, size_t first,
+                      const den_real *ret[4])
+{
+    size_t across = p->taps.nx / 2, gap = phase_gap(p), step = step_of(p);
+    for (size_t t = 0; t < 4; t++) {
+        size_t iy = t / 2 * step + phase / across * gap;
+        size_t ix = t % 2 * step + phase % across * gap;
+        ret[t] = p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + first * p->wc;
+    }
+}
+
+/* w lies with the input channels side by side: taps[t][k][c] = g[t][k + c * wc]. */
+static void turn(const den_real *const g[4], size_t k, size_t wc, size_t cols,
+                 den_real *taps)
+{
+    for (size_t t = 0; t < 4; t++, taps += DEN_TILE_LANES * cols)
+        for (size_t c = 0; c < cols; c++)
+            for (size_t i = 0; i < DEN_TILE_LANES; i++)
+                taps[i * cols + c] = g[t][k + i + c * wc];
+}
+
+static void pack_unit(void *context, size_t unit, int thread)
+{
+    (void)thread;
+    const struct job *job = context;
+    const struct plan *p = &job->plan;
+    size_t phase = unit % p->phases, block = unit / p->phases % p->blocks;
+    size_t grid = unit / p->phases / p->blocks, cols = block_columns(p, block);
+    const struct den_product *g = &job->grid[grid];
+    size_t len = g->taps.len, u_point = p->k * cols;
+    const den_real *tap[4];
+    find_taps(g, phase, block * DEN_TILE_COLS, tap);
+    den_real *u = block_weights(job, grid, block) + phase * len * cols;
+    if (g->wc == 1) {
+        job->tile->weights(p->m, tap, g->wk, len, cols, u, u_point);
+        return;
+    }
+    den_real turned[4 * DEN_TILE_LANES * DEN_TILE_COLS] __attribute__((aligned(64)));
+    for (size_t k = 0; k < len; k += DEN_TILE_LANES, u += DEN_TILE_LANES * cols) {
+        turn(tap, k, g->wc, cols, turned);
+        const den_real *rows[4];
+        for (size_t t = 0; t < 4; t++)
+            rows[t] = turned + t * DEN_TILE_LANES * cols;
+        job->tile->weights(p->m, rows, cols, DEN_TILE_LANES, cols, u, u_point);
+    }
+}
+
+/* ---- a panel: the tiles of one span of one grid ---- */
+
+/* Units that follow each other read the same pixels. */
+static size_t panel_grid(const struct plan *p, size_t panel)
+{
+    return panel % p->grids;
+}
+
+static size_t panel_first(const struct plan *p, size_t panel)
+{
+    return panel / p->grids * p->span;
+}
+
+static size_t panel_tiles(const struct job *job, size_t panel)
+{
+    size_t first = panel_first(&job->plan, panel);
+    size_t count = job->tiles[panel_grid(&job->plan, panel)].count;
+    return first < count ? at_most(count - first, job->plan.span) : 0;
+}
+
+/* V of tile number t of a panel. */
+static void transform_tile(const struct job *job, size_t panel, size_t t, den_real *v)
+{
+    const struct plan *p = &job->plan;
+    size_t grid = panel_grid(p, panel), image, y, x;
+    const struct den_product *g = &job->grid[grid];
+    den_winograd_place(&job->tiles[grid], panel_first(p, panel) + t, &image, &y, &x);
+    size_t across = g->taps.nx / 2, gap = phase_gap(g), step = step_of(g);
+    size_t line = p->span * DEN_TILE_LANES, lines = g->taps.len / DEN_TILE_LANES;
+    v += t * DEN_TILE_LANES;
+    for (size_t phase = 0; phase < p->phases; phase++, v += lines * line) {
+        const den_real *d[POINTS_MOST];
+        den_winograd_window(g->in, image,
+                            g->in_y + (ptrdiff_t)(y * step + phase / across * gap),
+                            g->in_x + (ptrdiff_t)(x * step + phase % across * gap),
+                            p->m + 1, step, job->zero, d);
+        job->tile->input(p->m, d, g->taps.len, v, line, p->k * p->span);
+    }
+}
+
+/* sums[point][tile][cols] of one block of channels.  The tiles are filled up to whole
+ * rows with whatever lies in V; their sums are not used. */
+static void multiply(const struct job *job, size_t tiles, const den_real *v,
+                     const den_real *u, size_t cols, den_real *sums)
+{
+    const struct plan *p = &job->plan;
+    size_t line = p->span * DEN_TILE_LANES, chunk = CHUNK / DEN_TILE_LANES;
+    size_t lines = p->k / DEN_TILE_LANES;
+    for (size_t point = 0; point < p->points; point++) {
+        for (size_t l = 0; l < lines; l += chunk) {
+            struct den_taps taps = {1, at_most(chunk, lines - l), DEN_TILE_LANES, 0,
+                                    line};
+            const den_real *b = u + l * DEN_TILE_LANES * cols;
+            for (size_t t = 0; t < tiles; t += DEN_TILE_ROWS) {
+                const den_real *a[DEN_TILE_ROWS];
+                for (size_t r = 0; r < DEN_TILE_ROWS; r++)
+                    a[r] = v + l * line + (t + r) * DEN_TILE_LANES;
+                job->tile->dense(a, &taps, b, cols, l > 0, sums + t * cols);
+            }
+        }
+        v += p->k * p->span;
+        u += p->k * cols;
+        sums += p->span * cols;
+    }
+}
+
+/* The pixels of a tile, NULL beyond the grid. */
+static void find_outputs(const struct job *job, size_t panel, size_t t, size_t first,
+                         den_real **ret)
+{
+    size_t grid = panel_grid(&job->plan, panel), image, y, x, m = job->plan.m;
+    const struct den_product *g = &job->grid[grid];
+    den_winograd_place(&job->tiles[grid], panel_first(&job->plan, panel) + t, &image, &y,
+                       &x);
+    den_real *to = g->y + image * g->y_image + first;
+    for (size_t i = 0; i < m; i++)
+        for (size_t j = 0; j < m; j++)
+            *ret++ = y + i < g->h && x + j < g->w
+                         ? to + (y + i) * g->y_row + (x + j) * g->y_pixel
+                         : NULL;
+}
+
+static void output_block(const struct job *job, size_t panel, size_t block,
+                         const den_real *v, den_real *sums)
+{
+    const struct plan *p = &job->plan;
+    size_t grid = panel_grid(p, panel), tiles = panel_tiles(job, panel);
+    const struct den_product *g = &job->grid[grid];
+    size_t cols = block_columns(p, block), first = block * DEN_TILE_COLS;
+    multiply(job, tiles, v, block_weights(job, grid, block), cols, sums);
+    den_real bias[DEN_TILE_COLS] = {0};
+    if (g->bias != NULL)
+        memcpy(bias, g->bias + first, cols * sizeof *bias);
+    for (size_t t = 0; t < tiles; t++) {
+        den_real *y[POINTS_MOST];
+        find_outputs(job, panel, t, first, y);
+        job->tile->output(p->m, sums + t * cols, p->span * cols, cols, bias, g->add, y);
+    }
+}
+
+/* ---- units ---- */
+
+static den_real *thread_sums(const struct job *job, int thread)
+{
+    return job->sums + (size_t)thread * job->plan.sums_thread;
+}
+
+/* A whole panel, with a V of the thread's own. */
+static void panel_unit(void *context, size_t panel, int thread)
+{
+    const struct job *job = context;
+    den_real *v = job->v + (size_t)thread * job->plan.v_panel;
+    size_t tiles = panel_tiles(job, panel);
+    for (size_t t = 0; t < tiles; t++)
+        transform_tile(job, panel, t, v);
+    for (size_t block = 0; block < job->plan.blocks && tiles > 0; block++)
+        output_block(job, panel, block, v, thread_sums(job, thread));
+}
+
+/* One tile of a panel of the shared V. */
+static void input_unit(void *context, size_t unit, int thread)
+{
+    (void)thread;
+    const struct job *job = context;
+    size_t panel = unit / job->plan.span, t = unit % job->plan.span;
+    if (t < panel_tiles(job, panel))
+        transform_tile(job, panel, t, job->v + panel * job->plan.v_panel);
+}
+
+/* One block of channels of a panel of the shared V. */
+static void block_unit(void *context, size_t unit, int thread)
+{
+    const struct job *job = context;
+    size_t panel = unit / job->plan.blocks, block = unit % job->plan.blocks;
+    if (panel_tiles(job, panel) > 0)
+        output_block(job, panel, block, job->v + panel * job->plan.v_panel,
+                     thread_sums(job, thread));
+}
+
+static struct den_winograd_case case_of(const struct den_products *all)
+{
+    const struct den_product *p = all->item;
+    struct den_winograd_case c = {all->count, p->n,        0,
+                                  0,          p->taps.ny,  p->taps.nx,
+                                  step_of(p), p->taps.len, p->channels};
+    for (size_t i = 0; i < all->count; i++) {
+        c.h = c.h > p[i].h ? c.h : p[i].h;
+        c.w = c.w > p[i].w ? c.w : p[i].w;
+    }
+    return c;
+}
+
+static struct job make_job(const struct den_exec *ex, size_t m,
+                           const struct den_products *all)
+{
+    struct den_winograd_case c = case_of(all);
+    struct job job = {.plan = make_plan(m, &c, den_pool_threads(ex->pool)),
+                      .tile = den_cpu_tile_best(),
+                      .grid = all->item};
+    for (size_t i = 0; i < all->count; i++)
+        job.tiles[i] =
+            den_winograd_tiles(m, all->item[i].n, all->item[i].h, all->item[i].w);
+    return job;
+}
+
+static void pack(const struct den_exec *ex, struct job *job)
+{
+    const struct plan *p = &job->plan;
+    den_pool_run(ex->pool, p->grids * p->blocks * p->phases, pack_unit, job);
+}
+
+void den_winograd_pack(const struct den_exec *ex, size_t m, struct den_products *all,
+                       den_real *to)
+{
+    struct job job = make_job(ex, m, all);
+    job.u = to;
+    pack(ex, &job);
+    all->count = 0;
+}
+
+void den_winograd_run(const struct den_exec *ex, size_t m, struct den_products *all)
+{
+    struct job job = make_job(ex, m, all);
+    const struct plan *p = &job.plan;
+    job.zero = ex->scratch;
+    memset(job.zero, 0, p->zero_count * sizeof *job.zero);
+    job.v = job.zero + p->zero_count;
+    job.sums = job.v + p->v_count;
+    job.u = ex->packed;
+    if (job.u == NULL) {
+        job.u = job.sums + (size_t)den_pool_threads(ex->pool) * p->sums_thread;
+        pack(ex, &job);
+    }
+    size_t panels = p->grids * p->spans;
+    if (p->shared) {
+        den_pool_run(ex->pool, panels * p->span, input_unit, &job);
+        den_pool_run(ex->pool, panels * p->blocks, block_unit, &job);
+    } else {
+        den_pool_run(ex->pool, panels, panel_unit, &job);
+    }
+    all->count = 0;
+}
