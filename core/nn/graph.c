@@ -45,6 +45,12 @@ void den_graph_set_fusion(struct den_graph *g, bool on)
     g->plain = !on;
 }
 
+void den_graph_set_winograd(struct den_graph *g, enum den_winograd winograd)
+{
+    assert(g->memory == NULL);
+    g->winograd = winograd;
+}
+
 /* ---- building ---- */
 
 #define BROKEN (-1)
@@ -263,7 +269,8 @@ static struct den_run make_run(const struct den_graph *g)
         .backend = g->backend,
         .ex = {.pool = g->pool,
                .scratch = g->memory + g->plan.scratch_at,
-               .scratch_count = g->plan.scratch_count},
+               .scratch_count = g->plan.scratch_count,
+               .winograd = g->winograd},
         .key = g->key,
         .training = g->trained,
         .input_grads = !g->no_input_grads,
@@ -283,14 +290,29 @@ void den_graph_set_input(struct den_graph *g, den_node input, const den_real *da
     g->backend->pack_in(&run.ex, data, &input_at(g, input)->value);
 }
 
+/* Weights that stay the same from call to call are packed once. */
+static void pack_weights(struct den_graph *g, const struct den_run *run)
+{
+    uint64_t version = den_params_version(g->params);
+    if (g->packed && g->version == version)
+        return;
+    for (size_t i = 0; i < g->size; i++)
+        if (g->nodes[i]->packed != NULL)
+            g->nodes[i]->op->pack(run, g->nodes[i]);
+    g->packed = true;
+    g->version = version;
+}
+
 void den_graph_forward(struct den_graph *g, bool training, uint64_t key)
 {
     assert(g->memory != NULL);
     g->trained = training;
     g->key = key;
     struct den_run run = make_run(g);
+    pack_weights(g, &run);
     for (size_t i = 0; i < g->size; i++) {
         den_plan_enter(g, i);
+        run.ex.packed = g->nodes[i]->packed;
         if (g->nodes[i]->live && g->nodes[i]->op->forward != NULL)
             g->nodes[i]->op->forward(&run, g->nodes[i]);
     }

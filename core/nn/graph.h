@@ -50,6 +50,9 @@ den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t ou
 /* Off: every node gets arrays of its own and nothing is overwritten or shared, as an
  * oracle for the fused plan (default on).  Before finish. */
 void den_graph_set_fusion(struct den_graph *g, bool on);
+/* The fast algorithms that convolutions may use (default DEN_WINOGRAD_AUTO).  Before
+ * finish. */
+void den_graph_set_winograd(struct den_graph *g, enum den_winograd winograd);
 /* Plans memory and allocates it.  Reports the first build error, or DEN_E_NO_MEMORY. */
 bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err) DEN_CHECKED;

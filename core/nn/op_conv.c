@@ -34,6 +34,22 @@ static size_t scratch(const struct den_gnode *node, const struct den_backend *ba
                                  threads);
 }
 
+static size_t packed(const struct den_gnode *node, const struct den_backend *backend,
+                     enum den_winograd winograd, int threads, size_t *ret_scratch)
+{
+    if (backend->conv_packed == NULL)
+        return 0;
+    return backend->conv_packed(winograd, den_op_geom(node), node->in[0]->shape,
+                                node->shape, false, threads, ret_scratch);
+}
+
+static void pack(const struct den_run *run, struct den_gnode *node)
+{
+    run->backend->conv_pack(&run->ex, den_op_geom(node), &node->in[0]->value,
+                            &node->value, false, den_op_value(node, WEIGHT),
+                            node->packed);
+}
+
 static void forward(const struct den_run *run, struct den_gnode *node)
 {
     run->backend->conv_forward(&run->ex, den_op_geom(node), &node->in[0]->value,
@@ -61,6 +77,8 @@ const struct den_op den_op_conv = {
     .inputs = 1,
     .infer = infer,
     .scratch = scratch,
+    .packed = packed,
+    .pack = pack,
     .forward = forward,
     .backward = backward,
 };

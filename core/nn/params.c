@@ -17,6 +17,7 @@ struct den_params {
     struct den_param **all; /* pointers, so that they stay valid while the set grows */
     size_t size, capacity;
     bool trains;
+    uint64_t version;
 };
 
 bool den_params_new(const struct den_backend *backend, struct den_params **ret,
@@ -55,6 +56,11 @@ void den_params_free(struct den_params *params)
 const struct den_backend *den_params_backend(const struct den_params *params)
 {
     return params->backend;
+}
+
+uint64_t den_params_version(const struct den_params *params)
+{
+    return params->version;
 }
 
 size_t den_params_size(const struct den_params *params)
@@ -193,6 +199,7 @@ void den_params_zero_grad(struct den_params *params)
 void den_params_adam(struct den_params *params, const struct den_exec *ex,
                      const struct den_adam *adam)
 {
+    params->version++;
     for (size_t i = 0; i < params->size; i++) {
         struct den_param *p = params->all[i];
         if (p->grad != NULL)
@@ -230,9 +237,10 @@ void den_param_read_from(const struct den_params *params, const struct den_param
     }
 }
 
-void den_param_write_to(const struct den_params *params, const struct den_param *param,
+void den_param_write_to(struct den_params *params, const struct den_param *param,
                         den_real *device, const den_real *data)
 {
+    params->version++;
     den_real chunk[CHUNK];
     for (size_t from = 0; from < param->count; from += CHUNK) {
         size_t n = chunk_at(param->count, from);
@@ -248,7 +256,7 @@ void den_param_read(const struct den_params *params, const struct den_param *par
     den_param_read_from(params, param, param->value, data);
 }
 
-void den_param_write(const struct den_params *params, struct den_param *param,
+void den_param_write(struct den_params *params, struct den_param *param,
                      const den_real *data)
 {
     den_param_write_to(params, param, param->value, data);
@@ -279,6 +287,7 @@ bool den_params_copy(struct den_params *to, struct den_params *from, struct den_
             return den_err_set(err, DEN_E_INVALID,
                                "Two sets of weights differ at parameter '%s'.", a->name);
     }
+    to->version++;
     for (size_t i = 0; i < to->size; i++)
         copy_value(to->backend, to->all[i], from->backend, from->all[i]);
     return true;
@@ -357,6 +366,7 @@ static void init_param(const struct den_backend *backend, struct den_param *para
 
 void den_params_init(struct den_params *params, uint64_t seed)
 {
+    params->version++;
     for (size_t i = 0; i < params->size; i++) {
         struct den_rng rng;
         den_rng_seed(&rng, seed, DEN_STREAM_INIT, i);

@@ -44,6 +44,8 @@ bool den_params_new(const struct den_backend *backend, struct den_params **ret,
                     struct den_err *err) DEN_CHECKED;
 void den_params_free(struct den_params *params);
 const struct den_backend *den_params_backend(const struct den_params *params);
+/* Grows whenever a value changes. */
+uint64_t den_params_version(const struct den_params *params);
 
 /* Finds the parameter, or adds it (zeroed) when the name is new.  DEN_E_INVALID when the
  * name exists with other dimensions.  The pointer stays valid until den_params_free. */
@@ -73,13 +75,13 @@ void den_params_init(struct den_params *params, uint64_t seed);
 /* Host copies in FILE order; data [count]. */
 void den_param_read(const struct den_params *params, const struct den_param *param,
                     den_real *data);
-void den_param_write(const struct den_params *params, struct den_param *param,
+void den_param_write(struct den_params *params, struct den_param *param,
                      const den_real *data);
 /* The same permutation for gradient or moment arrays (which: value, grad, m or v of the
  * param). */
 void den_param_read_from(const struct den_params *params, const struct den_param *param,
                          const den_real *device, den_real *data);
-void den_param_write_to(const struct den_params *params, const struct den_param *param,
+void den_param_write_to(struct den_params *params, const struct den_param *param,
                         den_real *device, const den_real *data);
 /* Copies all values from one set to another of the same structure (e.g. best so far). */
 bool den_params_copy(struct den_params *to, struct den_params *from,

@@ -299,6 +299,22 @@ static bool arrange(struct den_plan *plan, struct den_err *err)
     return true;
 }
 
+/* The scratch of one node, and room for its packed weights where no backward follows. */
+static size_t node_scratch(struct den_graph *g, struct den_gnode *node, int threads)
+{
+    struct den_plan *plan = &g->plan;
+    const struct den_op *op = node->op;
+    size_t scratch = 0;
+    node->packed_at = plan->total;
+    node->packed_count = 0;
+    if (plan->purpose == DEN_FOR_INFERENCE && !g->plain && op->packed != NULL)
+        node->packed_count = op->packed(node, g->backend, g->winograd, threads, &scratch);
+    plan->total += line_up(node->packed_count);
+    if (node->packed_count > 0)
+        return scratch;
+    return op->scratch == NULL ? 0 : op->scratch(node, g->backend, threads);
+}
+
 /* What nodes keep from forward to backward, and the scratch of the hungriest op. */
 static void add_extras(struct den_graph *g)
 {
@@ -311,8 +327,7 @@ static void add_extras(struct den_graph *g)
         node->state_at = plan->total;
         if (node->op->state != NULL)
             plan->total += line_up(node->op->state(node));
-        size_t scratch =
-            node->op->scratch == NULL ? 0 : node->op->scratch(node, g->backend, threads);
+        size_t scratch = node_scratch(g, node, threads);
         if (plan->scratch_count < scratch)
             plan->scratch_count = scratch;
     }
@@ -384,6 +399,7 @@ void den_plan_bind(struct den_graph *g)
         if (g->plan.purpose == DEN_FOR_TRAINING)
             node->grad = view_of(g, node, DEN_GRAD);
         node->state = g->memory + node->state_at;
+        node->packed = node->packed_count > 0 ? g->memory + node->packed_at : NULL;
     }
 }
 

@@ -36,11 +36,14 @@ struct den_graph {
     struct den_gnode **nodes;
     size_t size, capacity;
     bool plain; /* no fusion: every node has its own arrays */
+    enum den_winograd winograd;
     struct den_plan plan;
     den_real *memory; /* device; NULL until finish */
     bool no_input_grads;
     bool trained; /* the last forward was a training one */
     uint64_t key; /* its key */
+    bool packed;  /* the nodes' packed weights are those of parameter version */
+    uint64_t version;
 };
 
 /* Places every array of the graph; replaces an earlier plan. */

@@ -77,7 +77,7 @@ static size_t largest(struct den_params *params)
 
 /* Buffers [largest] between device and file. */
 struct transfer {
-    const struct den_params *params;
+    struct den_params *params;
     struct den_tensor_writer *writer;
     const struct den_tensor_file *file;
     den_real *reals;

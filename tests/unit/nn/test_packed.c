@@ -1,0 +1,226 @@
+#include <math.h>
+#include <string.h>
+
+#include "backend_cpu_winograd.h"
+#include "den_check.h"
+#include "mem.h"
+#include "net.h"
+
+/* Graphs for inference keep the weights of convolutions in the backend's own order, and
+ * the fast algorithms of convolutions add up in a whole net. */
+
+struct fixture {
+    struct den_params *params;
+    struct den_graph *g;
+    den_node x, y;
+    struct den_shape in, out;
+};
+
+static struct fixture unet(struct den_params *params, size_t width, size_t depth,
+                           enum den_winograd winograd, struct den_pool *pool)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_net_options options = {.channels_in = 1,
+                                            .channels_out = 1,
+                                            .width = width,
+                                            .depth = depth,
+                                            .tanh_output = true};
+    struct fixture f = {.params = params, .in = {1, 64, 64, 1}};
+    must(den_graph_new(params, pool, &f.g, &err));
+    den_graph_set_winograd(f.g, winograd);
+    f.x = den_input(f.g, f.in);
+    f.y = den_net_unet.build(f.g, f.x, &options);
+    must(den_graph_finish(f.g, f.y, DEN_FOR_INFERENCE, &err));
+    f.out = den_graph_shape(f.g, f.y);
+    return f;
+}
+
+static struct den_params *params_new(const struct den_backend *backend)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_params *params = NULL;
+    must(den_params_new(backend, &params, &err));
+    return params;
+}
+
+/* The output for a fixed image; free with den_free. */
+static den_real *run(struct fixture *f)
+{
+    size_t n = den_shape_count(f->in);
+    den_real *image = den_calloc(n, sizeof *image);
+    den_real *out = den_calloc(den_shape_count(f->out), sizeof *out);
+    ck_assert(image != NULL && out != NULL);
+    for (size_t i = 0; i < n; i++)
+        image[i] = (den_real)(sin((double)i * 0.7) * cos((double)(i / 64) * 0.3));
+    den_graph_set_input(f->g, f->x, image);
+    den_graph_forward(f->g, false, 0);
+    den_graph_get_output(f->g, out);
+    den_free(image);
+    return out;
+}
+
+static double gap(const den_real *a, const den_real *b, size_t n)
+{
+    double most = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+        size = fmax(size, fabs((double)b[i]));
+    }
+    return most / size;
+}
+
+static void change_by_write(struct den_params *p)
+{
+    struct den_param *param = den_params_at(p, 2);
+    den_real *data = den_calloc(param->count, sizeof *data);
+    ck_assert_ptr_nonnull(data);
+    den_param_read(p, param, data);
+    for (size_t i = 0; i < param->count; i++)
+        data[i] *= 2;
+    den_param_write(p, param, data);
+    den_free(data);
+}
+
+static void change_by_init(struct den_params *p)
+{
+    den_params_init(p, 8);
+}
+
+static void change_by_adam(struct den_params *p)
+{
+    struct den_err err = DEN_ERR_INIT;
+    must(den_params_train(p, &err));
+    for (size_t i = 0; i < den_params_size(p); i++) {
+        struct den_param *param = den_params_at(p, i);
+        for (size_t e = 0; param->grad != NULL && e < param->count; e++)
+            param->grad[e] = e % 3 == 0 ? 1 : -1;
+    }
+    struct den_exec ex = {.pool = NULL};
+    struct den_adam adam = {0.01, 0.5, 0.999, 1e-8, 1};
+    den_params_adam(p, &ex, &adam);
+}
+
+static void change_by_copy(struct den_params *p)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_params *other = params_new(&den_backend_cpu);
+    struct fixture f = unet(other, 16, 5, DEN_WINOGRAD_AUTO, NULL);
+    den_params_init(other, 99);
+    must(den_params_copy(p, other, &err));
+    den_graph_free(f.g);
+    den_params_free(other);
+}
+
+static void (*const changes[])(struct den_params *p) = {change_by_write, change_by_init,
+                                                        change_by_adam, change_by_copy};
+enum { CHANGES = sizeof changes / sizeof changes[0] };
+
+/* Both nets run before the change, so both have packed the old weights. */
+START_TEST(a_graph_for_inference_follows_every_change_of_its_weights)
+{
+    struct den_params *params = params_new(&den_backend_cpu);
+    struct fixture f = unet(params, 16, 5, DEN_WINOGRAD_AUTO, NULL);
+    size_t n = den_shape_count(f.out);
+    den_params_init(params, 7);
+    den_real *before = run(&f);
+    uint64_t version = den_params_version(params);
+    changes[_i](params);
+    ck_assert_uint_gt(den_params_version(params), version);
+    den_real *after = run(&f);
+    struct fixture fresh = unet(params, 16, 5, DEN_WINOGRAD_AUTO, NULL);
+    den_real *want = run(&fresh);
+    ck_assert(memcmp(after, want, n * sizeof *want) == 0);
+    ck_assert(memcmp(after, before, n * sizeof *want) != 0);
+    den_free(before);
+    den_free(after);
+    den_free(want);
+    den_graph_free(f.g);
+    den_graph_free(fresh.g);
+    den_params_free(params);
+}
+END_TEST
+
+/* Weights so large that signals keep their size [He et al., ICCV 2015], because small
+ * ones would hide the deep layers behind the skip connections.  A pixel of a transposed
+ * layer sees 4 of the 16 taps. */
+static void init_he(struct den_params *params)
+{
+    den_params_init(params, 3);
+    for (size_t i = 0; i < den_params_size(params); i++) {
+        struct den_param *p = den_params_at(params, i);
+        if (p->ndim != 4)
+            continue;
+        bool up = p->layout == DEN_LAYOUT_IOHW;
+        double fan_in = up ? 4 * (double)p->dims[0] : 16 * (double)p->dims[1];
+        den_real gain = (den_real)(sqrt(2 / fan_in) / 0.02);
+        for (size_t e = 0; e < p->count; e++)
+            p->value[e] *= gain;
+    }
+}
+
+/* Relative to the largest output, of the paper's net with all its channels; every layer
+ * that can takes the algorithm, also where it would not be chosen for its speed. */
+START_TEST(a_whole_net_agrees_with_the_reference_in_every_mode)
+{
+    static const struct {
+        enum den_winograd mode;
+        size_t preferred;
+        double tolerance;
+    } modes[] = {
+        {DEN_WINOGRAD_OFF, 0, 1e-5},
+        {DEN_WINOGRAD_F22, 2, 1e-5},
+        {DEN_WINOGRAD_AUTO, 0, 1e-4},
+        {DEN_WINOGRAD_AUTO, 4, 1e-4},
+    };
+    enum { WIDTH = 64, DEPTH = 6 };
+    need_slow();
+    struct den_err err = DEN_ERR_INIT;
+    struct den_params *exact = params_new(&den_backend_ref),
+                      *params = params_new(&den_backend_cpu);
+    struct fixture ref = unet(exact, WIDTH, DEPTH, DEN_WINOGRAD_OFF, NULL);
+    init_he(exact);
+    den_real *want = run(&ref);
+    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
+        den_winograd_prefer(modes[i].preferred);
+        struct fixture f = unet(params, WIDTH, DEPTH, modes[i].mode, NULL);
+        must(den_params_copy(params, exact, &err));
+        den_real *got = run(&f);
+        double off = gap(got, want, den_shape_count(f.out));
+        ck_assert_msg(off <= modes[i].tolerance, "mode %zu is off by %g", i, off);
+        den_free(got);
+        den_graph_free(f.g);
+    }
+    den_winograd_prefer(0);
+    den_free(want);
+    den_graph_free(ref.g);
+    den_params_free(exact);
+    den_params_free(params);
+}
+END_TEST
+
+START_TEST(packed_weights_are_part_of_the_planned_bytes)
+{
+    struct den_params *params = params_new(&den_backend_cpu);
+    struct fixture f = unet(params, 16, 5, DEN_WINOGRAD_OFF, NULL);
+    size_t weights = 0;
+    for (size_t i = 0; i < den_params_size(params); i++)
+        if (den_params_at(params, i)->ndim == 4)
+            weights += den_params_at(params, i)->count * sizeof(den_real);
+    ck_assert_uint_gt(den_graph_bytes(f.g), weights);
+    den_graph_free(f.g);
+    den_params_free(params);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("packed weights");
+    TCase *tc = tcase_create("packed");
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, a_graph_for_inference_follows_every_change_of_its_weights, 0,
+                        CHANGES);
+    tcase_add_test(tc, a_whole_net_agrees_with_the_reference_in_every_mode);
+    tcase_add_test(tc, packed_weights_are_part_of_the_planned_bytes);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
