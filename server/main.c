@@ -25,43 +25,54 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
  */
 
 static sem_t stop_asked;
+static volatile sig_atomic_t stop_signal;
 
-static void block_signals(sigset_t *set)
+/* The first signal asks for an orderly end, the second has no patience.  The state on
+ * disk stands a sudden end at any time. */
+static void on_signal(int which)
+{
+    if (stop_signal != 0)
+        _exit(EXIT_SECOND_SIGNAL);
+    stop_signal = which;
+    (void)sem_post(&stop_asked); /* async-signal-safe */
+}
+
+static void stop_signals(sigset_t *set)
 {
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, set, NULL); /* threads started later inherit it */
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file beyond RLIMIT_FSIZE is an error like others */
 }
 
-/* The first signal asks for an orderly end, the second has no patience.  The state on
- * disk stands a sudden end at any time. */
-static void *wait_for_signals(void *cls)
+/* A handler and no sigwait: a library may have started a thread before main (OpenBLAS
+ * does), which blocks no signal and would die of the default action.  Our own threads
+ * inherit the block, so that their system calls are not interrupted. */
+static bool catch_signals(struct den_err *err)
 {
-    const sigset_t *set = cls;
-    int which = 0;
-    sigwait(set, &which);
-    den_log(DEN_INFO, "stopping", " signal=%d", which);
-    sem_post(&stop_asked);
-    sigwait(set, &which);
-    den_log(DEN_WARN, "stopped_at_once", " signal=%d", which);
-    _exit(EXIT_SECOND_SIGNAL);
-}
-
-static bool start_signals(sigset_t *set, struct den_err *err)
-{
-    pthread_t thread;
-    block_signals(set);
+    sigset_t set;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     if (sem_init(&stop_asked, 0, 0) != 0)
         return den_err_sys(err, errno, "a semaphore cannot be made");
-    int sys = pthread_create(&thread, NULL, wait_for_signals, set);
-    if (sys != 0)
-        return den_err_sys(err, sys, "a thread for signals cannot be started");
-    pthread_detach(thread);
+    stop_signals(&set);
+    action.sa_mask = set;
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file beyond RLIMIT_FSIZE is an error like others */
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
     return true;
+}
+
+static void wait_for_signal(void)
+{
+    sigset_t set;
+    stop_signals(&set);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    while (sem_wait(&stop_asked) != 0 && errno == EINTR)
+        ;
+    den_log(DEN_INFO, "stopping", " signal=%d", (int)stop_signal);
 }
 
 /* ---- the machine --------------------------------------------------------------------
@@ -195,8 +206,7 @@ static bool serve(const struct den_config *config, struct den_err *err)
         printf("listening on http://%s%s%s:%u\n", bracket, config->address,
                bracket[0] != '\0' ? "]" : "", den_http_port(parts.http));
         fflush(stdout);
-        while (sem_wait(&stop_asked) != 0 && errno == EINTR)
-            ;
+        wait_for_signal();
     }
     stop(&parts, (unsigned)config->drain_seconds);
     return done;
@@ -224,12 +234,11 @@ static int tell(const struct den_config *config)
 
 static int serve_until_told(const struct den_config *config)
 {
-    static sigset_t signals; /* outlives main's frame: its thread is never joined */
     struct den_err err = DEN_ERR_INIT;
     umask(0077);
     den_log_set_level(level_of(config->log_level));
     raise_file_limit();
-    if (!start_signals(&signals, &err) || !serve(config, &err))
+    if (!catch_signals(&err) || !serve(config, &err))
         return complain(&err, EXIT_FAILED);
     den_log(DEN_INFO, "stopped", " version=" DEN_VERSION);
     return 0;
