@@ -34,7 +34,7 @@ IN_train   := $(IN_restore) core/train
 IN_jobs    := $(IN_train) server/jobs
 IN_http    := $(BASE) server/http
 IN_server  := $(BASE) server
-IN_api     := $(IN_jobs) server/http server api
+IN_api     := $(IN_jobs) server/http server api $(BUILD)/gen
 IN_cli     := $(BASE) core/image core/nn core/restore api/cli
 IN_main    := $(IN_api)
 
@@ -125,8 +125,8 @@ $(BUILD)/gen/index.inc: api/web/index.html
 $(BUILD)/gen/%.inc:
 	@mkdir -p $(@D)
 	$(Q)od -An -v -td1 $< | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g' > $@
-$(BUILD)/obj/api/h_system.o: $(BUILD)/gen/openapi.inc $(BUILD)/gen/index.inc
-$(BUILD)/obj/api/h_system.o: INC += -iquote $(BUILD)/gen
+GENERATED := $(BUILD)/gen/openapi.inc $(BUILD)/gen/index.inc
+$(BUILD)/obj/api/h_system.o: $(GENERATED)
 
 # ---- core/nn once more in double, for gradient checks ---------------------------------
 NN64 := $(patsubst %.c,$(BUILD)/obj64/%.o,$(call SRC,core/nn))
@@ -179,6 +179,13 @@ $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP) $(call libs,api)
 	    $(call pkglibs,check libcurl $(PKG_api)) -o $@
 .SECONDARY:
 
+# ---- measurements ------------------------------------------------------------------------
+$(BUILD)/obj/tests/bench/%.o: INC := $(addprefix -iquote ,tests/bench $(IN_train))
+$(BUILD)/obj/tests/bench/%.o: PKG := $(PKG_train)
+$(BUILD)/bench: $(call objs,$(wildcard tests/bench/*.c)) $(call libs,train)
+	$(call say,ld,$@)
+	$(Q)$(CC) $(LINK) $^ $(call pkglibs,$(PKG_train)) -o $@
+
 # ---- what people type -------------------------------------------------------------------
 setup:
 	@deploy/setup.sh build
@@ -198,6 +205,11 @@ check-programs: $(TESTS)
 
 check-all:
 	@tests/run.sh $(BUILD) $(TESTS)
+
+THREADS ?= $(shell nproc)
+bench: $(BUILD)/bench  ## speed of layers, nets and training steps; THREADS=N
+	@for job in "layers --batch 4" "infer --batch 1" "infer --batch 4" "train --batch 4" \
+	    "train --batch 8 --preset cpu"; do $(BUILD)/bench $$job --threads $(THREADS) || exit 1; done
 
 run: all  ## serve on 127.0.0.1:8080 with state in ./state
 	$(BUILD)/denoised --listen 127.0.0.1:8080 --state state
@@ -221,6 +233,7 @@ format:  ## let clang-format decide
 
 lint:  ## clang-format, clang-tidy, cppcheck, layer check and house rules
 	@deploy/setup.sh build lint
+	@$(MAKE) --no-print-directory -s $(GENERATED)
 	@tests/lint.sh
 
 asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer

@@ -4,25 +4,23 @@
 
 #include "str.h"
 
-static bool depth_within(const json_t *value, int left)
+/* NOLINTNEXTLINE(misc-no-recursion): `left` bounds it */
+static bool depth_within(json_t *value, int left)
 {
+    size_t i;
+    const char *name;
+    json_t *item;
     if (left == 0)
         return false;
-    if (json_is_array(value)) {
-        size_t i;
-        json_t *item;
-        json_array_foreach(value, i,
-                           item) if (!depth_within(item, left - 1)) return false;
-    } else if (json_is_object(value)) {
-        const char *name;
-        json_t *item;
-        /* json_object_foreach needs a non-const object only for its iterator */
-        json_t *object = json_incref((json_t *)(uintptr_t)value);
-        bool fine = true;
-        json_object_foreach(object, name, item) fine =
-            fine && depth_within(item, left - 1);
-        json_decref(object);
-        return fine;
+    json_array_foreach(value, i, item)
+    {
+        if (!depth_within(item, left - 1))
+            return false;
+    }
+    json_object_foreach(value, name, item)
+    {
+        if (!depth_within(item, left - 1))
+            return false;
     }
     return true;
 }

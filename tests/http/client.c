@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "fs.h"
 #include "mem.h"
+#include "str.h"
 
 struct bytes {
     char *data;
@@ -130,9 +131,11 @@ const json_t *at(const json_t *value, const char *path)
     while (value != NULL && *path != '\0') {
         size_t length = strcspn(path, ".");
         (void)snprintf(key, sizeof key, "%.*s", (int)length, path);
-        value = json_is_array(value)
-                    ? json_array_get(value, (size_t)strtoul(key, NULL, 10))
-                    : json_object_get(value, key);
+        int64_t index = 0;
+        if (json_is_array(value) && den_parse_int(key, 0, INT32_MAX, &index, NULL))
+            value = json_array_get(value, (size_t)index);
+        else
+            value = json_object_get(value, key);
         path += length + (path[length] == '.');
     }
     return value;

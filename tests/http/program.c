@@ -14,20 +14,18 @@
 
 #define NOBODY "http://127.0.0.1:9" /* the discard port */
 
-static void run_child(const char *program, const char *folder, const char *server,
-                      const char *const *args, int out, int err)
+static void run_child(const char *folder, const char *server, const char *const *args,
+                      int out, int err)
 {
-    const char *words[64] = {"denoise"};
-    char *argv[64];
-    for (size_t i = 0; i < 62 && args[i] != NULL; i++)
-        words[i + 1] = args[i];
-    memcpy(argv, words, sizeof argv);
+    char *argv[64] = {NULL};
+    for (size_t i = 0; i < 63 && args[i] != NULL; i++)
+        argv[i] = strdup(args[i]);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     (void)dup2(out, STDOUT_FILENO);
     (void)dup2(err, STDERR_FILENO);
     (void)setenv("DENOISE_SERVER", server != NULL ? server : NOBODY, 1);
     if (folder == NULL || chdir(folder) == 0)
-        execv(program, argv);
+        (void)execvp(argv[0], argv);
     _exit(127);
 }
 
@@ -43,27 +41,37 @@ static char *contents(int fd, size_t *ret_length)
     return text;
 }
 
-struct outcome run_denoise(const char *folder, const char *server,
-                           const char *const *args)
+struct outcome run_program(const char *folder, const char *server,
+                           const char *const *argv)
 {
     struct outcome o = {0};
-    char path[256];
     size_t length;
     int status = 0;
-    char *program = realpath(built("denoise", path, sizeof path), NULL);
-    ck_assert_msg(program != NULL, "%s is not there", path);
     int out = memfd_create("stdout", MFD_CLOEXEC),
         err = memfd_create("stderr", MFD_CLOEXEC);
     ck_assert(out >= 0 && err >= 0);
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0)
-        run_child(program, folder, server, args, out, err);
+        run_child(folder, server, argv, out, err);
     while (waitpid(pid, &status, 0) != pid)
         ;
     o.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     o.out = contents(out, &o.out_length);
     o.err = contents(err, &length);
+    return o;
+}
+
+struct outcome run_denoise(const char *folder, const char *server,
+                           const char *const *args)
+{
+    char path[256];
+    char *program = realpath(built("denoise", path, sizeof path), NULL);
+    ck_assert_msg(program != NULL, "%s is not there", path);
+    const char *argv[64] = {program};
+    for (size_t i = 0; i < 62 && args[i] != NULL; i++)
+        argv[i + 1] = args[i];
+    struct outcome o = run_program(folder, server, argv);
     free(program);
     return o;
 }

@@ -1,7 +1,7 @@
 #ifndef TEST_PROGRAM_H
 #define TEST_PROGRAM_H
 
-/* Running `denoise` as people do: arguments in; exit status, stdout and stderr out. */
+/* Running programs as people do: arguments in; exit status, stdout and stderr out. */
 
 #include <stddef.h>
 
@@ -11,8 +11,12 @@ struct outcome {
     size_t out_length;
 };
 
-/* args: what follows the program's name, NULL-terminated.  folder: where it runs (NULL =
- * here).  server: DENOISE_SERVER (NULL = a port where nobody listens). */
+/* argv: NULL-terminated, the first is the program (a path, or a name in PATH).  folder:
+ * where it runs (NULL = here).  server: DENOISE_SERVER (NULL = a port where nobody
+ * listens). */
+struct outcome run_program(const char *folder, const char *server,
+                           const char *const *argv);
+/* The same for the client.  args: what follows the program's name, NULL-terminated. */
 struct outcome run_denoise(const char *folder, const char *server,
                            const char *const *args);
 void outcome_free(struct outcome *outcome);

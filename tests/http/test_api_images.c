@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "buf.h"
 #include "fs.h"
 #include "image.h"
 #include "story.h"
@@ -35,7 +36,7 @@ static void read_file(const char *name, char **data, size_t *length)
 
 START_TEST(the_same_bytes_are_one_image_however_they_come)
 {
-    char *data = NULL, *body = NULL;
+    char *data = NULL;
     size_t length;
     read_file("noisy1_0.tif", &data, &length);
     struct answer a =
@@ -55,19 +56,19 @@ START_TEST(the_same_bytes_are_one_image_however_they_come)
     static const char head[] = "--cut\r\nContent-Disposition: form-data; name=\"file\"; "
                                "filename=\"b.tif\"\r\nContent-Type: image/tiff\r\n\r\n",
                       tail[] = "\r\n--cut--\r\n";
-    size_t total = strlen(head) + length + strlen(tail);
-    body = den_calloc(total, 1);
-    memcpy(body, head, strlen(head));
-    memcpy(body + strlen(head), data, length);
-    memcpy(body + strlen(head) + length, tail, strlen(tail));
-    a = ask("POST", d.url, "/v1/images", "multipart/form-data; boundary=cut", body, total,
-            NULL);
+    struct den_buf body;
+    den_buf_init(&body, 1 << 20);
+    den_buf_puts(&body, head);
+    den_buf_add(&body, data, length);
+    den_buf_puts(&body, tail);
+    a = ask("POST", d.url, "/v1/images", "multipart/form-data; boundary=cut", body.data,
+            body.length, NULL);
+    den_buf_release(&body);
     ck_assert_msg(a.status == 200, "%ld %s", a.status, a.body);
     ck_assert_str_eq(text_at(a.json, "id"), id);
     answer_free(&a);
     ck_assert_uint_eq(daemon_files(&d), 1);
     den_free(data);
-    den_free(body);
 }
 END_TEST
 

@@ -2,12 +2,12 @@
  * order, by one shell against a real daemon, with a few simulated images at hand. */
 
 #include <string.h>
-#include <sys/wait.h>
 
 #include "buf.h"
 #include "den_check.h"
 #include "fs.h"
 #include "mem.h"
+#include "program.h"
 #include "story.h"
 
 static char *readme;
@@ -32,7 +32,7 @@ START_TEST(the_commands_of_the_readme_work)
 {
     struct den_err err = DEN_ERR_INIT;
     struct daemon d;
-    char folder[64], path[160], line[1024];
+    char folder[64], path[160];
     must(den_fs_read("README.md", 1 << 20, &readme, &readme_length, &err));
     daemon_start(&d, NULL);
     (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
@@ -46,7 +46,6 @@ START_TEST(the_commands_of_the_readme_work)
     den_buf_init(&script, 1 << 20);
     den_buf_printf(&script,
                    "set -eu\ncd '%s'\nPATH='%s':$PATH\nSERVER='%s'\n"
-                   "export DENOISE_SERVER=$SERVER\n"
                    "mv noisy1_0.tif noisy1.tif; mv noisy2_0.tif noisy2.tif\n"
                    "mv noisy2_1.tif new.tif\n",
                    folder, build, d.url);
@@ -54,19 +53,14 @@ START_TEST(the_commands_of_the_readme_work)
     must(den_buf_ok(&script, &err));
     (void)snprintf(path, sizeof path, "%s/script.sh", folder);
     must(den_fs_write(path, script.data, script.length, &err));
-    (void)snprintf(line, sizeof line, "sh '%s' >'%s/out' 2>&1", path, folder);
-    FILE *pipe = popen(line, "re");
-    ck_assert_ptr_nonnull(pipe);
-    int status = pclose(pipe);
-    char *out = NULL;
-    size_t length = 0;
-    (void)snprintf(path, sizeof path, "%s/out", folder);
-    must(den_fs_read(path, 1 << 24, &out, &length, &err));
-    ck_assert_msg(status == 0, "exit %d:\n%s", WEXITSTATUS(status), out);
+    struct outcome shell =
+        run_program(folder, d.url, (const char *const[]){"sh", path, NULL});
+    ck_assert_msg(shell.status == 0, "exit %d:\n%s%s", shell.status, shell.out,
+                  shell.err);
     (void)snprintf(path, sizeof path, "%s/denoised.tif", folder);
-    ck_assert_msg(den_fs_exists(path), "no denoised.tif:\n%s", out);
+    ck_assert_msg(den_fs_exists(path), "no denoised.tif:\n%s", shell.out);
+    outcome_free(&shell);
     free(build);
-    den_free(out);
     den_free(readme);
     den_buf_release(&script);
     daemon_remove(&d);

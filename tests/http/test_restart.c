@@ -5,6 +5,7 @@
 
 #include "fs.h"
 #include "image.h"
+#include "program.h"
 #include "story.h"
 
 static struct story s;
@@ -158,16 +159,14 @@ END_TEST
 
 START_TEST(a_second_daemon_on_the_same_state_is_refused)
 {
-    char program[256], command[512];
-    (void)snprintf(command, sizeof command, "%s --listen 127.0.0.1:0 --state %s 2>&1",
-                   built("denoised", program, sizeof program), s.daemon.state);
-    FILE *pipe = popen(command, "re");
-    ck_assert_ptr_nonnull(pipe);
-    char said[512] = "";
-    size_t n = fread(said, 1, sizeof said - 1, pipe);
-    said[n] = '\0';
-    ck_assert_int_ne(pclose(pipe), 0);
-    ck_assert_msg(strstr(said, "another") != NULL, "%s", said);
+    char path[256];
+    struct outcome o = run_program(
+        NULL, NULL,
+        (const char *const[]){built("denoised", path, sizeof path), "--listen",
+                              "127.0.0.1:0", "--state", s.daemon.state, NULL});
+    ck_assert_int_ne(o.status, 0);
+    must_end(&o, o.status, "another");
+    outcome_free(&o);
 }
 END_TEST
 
