@@ -48,7 +48,7 @@ void den_api_problem(void *app, const struct den_request *request,
         (void)json_object_set_new(body, "limit", json_integer(err->limit));
         (void)json_object_set_new(body, "actual", json_integer(err->actual));
     }
-    char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body != NULL ? json_dumps(body, DEN_JSON_STYLE) : NULL;
     den_reply_text(reply, "application/problem+json",
                    text != NULL ? text : "{\"title\":\"Out of memory\",\"status\":503}");
     free(text);

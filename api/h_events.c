@@ -51,7 +51,7 @@ static void append(struct den_buf *out, const struct den_event_row *event)
         if (strcmp(types[i].type, event->type) != 0)
             continue;
         json_t *data = types[i].data(event);
-        char *text = data != NULL ? json_dumps(data, JSON_COMPACT) : NULL;
+        char *text = data != NULL ? json_dumps(data, DEN_JSON_STYLE) : NULL;
         if (text != NULL)
             den_buf_printf(out, "id: %llu\nevent: %s\ndata: %s\n\n",
                            (unsigned long long)event->seq, event->type, text);

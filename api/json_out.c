@@ -9,7 +9,7 @@
 bool den_reply_json(struct den_reply *reply, unsigned status, json_t *value,
                     struct den_err *err)
 {
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT) : NULL;
+    char *text = value != NULL ? json_dumps(value, DEN_JSON_STYLE) : NULL;
     json_decref(value);
     if (text == NULL)
         return den_err_set(err, DEN_E_NO_MEMORY,
