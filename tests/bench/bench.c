@@ -1,0 +1,227 @@
+#include "bench.h"
+
+#include <cblas.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "backend_cpu_tile.h"
+#include "clock.h"
+#include "mem.h"
+#include "str.h"
+
+/* ---- figures ---- */
+
+static double thread_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double bench_time(const struct bench *b, void (*call)(void *context), void *context)
+{
+    enum { CALLS_LEAST = 3 };
+    double begin = den_monotonic_s(), least = 0;
+    for (size_t i = 0; i < CALLS_LEAST || den_monotonic_s() - begin < b->seconds; i++) {
+        double from = b->threads == 1 ? thread_seconds() : den_monotonic_s();
+        call(context);
+        double took = (b->threads == 1 ? thread_seconds() : den_monotonic_s()) - from;
+        least = i == 0 || took < least ? took : least;
+    }
+    return least;
+}
+
+static void next_row(struct bench *b)
+{
+    if (b->json)
+        printf("%s\n", b->rows > 0 ? "," : "");
+    b->rows++;
+}
+
+void bench_write(struct bench *b, const struct bench_row *row)
+{
+    double rate = row->flop * 1e-9 / row->seconds;
+    next_row(b);
+    if (b->json) {
+        printf("  {\"what\": \"%s\", \"part\": \"%s\", \"batch\": %zu, \"ms\": %.4g",
+               row->what, row->part, row->batch, row->seconds * 1e3);
+        if (row->flop > 0)
+            printf(", \"gflops\": %.4g, \"of_sgemm\": %.3f", rate, rate / b->peak);
+        printf("}");
+    } else {
+        printf("%-10s %-10s b%-3zu %10.3f ms", row->what, row->part, row->batch,
+               row->seconds * 1e3);
+        if (row->flop > 0)
+            printf(" %8.1f GFLOP/s %5.0f %% of sgemm", rate, 100 * rate / b->peak);
+        printf("\n");
+    }
+    fflush(stdout);
+}
+
+void bench_write_number(struct bench *b, const char *what, const char *unit, double value)
+{
+    next_row(b);
+    if (b->json)
+        printf("  {\"what\": \"%s\", \"unit\": \"%s\", \"value\": %.6g}", what, unit,
+               value);
+    else
+        printf("%-21s %16.6g %s\n", what, value, unit);
+    fflush(stdout);
+}
+
+/* ---- the yardstick: OpenBLAS on one thread inside each thread of the pool ---- */
+
+enum { PEAK_M = 1920, PEAK_N = 512, PEAK_K = 4096 };
+
+struct peak {
+    const struct bench *bench;
+    float *a, *b, *c; /* c: one per thread */
+};
+
+static void peak_unit(void *context, size_t unit, int thread)
+{
+    (void)thread;
+    const struct peak *p = context;
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, PEAK_M, PEAK_N, PEAK_K, 1,
+                p->a, PEAK_K, p->b, PEAK_N, 0, p->c + unit * PEAK_M * PEAK_N, PEAK_N);
+}
+
+static void peak_call(void *context)
+{
+    const struct peak *p = context;
+    den_pool_run(p->bench->pool, (size_t)p->bench->threads, peak_unit, context);
+}
+
+static bool measure_peak(struct bench *b, struct den_err *err)
+{
+    size_t threads = (size_t)b->threads;
+    struct peak p = {.bench = b};
+    bool done = (p.a = den_calloc64((size_t)PEAK_M * PEAK_K, sizeof *p.a)) != NULL &&
+                (p.b = den_calloc64((size_t)PEAK_K * PEAK_N, sizeof *p.b)) != NULL &&
+                (p.c = den_calloc64(threads * PEAK_M * PEAK_N, sizeof *p.c)) != NULL;
+    if (done) {
+        openblas_set_num_threads(1);
+        b->peak = 2e-9 * PEAK_M * PEAK_N * PEAK_K * (double)threads /
+                  bench_time(b, peak_call, &p);
+        bench_write_number(b, "sgemm", "GFLOP/s", b->peak);
+    } else {
+        den_err_set(err, DEN_E_NO_MEMORY, "There is no memory to measure sgemm.");
+    }
+    den_free(p.a);
+    den_free(p.b);
+    den_free(p.c);
+    return done;
+}
+
+/* ---- options ---- */
+
+static const struct {
+    const char *name, *doc;
+    bool (*run)(struct bench *b, struct den_err *err);
+} jobs[] = {
+    {"layers", "each convolution of the preset's nets, all passes", bench_layers},
+    {"infer", "a 256 x 256 image through the preset's U-Net", bench_infer},
+    {"train", "one step of the preset's training", bench_train},
+};
+enum { JOBS = sizeof jobs / sizeof jobs[0] };
+
+static bool number(const char *text, int64_t most, size_t *ret)
+{
+    int64_t value;
+    struct den_err err = DEN_ERR_INIT;
+    if (text == NULL || !den_parse_int(text, 1, most, &value, &err))
+        return false;
+    *ret = (size_t)value;
+    return true;
+}
+
+static bool mode_of(const char *text, enum den_winograd *ret)
+{
+    static const char *const names[] = {"auto", "f22", "off"};
+    for (int i = 0; text != NULL && i < 3; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum den_winograd)i;
+            return true;
+        }
+    return false;
+}
+
+/* One option and its value; false if there is no such thing. */
+static bool set_option(struct bench *b, const char *key, const char *value)
+{
+    struct den_err err = DEN_ERR_INIT;
+    size_t n = 0;
+    if (strcmp(key, "--preset") == 0 && value != NULL) {
+        b->preset = value;
+        return den_train_config_preset(value, &b->config, &err);
+    }
+    if (strcmp(key, "--isa") == 0 && value != NULL) {
+        b->isa = value;
+        return den_cpu_tile_use(value);
+    }
+    if (strcmp(key, "--winograd") == 0)
+        return mode_of(value, &b->winograd);
+    if (strcmp(key, "--batch") == 0)
+        return number(value, 1024, &b->batch);
+    if (strcmp(key, "--threads") == 0 && number(value, 256, &n)) {
+        b->threads = (int)n;
+        return true;
+    }
+    if (strcmp(key, "--ms") == 0 && number(value, 60000, &n)) {
+        b->seconds = (double)n * 1e-3;
+        return true;
+    }
+    return false;
+}
+
+static int usage(void)
+{
+    fprintf(stderr, "usage: bench JOB [--preset P] [--batch N] [--threads T] [--isa I]\n"
+                    "             [--winograd auto|f22|off] [--ms TIME] [--json]\n"
+                    "TIME: to spend on each figure, 500 by default.  Jobs:\n");
+    for (size_t i = 0; i < JOBS; i++)
+        fprintf(stderr, "  %-8s %s\n", jobs[i].name, jobs[i].doc);
+    return 2;
+}
+
+static bool parse(struct bench *b, int argc, char **argv)
+{
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "--json") == 0) {
+            b->json = true;
+            continue;
+        }
+        if (!set_option(b, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) {
+            fprintf(stderr, "bench: %s does not fit\n", argv[i]);
+            return false;
+        }
+        i++;
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct bench b = {.preset = "paper", .batch = 1, .threads = 1, .seconds = 0.5};
+    size_t job = 0;
+    while (argc > 1 && job < JOBS && strcmp(argv[1], jobs[job].name) != 0)
+        job++;
+    if (argc < 2 || job == JOBS || !den_train_config_preset(b.preset, &b.config, &err) ||
+        !parse(&b, argc, argv))
+        return usage();
+    if (b.json)
+        printf("[");
+    else
+        printf("%s, preset %s, batch %zu, threads %d, %s\n", jobs[job].name, b.preset,
+               b.batch, b.threads, den_cpu_tile_best()->name);
+    bool done = den_pool_new(b.threads, &b.pool, &err) && measure_peak(&b, &err) &&
+                jobs[job].run(&b, &err);
+    if (b.json)
+        printf("\n]\n");
+    if (!done)
+        fprintf(stderr, "bench: %s\n", err.text);
+    den_pool_free(b.pool);
+    return done ? 0 : 1;
+}
