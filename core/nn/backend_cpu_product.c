@@ -38,22 +38,66 @@ static size_t block_columns(const struct den_product *p, size_t block)
     return at_most(left, DEN_TILE_COLS);
 }
 
+/* Four by four in registers: element by element this took three times as long, and more
+ * than the products of a deep layer. */
+static inline void turn_square(const den_real *from, size_t step, den_real *to, size_t ld)
+{
+    typedef den_real vec __attribute__((vector_size(4 * sizeof(den_real)),
+                                        aligned(sizeof(den_real)), may_alias));
+    vec r0 = *(const vec *)from, r1 = *(const vec *)(from + step);
+    vec r2 = *(const vec *)(from + 2 * step), r3 = *(const vec *)(from + 3 * step);
+    vec low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5);
+    vec low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
+    vec high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+    vec high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+    *(vec *)to = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+    *(vec *)(to + ld) = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+    *(vec *)(to + 2 * ld) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+    *(vec *)(to + 3 * ld) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+}
+
+void den_turn(size_t rows, size_t cols, const den_real *from, size_t step, den_real *to,
+              size_t ld)
+{
+    enum { SIDE = 4 };
+    size_t whole = rows - rows % SIDE, c = 0;
+    for (; c + SIDE <= cols; c += SIDE)
+        for (size_t k = 0; k < whole; k += SIDE)
+            turn_square(from + k + c * step, step, to + k * ld + c, ld);
+    for (size_t i = 0; i < c; i++)
+        for (size_t k = whole; k < rows; k++)
+            to[k * ld + i] = from[k + i * step];
+    for (; c < cols; c++)
+        for (size_t k = 0; k < rows; k++)
+            to[k * ld + c] = from[k + c * step];
+}
+
+/* to[k][cols] = from[k wk + c wc] for c < used, then zeros. */
+static void pack_tap(const struct den_product *p, const den_real *from, size_t cols,
+                     size_t used, den_real *to)
+{
+    size_t len = p->taps.len, wk = p->wk, wc = p->wc;
+    for (size_t k = 0; k < len && wk == 1; k += DEN_TILE_LANES)
+        den_turn(at_most(DEN_TILE_LANES, len - k), used, from + k, wc, to + k * cols,
+                 cols);
+    for (size_t k = 0; k < len; k++, to += cols) {
+        for (size_t c = 0; c < used && wk != 1; c++)
+            to[c] = from[k * wk + c * wc];
+        for (size_t c = used; c < cols; c++)
+            to[c] = 0;
+    }
+}
+
 static void pack_block(const struct den_product *p, size_t block, size_t iy)
 {
     const struct den_taps *t = &p->taps;
     size_t cols = block_columns(p, block), first = block * DEN_TILE_COLS;
     size_t used = at_most(cols, p->channels - first);
     den_real *to = p->b + first * tap_count(t) + iy * t->nx * t->len * cols;
-    for (size_t ix = 0; ix < t->nx; ix++) {
-        const den_real *from =
-            p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + first * p->wc;
-        for (size_t k = 0; k < t->len; k++, to += cols) {
-            for (size_t c = 0; c < used; c++)
-                to[c] = from[k * p->wk + c * p->wc];
-            for (size_t c = used; c < cols; c++)
-                to[c] = 0;
-        }
-    }
+    for (size_t ix = 0; ix < t->nx; ix++, to += t->len * cols)
+        pack_tap(p,
+                 p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + first * p->wc,
+                 cols, used, to);
 }
 
 static void pack_narrow(const struct den_product *p, size_t iy)

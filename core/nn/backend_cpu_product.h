@@ -52,6 +52,10 @@ void den_products_pack(const struct den_exec *ex, struct den_products *all, den_
 void den_products_run_packed(const struct den_exec *ex, struct den_products *all,
                              den_real *packed);
 
+/* A transposition: to[k * ld + c] = from[k + c * step] for k < rows, c < cols. */
+void den_turn(size_t rows, size_t cols, const den_real *from, size_t step, den_real *to,
+              size_t ld);
+
 /* taps: how many numbers are summed for an output. */
 size_t den_packed_count(size_t taps, size_t channels);
 

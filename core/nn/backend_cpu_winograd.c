@@ -113,16 +113,6 @@ static void find_taps(const struct den_product *p, size_t phase, size_t first,
     }
 }
 
-/* w lies with the input channels side by side: taps[t][k][c] = g[t][k + c * wc]. */
-static void turn(const den_real *const g[4], size_t k, size_t wc, size_t cols,
-                 den_real *taps)
-{
-    for (size_t t = 0; t < 4; t++, taps += DEN_TILE_LANES * cols)
-        for (size_t c = 0; c < cols; c++)
-            for (size_t i = 0; i < DEN_TILE_LANES; i++)
-                taps[i * cols + c] = g[t][k + i + c * wc];
-}
-
 static void pack_unit(void *context, size_t unit, int thread)
 {
     (void)thread;
@@ -139,12 +129,15 @@ static void pack_unit(void *context, size_t unit, int thread)
         job->tile->weights(p->m, tap, g->wk, len, cols, u, u_point);
         return;
     }
+    /* w lies with the input channels side by side */
     den_real turned[4 * DEN_TILE_LANES * DEN_TILE_COLS] __attribute__((aligned(64)));
     for (size_t k = 0; k < len; k += DEN_TILE_LANES, u += DEN_TILE_LANES * cols) {
-        turn(tap, k, g->wc, cols, turned);
         const den_real *rows[4];
-        for (size_t t = 0; t < 4; t++)
-            rows[t] = turned + t * DEN_TILE_LANES * cols;
+        for (size_t t = 0; t < 4; t++) {
+            den_real *to = turned + t * DEN_TILE_LANES * cols;
+            den_turn(DEN_TILE_LANES, cols, tap[t] + k, g->wc, to, cols);
+            rows[t] = to;
+        }
         job->tile->weights(p->m, rows, cols, DEN_TILE_LANES, cols, u, u_point);
     }
 }
