@@ -1,3 +1,4 @@
+#include "data_job.h"
 #include "data_set.h"
 #include "follow.h"
 #include "http_client.h"
@@ -50,35 +51,15 @@ static bool finish(struct den_cli *cli, const char *id, struct den_err *err)
 
 static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
-    char dataset[DEN_DATA_ID], name[160];
+    char name[160];
     const char *model = den_args_text(args, "model");
-    json_t *job = NULL, *request;
     if ((model != NULL) == den_args_has(args, "method"))
         return den_err_set(err, DEN_E_INVALID,
                            "give either --model NAME or --method FILTER");
-    request = request_of(args, err);
-    if (request == NULL)
-        return false;
     (void)den_str_format(name, sizeof name, "evaluation of %.100s",
                          model != NULL ? model : den_args_text(args, "method"));
-    if (!den_data_set(cli, args, name, dataset, err)) {
-        json_decref(request);
-        return false;
-    }
-    (void)json_object_set_new(request, "dataset", json_string(dataset));
-    if (den_args_has(args, "dry-run"))
-        return den_job_estimate(cli, request, err);
-    if (!den_job_add(cli, request, &job, err))
-        return false;
-    bool done = true;
-    if (den_args_has(args, "wait"))
-        done = finish(cli, den_get_text(job, "id"), err);
-    else if (cli->json)
-        den_print_json(job);
-    else
-        (void)puts(den_get_text(job, "id"));
-    json_decref(job);
-    return done;
+    json_t *request = request_of(args, err);
+    return request != NULL && den_data_job(cli, args, request, name, finish, err);
 }
 
 const struct den_command den_cmd_evaluate = {

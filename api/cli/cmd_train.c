@@ -1,3 +1,4 @@
+#include "data_job.h"
 #include "data_set.h"
 #include "follow.h"
 #include "http_client.h"
@@ -16,8 +17,7 @@ static const struct den_option options[] = {
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
 
-static json_t *request_of(const struct den_args *args, const char *dataset,
-                          struct den_err *err)
+static json_t *request_of(const struct den_args *args, struct den_err *err)
 {
     int64_t seed = 0;
     json_t *config = json_object(), *request = NULL;
@@ -25,7 +25,7 @@ static json_t *request_of(const struct den_args *args, const char *dataset,
         !den_settings_add(args, config, err))
         goto out;
     request =
-        json_pack("{ss ss ss* ss* ss* sO}", "kind", "train", "dataset", dataset, "model",
+        json_pack("{ss ss* ss* ss* sO}", "kind", "train", "model",
                   den_args_text(args, "name"), "method", den_args_text(args, "method"),
                   "preset", den_args_text(args, "preset"), "config", config);
     if (request == NULL)
@@ -54,33 +54,11 @@ static bool finish(struct den_cli *cli, const char *id, struct den_err *err)
 
 static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
-    char dataset[DEN_DATA_ID];
     const char *name = den_args_text(args, "name");
-    json_t *job = NULL, *request;
     if (name == NULL)
         return den_err_set(err, DEN_E_INVALID, "name the model to make with --name");
-    /* What is wrong with the command line is told before anything is uploaded. */
-    request = request_of(args, "", err);
-    if (request == NULL)
-        return false;
-    if (!den_data_set(cli, args, name, dataset, err)) {
-        json_decref(request);
-        return false;
-    }
-    (void)json_object_set_new(request, "dataset", json_string(dataset));
-    if (den_args_has(args, "dry-run"))
-        return den_job_estimate(cli, request, err);
-    if (!den_job_add(cli, request, &job, err))
-        return false;
-    bool done = true;
-    if (den_args_has(args, "wait"))
-        done = finish(cli, den_get_text(job, "id"), err);
-    else if (cli->json)
-        den_print_json(job);
-    else
-        (void)puts(den_get_text(job, "id"));
-    json_decref(job);
-    return done;
+    json_t *request = request_of(args, err);
+    return request != NULL && den_data_job(cli, args, request, name, finish, err);
 }
 
 const struct den_command den_cmd_train = {

@@ -1,0 +1,33 @@
+#include "data_job.h"
+
+#include "data_set.h"
+#include "follow.h"
+#include "json_get.h"
+
+bool den_data_job(struct den_cli *cli, const struct den_args *args, json_t *request,
+                  const char *name,
+                  bool (*finish)(struct den_cli *cli, const char *id,
+                                 struct den_err *err),
+                  struct den_err *err)
+{
+    char dataset[DEN_DATA_ID];
+    json_t *job = NULL;
+    if (!den_data_set(cli, args, name, dataset, err)) {
+        json_decref(request);
+        return false;
+    }
+    (void)json_object_set_new(request, "dataset", json_string(dataset));
+    if (den_args_has(args, "dry-run"))
+        return den_job_estimate(cli, request, err);
+    if (!den_job_add(cli, request, &job, err))
+        return false;
+    bool done = true;
+    if (den_args_has(args, "wait"))
+        done = finish(cli, den_get_text(job, "id"), err);
+    else if (cli->json)
+        den_print_json(job);
+    else
+        (void)puts(den_get_text(job, "id"));
+    json_decref(job);
+    return done;
+}
