@@ -177,9 +177,10 @@ static bool set_option(struct bench *b, const char *key, const char *value)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: bench JOB [--preset P] [--batch N] [--threads T] [--isa I]\n"
-                    "             [--winograd auto|f22|off] [--ms TIME] [--json]\n"
-                    "TIME: to spend on each figure, 500 by default.  Jobs:\n");
+    fprintf(stderr,
+            "usage: bench JOB [--preset P] [--batch N] [--threads T] [--isa I]\n"
+            "             [--winograd auto|f22|off] [--ms TIME] [--json]\n"
+            "TIME: to spend on each figure, 500 by default; --winograd not for train\n");
     for (size_t i = 0; i < JOBS; i++)
         fprintf(stderr, "  %-8s %s\n", jobs[i].name, jobs[i].doc);
     return 2;

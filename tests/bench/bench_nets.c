@@ -85,9 +85,9 @@ struct training {
 static void call_step(void *context)
 {
     struct training *t = context;
+    if (t->err.code == DEN_OK) /* after an error the rest is not worth measuring */
+        (void)!den_method_find(t->job.method)->step(t->state, &t->batch, false, &t->err);
     t->batch.step++;
-    if (!den_method_find(t->job.method)->step(t->state, &t->batch, false, &t->err))
-        t->batch.lr = 0; /* the error is reported after the measurement */
 }
 
 static bool training_new(struct training *t, struct bench *b, struct den_err *err)
@@ -123,11 +123,13 @@ bool bench_train(struct bench *b, struct den_err *err)
     bool done = training_new(&t, b, err);
     if (done) {
         double seconds = bench_time(b, call_step, &t);
-        bench_write(b, &(struct bench_row){"step", b->preset, b->batch, 0, seconds});
-        write_memory(b);
         done = t.err.code == DEN_OK;
-        if (!done)
+        if (!done) {
             *err = t.err;
+        } else {
+            bench_write(b, &(struct bench_row){"step", b->preset, b->batch, 0, seconds});
+            write_memory(b);
+        }
     }
     if (t.state != NULL)
         den_method_find(t.job.method)->stop(t.state);
