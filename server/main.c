@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "api.h"
@@ -26,13 +27,20 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
 
 static sem_t stop_asked;
 static volatile sig_atomic_t stop_signal;
+static struct timespec stop_time; /* of the first signal */
 
-/* The first signal asks for an orderly end, the second has no patience.  The state on
- * disk stands a sudden end at any time. */
+/* The first signal asks for an orderly end, a later one has no patience.  The state on
+ * disk stands a sudden end at any time.  Twice the same second is once: a shell and make
+ * both pass a signal on. */
 static void on_signal(int which)
 {
-    if (stop_signal != 0)
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (stop_signal != 0 && now.tv_sec - stop_time.tv_sec > 1)
         _exit(EXIT_SECOND_SIGNAL);
+    if (stop_signal != 0)
+        return;
+    stop_time = now;
     stop_signal = which;
     (void)sem_post(&stop_asked); /* async-signal-safe */
 }
