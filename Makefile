@@ -243,11 +243,11 @@ asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	    all check-programs
 	@DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/asan check-all
 
-tsan:  ## the threaded tests under ThreadSanitizer (with backend_ref: OpenBLAS is not instrumented)
+tsan:  ## all tests under ThreadSanitizer
 	@deploy/setup.sh build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/tsan OPT='-O1 -g' \
 	    SAN='-fsanitize=thread' all check-programs
-	@DENOISED_TEST_SLOW=0 DENOISED_BACKEND=ref $(MAKE) --no-print-directory BUILD=build/tsan check-all
+	@DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/tsan check-all
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
