@@ -241,13 +241,13 @@ asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/asan OPT='-O1 -g' \
 	    SAN='-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer' \
 	    all check-programs
-	@DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/asan check-all
+	@CK_TIMEOUT_MULTIPLIER=5 DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/asan check-all
 
 tsan:  ## all tests under ThreadSanitizer
 	@deploy/setup.sh build
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/tsan OPT='-O1 -g' \
 	    SAN='-fsanitize=thread' all check-programs
-	@DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/tsan check-all
+	@CK_TIMEOUT_MULTIPLIER=5 DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/tsan check-all
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
