@@ -17,6 +17,8 @@ enum { TILE(lanes) = TILE_BYTES / sizeof(den_real) };
 #define TILE_INLINE static inline __attribute__((always_inline)) TILE_TARGET
 
 #include "backend_cpu_tile_body.h"
+#include "backend_cpu_winograd_sides.h"
+/* uses the functions of the one above */
 #include "backend_cpu_winograd_body.h"
 
 #undef VEC

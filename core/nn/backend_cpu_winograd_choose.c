@@ -63,7 +63,8 @@ static bool possible(const struct den_winograd_case *c, enum den_winograd_use us
 static double time_of(const struct algorithm *a, const struct den_winograd_case *c,
                       enum den_winograd_use use)
 {
-    double k = (double)(c->kh * c->kw / 4 * c->len), channels = (double)c->channels;
+    size_t phases = c->kh * c->kw / 4;
+    double k = (double)(phases * c->len), channels = (double)c->channels;
     if (a->m == 4 && a->products * k * channels * (double)c->grids > u_most[use])
         return INFINITY;
     size_t units = den_winograd_tiles(a->m > 0 ? a->m : 1, c->n, c->h, c->w).count;

@@ -16,7 +16,7 @@ enum {
     TILES_LEAST = 64,  /* per chunk, so that sums outweigh the traffic of dW */
     TILES_MOST = 1024, /* so many products are summed in registers */
     TILES_UNIT = 8,
-    ROWS_UNIT = 8, /* times DEN_TILE_ROWS */
+    ROWS_UNIT = 8 * DEN_TILE_ROWS,
     POINTS_MOST = 25
 };
 
@@ -172,9 +172,9 @@ static void rows_unit(void *context, size_t unit, int thread)
     (void)thread;
     const struct job *job = context;
     const struct plan *p = &job->plan;
-    size_t groups = parts(p->k, ROWS_UNIT * DEN_TILE_ROWS);
-    size_t k = unit % groups * ROWS_UNIT * DEN_TILE_ROWS;
-    size_t end = at_most(k + ROWS_UNIT * DEN_TILE_ROWS, p->k);
+    size_t groups = parts(p->k, ROWS_UNIT);
+    size_t k = unit % groups * ROWS_UNIT;
+    size_t end = at_most(k + ROWS_UNIT, p->k);
     for (; k < end; k += DEN_TILE_ROWS)
         add_rows(job, k, unit / groups);
 }
@@ -195,7 +195,7 @@ void den_winograd_weights(const struct den_exec *ex, size_t m,
     memset(job.zero, 0, p->zero_count * sizeof *job.zero);
     job.v = job.zero + p->zero_count;
     job.dm = job.v + p->v_count;
-    size_t units = parts(p->k, ROWS_UNIT * DEN_TILE_ROWS) * p->blocks;
+    size_t units = parts(p->k, ROWS_UNIT) * p->blocks;
     for (; job.first < p->tiles.count; job.first += p->chunk) {
         job.count = at_most(p->chunk, p->tiles.count - job.first);
         den_pool_run(ex->pool, parts(job.count, TILES_UNIT), transform_unit, &job);

@@ -6,7 +6,9 @@
 /* Each 4x4 convolution of the U-Net and the PatchGAN alone, in the four ways it is run.
  */
 
-enum { KERNEL = 4, PAD = 1, NAME = 24 };
+enum { NAME = 24 };
+
+static const size_t kernel = 4, pad = 1;
 
 struct layer {
     char name[NAME];
@@ -71,10 +73,10 @@ static const struct {
 static bool view_new(struct den_shape s, den_real **ret, struct den_view *view,
                      struct den_err *err)
 {
-    *view = (struct den_view){s, s.c, PAD, NULL};
+    *view = (struct den_view){s, s.c, pad, NULL};
     if (!den_backend_cpu.alloc(s.n * den_view_image(view), ret, err))
         return false;
-    view->data = *ret + PAD * (den_view_row(view) + view->ld);
+    view->data = *ret + pad * (den_view_row(view) + view->ld);
     for (size_t i = 0; i < s.n * s.h; i++)
         for (size_t k = 0; k < s.w * s.c; k++)
             den_view_at(view, i / s.h, i % s.h, 0)[k] =
@@ -87,12 +89,12 @@ static bool arrays_new(struct arrays *a, struct den_err *err)
     const struct den_backend *be = &den_backend_cpu;
     const struct layer *l = a->layer;
     const struct bench *b = a->b;
-    size_t out = l->transposed ? (l->side - 1) * l->stride + KERNEL - 2 * PAD
-                               : (l->side + 2 * PAD - KERNEL) / l->stride + 1;
+    size_t out = l->transposed ? (l->side - 1) * l->stride + kernel - 2 * pad
+                               : (l->side + 2 * pad - kernel) / l->stride + 1;
     struct den_shape in = {b->batch, l->side, l->side, l->in};
     struct den_shape to = {b->batch, out, out, l->out};
-    a->g = (struct den_conv_geom){KERNEL, KERNEL, l->stride, PAD};
-    size_t weights = KERNEL * KERNEL * l->in * l->out, scratch = 0;
+    a->g = (struct den_conv_geom){kernel, kernel, l->stride, pad};
+    size_t weights = kernel * kernel * l->in * l->out, scratch = 0;
     if (!view_new(l->transposed ? to : in, &a->xs, &a->x, err) ||
         !view_new(l->transposed ? in : to, &a->ys, &a->y, err) ||
         !be->alloc(weights, &a->w, err) || !be->alloc(weights, &a->dw, err))
@@ -124,7 +126,7 @@ static bool run_layer(struct bench *b, const struct layer *layer, struct den_err
     struct arrays a = {.b = b, .layer = layer};
     bool done = arrays_new(&a, err);
     struct den_shape y = a.y.shape;
-    double flop = 2.0 * KERNEL * KERNEL * (double)(layer->in * layer->out) *
+    double flop = 2.0 * (double)(kernel * kernel * layer->in * layer->out) *
                   (double)(y.n * y.h * y.w);
     for (size_t i = 0; done && i < sizeof parts / sizeof parts[0]; i++)
         bench_write(b, &(struct bench_row){
@@ -171,7 +173,7 @@ bool bench_layers(struct bench *b, struct den_err *err)
         struct layer l = {"", false, k < depth ? 2 : 1, in, out, side};
         l = named('C', k + 1, l);
         done = run_layer(b, &l, err);
-        side = (side + 2 * PAD - KERNEL) / l.stride + 1;
+        side = (side + 2 * pad - kernel) / l.stride + 1;
     }
     return done;
 }

@@ -50,8 +50,10 @@ static den_real *run(struct fixture *f)
     den_real *image = den_calloc(n, sizeof *image);
     den_real *out = den_calloc(den_shape_count(f->out), sizeof *out);
     ck_assert(image != NULL && out != NULL);
-    for (size_t i = 0; i < n; i++)
-        image[i] = (den_real)(sin((double)i * 0.7) * cos((double)(i / 64) * 0.3));
+    for (size_t i = 0; i < n; i++) {
+        size_t row = i / f->in.w;
+        image[i] = (den_real)(sin((double)i * 0.7) * cos((double)row * 0.3));
+    }
     den_graph_set_input(f->g, f->x, image);
     den_graph_forward(f->g, false, 0);
     den_graph_get_output(f->g, out);
