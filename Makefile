@@ -87,7 +87,7 @@ src_of = $(if $(filter server cli,$(1)),$(SRC_$(1)),$(call SRC,$(DIR_$(1))))
 PROGRAMS := $(BUILD)/denoised $(BUILD)/denoise
 
 .PHONY: all setup demo test test-full run install uninstall clean format lint asan tsan help \
-        check-all bench
+        check-all bench bench-peers bench-http
 all: $(PROGRAMS)  ## build denoised and denoise into build/
 
 define layer
@@ -182,7 +182,10 @@ $(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP) $(call libs,api)
 # ---- measurements ------------------------------------------------------------------------
 $(BUILD)/obj/tests/bench/%.o: INC := $(addprefix -iquote ,tests/bench $(IN_train))
 $(BUILD)/obj/tests/bench/%.o: PKG := $(PKG_train)
-$(BUILD)/bench: $(call objs,$(wildcard tests/bench/*.c)) $(call libs,train)
+$(BUILD)/bench: $(call objs,$(wildcard tests/bench/bench*.c)) $(call libs,train)
+	$(call say,ld,$@)
+	$(Q)$(CC) $(LINK) $^ $(call pkglibs,$(PKG_train)) -o $@
+$(BUILD)/peer_net: $(BUILD)/obj/tests/bench/peer_net.o $(call libs,train)
 	$(call say,ld,$@)
 	$(Q)$(CC) $(LINK) $^ $(call pkglibs,$(PKG_train)) -o $@
 
@@ -210,6 +213,13 @@ THREADS ?= $(shell nproc)
 bench: $(BUILD)/bench  ## speed of layers, nets and training steps; THREADS=N
 	@for job in "layers --batch 4" "infer --batch 1" "infer --batch 4" "train --batch 4" \
 	    "train --batch 8 --preset cpu"; do $(BUILD)/bench $$job --threads $(THREADS) || exit 1; done
+
+REPETITIONS ?= 15
+bench-peers: $(BUILD)/peer_net  ## the same work in PyTorch and ONNX Runtime; THREADS=N REPETITIONS=N
+	@BUILD=$(BUILD) THREADS=$(THREADS) REPETITIONS=$(REPETITIONS) tests/bench/peers.sh
+
+bench-http: all $(BUILD)/peer_net  ## seconds from request to result through the daemon; REPETITIONS=N
+	@BUILD=$(BUILD) THREADS=$(THREADS) REPETITIONS=$(REPETITIONS) tests/bench/http.sh
 
 run: all  ## serve on 127.0.0.1:8080 with state in ./state
 	$(BUILD)/denoised --listen 127.0.0.1:8080 --state state
@@ -251,6 +261,6 @@ tsan:  ## all tests under ThreadSanitizer
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
-	    printf '  make %-10s %s\n' "$$t" "$$d"; done
+	    printf '  make %-11s %s\n' "$$t" "$$d"; done
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
