@@ -21,6 +21,10 @@ enum den_winograd {
     DEN_WINOGRAD_F22,  /* only such as are as exact as plain sums */
     DEN_WINOGRAD_OFF,  /* plain sums */
 };
+#define DEN_WINOGRAD_WORDS "auto f22 off" /* their names, in this order */
+const char *den_winograd_name(enum den_winograd winograd);
+/* False, and *ret untouched, if there is none of that name. */
+bool den_winograd_find(const char *name, enum den_winograd *ret);
 
 struct den_exec {
     struct den_pool *pool; /* NULL = the calling thread alone */

@@ -13,6 +13,13 @@ const struct den_net *den_net_find(const char *name)
     return NULL;
 }
 
+den_node den_net_build(const struct den_net *net, struct den_graph *g, den_node x,
+                       const struct den_net_options *options)
+{
+    den_graph_set_winograd(g, options->winograd);
+    return net->build(g, x, options);
+}
+
 /* Fields are named as in the settings of a run. */
 static bool check_range(const char *field, const char *what, size_t value, size_t min,
                         size_t max, struct den_err *err)

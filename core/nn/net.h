@@ -11,7 +11,8 @@ struct den_net_options {
     size_t depth;       /* downs of a U-Net (5-8), layers of a PatchGAN (1-5) */
     bool instance_norm; /* else batch norm */
     bool dropout;
-    bool tanh_output; /* else linear */
+    bool tanh_output;           /* else linear */
+    enum den_winograd winograd; /* how convolutions may be computed */
 };
 
 struct den_net {
@@ -31,6 +32,9 @@ struct den_net {
 extern const struct den_net den_net_unet, den_net_patchgan;
 extern const struct den_net *const den_nets[]; /* ends with NULL */
 const struct den_net *den_net_find(const char *name);
+/* The net's `build` in a graph that computes as the options say. */
+den_node den_net_build(const struct den_net *net, struct den_graph *g, den_node x,
+                       const struct den_net_options *options);
 
 /* ---- for net_*.c ---- */
 #define DEN_NET_CHANNELS_MAX 64

@@ -74,7 +74,8 @@ static bool build_graph(struct den_infer *infer, struct den_pool *pool,
     if (!den_graph_new(model->params, pool, &infer->graph, err))
         return false;
     infer->input = den_input(infer->graph, in);
-    den_node output = model->net->build(infer->graph, infer->input, &model->options);
+    den_node output =
+        den_net_build(model->net, infer->graph, infer->input, &model->options);
     if (!den_graph_finish(infer->graph, output, DEN_FOR_INFERENCE, err))
         return false;
     struct den_shape out = den_graph_shape(infer->graph, output);

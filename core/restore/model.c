@@ -41,7 +41,7 @@ static bool build(const struct den_net *net, const struct den_net_options *optio
     if (!den_graph_new(params, pool, &graph, err))
         return false;
     struct den_shape shape = {n, height, width, options->channels_in};
-    den_node output = net->build(graph, den_input(graph, shape), options);
+    den_node output = den_net_build(net, graph, den_input(graph, shape), options);
     bool done = den_graph_plan(graph, output, purpose, ret_bytes, err);
     den_graph_free(graph);
     return done;

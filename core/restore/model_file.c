@@ -44,6 +44,8 @@ static bool put_model(struct den_tensor_writer *writer, const struct den_model *
                                   err) &&
            den_tensor_writer_meta(writer, "output", o->tanh_output ? "tanh" : "linear",
                                   err) &&
+           den_tensor_writer_meta(writer, "winograd", den_winograd_name(o->winograd),
+                                  err) &&
            den_tensor_writer_meta(writer, "normalisation", model->norm.kind, err) &&
            put_number(writer, "shift", model->norm.shift, err) &&
            put_number(writer, "scale", model->norm.scale, err);
@@ -148,6 +150,22 @@ static bool get_net(const struct den_tensor_file *file, const struct den_net **r
     return true;
 }
 
+/* Files of the time before there was a choice do not have it. */
+static bool get_winograd(const struct den_tensor_file *file, enum den_winograd *ret,
+                         struct den_err *err)
+{
+    const char *text = den_tensor_file_meta(file, "winograd");
+    if (text == NULL) {
+        *ret = DEN_WINOGRAD_AUTO;
+        return true;
+    }
+    return den_winograd_find(text, ret) ||
+           den_err_set(
+               err, DEN_E_UNPROCESSABLE,
+               "'winograd' of the model file is '%.40s', not one of: " DEN_WINOGRAD_WORDS,
+               text);
+}
+
 static bool get_options(const struct den_tensor_file *file, struct den_net_options *ret,
                         struct den_err *err)
 {
@@ -158,7 +176,8 @@ static bool get_options(const struct den_tensor_file *file, struct den_net_optio
            get_choice(file, "norm_layer", "batch", "instance", &ret->instance_norm,
                       err) &&
            get_choice(file, "dropout", "false", "true", &ret->dropout, err) &&
-           get_choice(file, "output", "linear", "tanh", &ret->tanh_output, err);
+           get_choice(file, "output", "linear", "tanh", &ret->tanh_output, err) &&
+           get_winograd(file, &ret->winograd, err);
 }
 
 static bool get_norm(const struct den_tensor_file *file, struct den_norm *ret,

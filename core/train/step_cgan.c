@@ -102,7 +102,7 @@ static bool start_generator(struct cgan *s, struct den_model *model, struct den_
     if (!den_graph_new(s->params, s->job->pool, &s->graph, err))
         return false;
     s->input = den_input(s->graph, s->shape);
-    den_node output = model->net->build(s->graph, s->input, &model->options);
+    den_node output = den_net_build(model->net, s->graph, s->input, &model->options);
     den_graph_set_input_grads(s->graph, false); /* nobody asks how x should change */
     return den_graph_finish(s->graph, output, DEN_FOR_TRAINING, err) &&
            den_params_train(s->params, err) &&
@@ -122,7 +122,7 @@ static bool start_adversary(struct cgan *s, struct den_err *err)
         !den_graph_new(d->params, s->job->pool, &d->graph, err))
         return false;
     d->input = den_input(d->graph, shape);
-    den_node output = den_net_patchgan.build(d->graph, d->input, &options);
+    den_node output = den_net_build(&den_net_patchgan, d->graph, d->input, &options);
     if (!den_graph_finish(d->graph, output, DEN_FOR_TRAINING, err) ||
         !den_params_train(d->params, err))
         return false;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend.h"
 #include "log.h"
 #include "str.h"
 
@@ -84,6 +85,9 @@ const struct den_train_key den_train_keys[] = {
         "How grey values of the training images become network values."),
     WORD(output, "linear tanh", {"linear", "linear", "tanh", "tanh"},
         "Last layer of the U-Net; tanh is confined to -1..1."),
+    WORD(winograd, DEN_WINOGRAD_WORDS, ALL("auto"),
+        "Convolutions by Winograd's algorithm: wherever it is fastest, F(2x2, 2x2) alone, "
+        "or nowhere."),
     BOOL(match_gain, {"true", "true", "false", "false"},
         "Fit gain and offset of each clean image to its noisy one before training."),
     BOOL(augment, ALL("true"), "Flip and turn the crops by quarters at random."),

@@ -24,6 +24,7 @@ struct den_train_config {
     int64_t ssim_window;
     char gan_mode[DEN_WORD];
     char normalisation[DEN_WORD], output[DEN_WORD]; /* output: linear, tanh */
+    char winograd[DEN_WORD];                        /* auto, f22, off: as in backend.h */
     bool match_gain; /* train on a * clean + b, least squares on the noisy image */
     bool augment;    /* flips and quarter turns beside the random crop */
     double validation_fraction;

@@ -59,6 +59,13 @@ bool den_train_plan_may_be_best(const struct den_train_plan *plan, size_t done)
 
 /* ---- nets ------------------------------------------------------------------------ */
 
+/* Any other word than those that a checked configuration can have is the default. */
+static enum den_winograd winograd_of(const struct den_train_config *config)
+{
+    enum den_winograd winograd;
+    return den_winograd_find(config->winograd, &winograd) ? winograd : DEN_WINOGRAD_AUTO;
+}
+
 struct den_net_options den_train_generator(const struct den_train_config *config)
 {
     return (struct den_net_options){
@@ -69,6 +76,7 @@ struct den_net_options den_train_generator(const struct den_train_config *config
         .instance_norm = strcmp(config->norm_layer, "instance") == 0,
         .dropout = config->dropout,
         .tanh_output = strcmp(config->output, "tanh") == 0,
+        .winograd = winograd_of(config),
     };
 }
 
@@ -80,6 +88,7 @@ struct den_net_options den_train_discriminator(const struct den_train_config *co
         .width = (size_t)config->ndf,
         .depth = (size_t)config->d_layers,
         .instance_norm = strcmp(config->norm_layer, "instance") == 0,
+        .winograd = winograd_of(config),
     };
 }
 

@@ -13,43 +13,43 @@ static const struct {
 } sizes[] = {
     {"U-Net, 7 downs",
      &den_net_unet,
-     {1, 1, 64, 7, false, true, true},
+     {1, 1, 64, 7, false, true, true, DEN_WINOGRAD_AUTO},
      256,
      41822849,
      256},
     {"U-Net, 8 downs",
      &den_net_unet,
-     {1, 1, 64, 8, false, true, true},
+     {1, 1, 64, 8, false, true, true, DEN_WINOGRAD_AUTO},
      256,
      54407809,
      256},
     {"U-Net, instance norm",
      &den_net_unet,
-     {1, 1, 64, 7, true, false, false},
+     {1, 1, 64, 7, true, false, false, DEN_WINOGRAD_AUTO},
      256,
      41819521,
      256},
     {"PatchGAN on 256",
      &den_net_patchgan,
-     {2, 1, 64, 3, false, false, false},
+     {2, 1, 64, 3, false, false, false, DEN_WINOGRAD_AUTO},
      256,
      2764609,
      30},
     {"PatchGAN on 128",
      &den_net_patchgan,
-     {2, 1, 64, 3, false, false, false},
+     {2, 1, 64, 3, false, false, false, DEN_WINOGRAD_AUTO},
      128,
      2764609,
      14},
     {"PatchGAN on 64",
      &den_net_patchgan,
-     {2, 1, 64, 3, false, false, false},
+     {2, 1, 64, 3, false, false, false, DEN_WINOGRAD_AUTO},
      64,
      2764609,
      6},
     {"PatchGAN, instance norm",
      &den_net_patchgan,
-     {2, 1, 64, 3, true, false, false},
+     {2, 1, 64, 3, true, false, false, DEN_WINOGRAD_AUTO},
      64,
      2763713,
      6},
@@ -130,8 +130,8 @@ static void check_names(struct den_params *params, const char *const *names)
 
 START_TEST(parameters_have_pytorchs_names_in_its_order)
 {
-    const struct den_net_options u = {1, 1, 4, 5, false, false, true};
-    const struct den_net_options d = {2, 1, 4, 1, false, false, false};
+    const struct den_net_options u = {1, 1, 4, 5, false, false, true, DEN_WINOGRAD_AUTO};
+    const struct den_net_options d = {2, 1, 4, 1, false, false, false, DEN_WINOGRAD_AUTO};
     struct net_case unet =
         net_case_new(&den_backend_ref, &den_net_unet, &u,
                      (struct den_shape){1, 32, 32, 1}, DEN_FOR_INFERENCE, 1);
@@ -168,14 +168,14 @@ static const struct {
     struct den_net_options options;
     const char *field, *words;
 } bad_options[] = {
-    {&den_net_unet, {1, 1, 16, 4, 0, 0, 0}, "depth", "is 4; allowed are 5 to 8"},
-    {&den_net_unet, {1, 1, 16, 9, 0, 0, 0}, "depth", "is 9; allowed are 5 to 8"},
-    {&den_net_unet, {1, 1, 0, 5, 0, 0, 0}, "width", "is 0; allowed are 1 to 512"},
-    {&den_net_unet, {1, 1, 513, 5, 0, 0, 0}, "width", "is 513"},
-    {&den_net_unet, {0, 1, 16, 5, 0, 0, 0}, "channels_in", "is 0"},
-    {&den_net_unet, {1, 65, 16, 5, 0, 0, 0}, "channels_out", "is 65"},
-    {&den_net_patchgan, {2, 1, 16, 0, 0, 0, 0}, "depth", "is 0; allowed are 1 to 5"},
-    {&den_net_patchgan, {2, 1, 16, 6, 0, 0, 0}, "depth", "is 6; allowed are 1 to 5"},
+    {&den_net_unet, {1, 1, 16, 4, 0, 0, 0, 0}, "depth", "is 4; allowed are 5 to 8"},
+    {&den_net_unet, {1, 1, 16, 9, 0, 0, 0, 0}, "depth", "is 9; allowed are 5 to 8"},
+    {&den_net_unet, {1, 1, 0, 5, 0, 0, 0, 0}, "width", "is 0; allowed are 1 to 512"},
+    {&den_net_unet, {1, 1, 513, 5, 0, 0, 0, 0}, "width", "is 513"},
+    {&den_net_unet, {0, 1, 16, 5, 0, 0, 0, 0}, "channels_in", "is 0"},
+    {&den_net_unet, {1, 65, 16, 5, 0, 0, 0, 0}, "channels_out", "is 65"},
+    {&den_net_patchgan, {2, 1, 16, 0, 0, 0, 0, 0}, "depth", "is 0; allowed are 1 to 5"},
+    {&den_net_patchgan, {2, 1, 16, 6, 0, 0, 0, 0}, "depth", "is 6; allowed are 1 to 5"},
 };
 
 START_TEST(options_out_of_range_are_refused_with_the_range)
@@ -192,7 +192,8 @@ START_TEST(every_allowed_depth_builds_on_its_smallest_image)
 {
     for (size_t depth = 5; depth <= 8; depth++)
         for (int instance = 0; instance < 2; instance++) {
-            struct den_net_options o = {1, 3, 2, depth, instance, true, false};
+            struct den_net_options o = {1,        3,    2,     depth,
+                                        instance, true, false, DEN_WINOGRAD_AUTO};
             struct den_err err = DEN_ERR_INIT;
             size_t side = den_net_unet.multiple_of(&o);
             must(den_net_unet.check(&o, &err));
@@ -211,7 +212,7 @@ START_TEST(a_side_that_is_no_multiple_is_refused_with_a_sentence)
     struct den_err err = DEN_ERR_INIT;
     struct den_params *params = NULL;
     struct den_graph *g = NULL;
-    const struct den_net_options o = {1, 1, 4, 5, false, false, true};
+    const struct den_net_options o = {1, 1, 4, 5, false, false, true, DEN_WINOGRAD_AUTO};
     must(den_params_new(&den_backend_ref, &params, &err));
     must(den_graph_new(params, NULL, &g, &err));
     den_node y =
@@ -227,7 +228,8 @@ START_TEST(dropout_sits_on_depth_minus_five_blocks)
 {
     /* In training mode two keys differ exactly when there is a dropout. */
     for (size_t depth = 5; depth <= 6; depth++) {
-        const struct den_net_options o = {1, 1, 4, depth, false, true, false};
+        const struct den_net_options o = {1,     1,    4,     depth,
+                                          false, true, false, DEN_WINOGRAD_AUTO};
         struct net_case c =
             net_case_new(&den_backend_ref, &den_net_unet, &o,
                          (struct den_shape){1, 64, 64, 1}, DEN_FOR_TRAINING, 3);
@@ -262,7 +264,7 @@ END_TEST
 START_TEST(initial_values_follow_pix2pix_and_the_seed)
 {
     struct den_err err = DEN_ERR_INIT;
-    const struct den_net_options o = {1, 1, 8, 5, false, false, true};
+    const struct den_net_options o = {1, 1, 8, 5, false, false, true, DEN_WINOGRAD_AUTO};
     struct net_case a =
         net_case_new(&den_backend_ref, &den_net_unet, &o,
                      (struct den_shape){1, 32, 32, 1}, DEN_FOR_INFERENCE, 1);
@@ -300,9 +302,12 @@ START_TEST(sets_of_different_structure_are_not_copied)
 {
     struct den_err err = DEN_ERR_INIT;
     const struct den_shape shape = {1, 32, 32, 2};
-    const struct den_net_options small = {2, 1, 2, 2, false, false, false};
-    const struct den_net_options wide = {2, 1, 4, 2, false, false, false};
-    const struct den_net_options deep = {2, 1, 2, 3, false, false, false};
+    const struct den_net_options small = {2,     1,     2,     2,
+                                          false, false, false, DEN_WINOGRAD_AUTO};
+    const struct den_net_options wide = {2,     1,     4,     2,
+                                         false, false, false, DEN_WINOGRAD_AUTO};
+    const struct den_net_options deep = {2,     1,     2,     3,
+                                         false, false, false, DEN_WINOGRAD_AUTO};
     struct net_case a = net_case_new(&den_backend_ref, &den_net_patchgan, &small, shape,
                                      DEN_FOR_INFERENCE, 1);
     struct net_case b = net_case_new(&den_backend_ref, &den_net_patchgan, &wide, shape,

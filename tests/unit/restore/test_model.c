@@ -216,6 +216,7 @@ START_TEST(a_saved_model_comes_back_bit_for_bit)
     struct den_err err = DEN_ERR_INIT;
     struct den_net_options options = small_net;
     options.instance_norm = options.dropout = options.tanh_output = true;
+    options.winograd = DEN_WINOGRAD_OFF;
     const struct den_net_options *variants[] = {&small_net, &options};
     for (size_t v = 0; v < 2; v++) {
         struct den_model *model = make_model(*variants[v], 5), *back = NULL;
@@ -267,17 +268,10 @@ END_TEST
 /* Keys of a good file, and what a file with one of them changed or left out (value NULL)
  * must answer. */
 static const struct den_meta good[] = {
-    {"denoised_model", "1"},
-    {"net", "unet"},
-    {"channels_in", "1"},
-    {"channels_out", "1"},
-    {"width", "2"},
-    {"depth", "5"},
-    {"norm_layer", "batch"},
-    {"dropout", "false"},
-    {"output", "linear"},
-    {"shift", "0.5"},
-    {"normalisation", "mean_std"},
+    {"denoised_model", "1"}, {"net", "unet"},      {"channels_in", "1"},
+    {"channels_out", "1"},   {"width", "2"},       {"depth", "5"},
+    {"norm_layer", "batch"}, {"dropout", "false"}, {"output", "linear"},
+    {"winograd", "f22"},     {"shift", "0.5"},     {"normalisation", "mean_std"},
     {"scale", "2"},
 };
 
@@ -302,6 +296,8 @@ static const struct {
     {"norm_layer", "layer", DEN_E_UNPROCESSABLE, "not 'batch' or 'instance'"},
     {"dropout", "yes", DEN_E_UNPROCESSABLE, "not 'false' or 'true'"},
     {"output", NULL, DEN_E_UNPROCESSABLE, "does not say its 'output'"},
+    {"winograd", "F22", DEN_E_UNPROCESSABLE, "'F22', not one of: auto f22 off"},
+    {"winograd", "", DEN_E_UNPROCESSABLE, "'winograd' of the model file is ''"},
     {"normalisation", "zca", DEN_E_UNPROCESSABLE, "no normalisation 'zca'"},
     {"shift", "nan", DEN_E_UNPROCESSABLE, "'shift' of the model file is 'nan'"},
     {"shift", "1e999", DEN_E_UNPROCESSABLE, "not a finite number"},
@@ -343,6 +339,28 @@ START_TEST(a_file_that_lies_is_refused_with_a_sentence)
         ck_assert_ptr_null(back);
         ck_assert_uint_eq(den_mem_live(), live);
         ck_assert_msg(den_mem_peak() < live + (8 << 20), "row %zu allocates", i);
+    }
+    den_model_free(model);
+}
+END_TEST
+
+START_TEST(a_file_without_the_choice_of_algorithms_has_the_usual_one)
+{
+    static const struct {
+        const char *text;
+        enum den_winograd want;
+    } rows[] = {{NULL, DEN_WINOGRAD_AUTO},
+                {"auto", DEN_WINOGRAD_AUTO},
+                {"f22", DEN_WINOGRAD_F22},
+                {"off", DEN_WINOGRAD_OFF}};
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model *model = make_model(small_net, 5);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct den_model *back = NULL;
+        write_file(model, "winograd", rows[i].text);
+        must(den_model_load(den_backends[0], path, &back, &err));
+        ck_assert_int_eq(back->options.winograd, rows[i].want);
+        den_model_free(back);
     }
     den_model_free(model);
 }
@@ -412,6 +430,7 @@ int main(void)
     tcase_add_test(files, a_saved_model_comes_back_bit_for_bit);
     tcase_add_test(files, extra_metadata_cannot_change_the_model);
     tcase_add_test(files, a_file_that_lies_is_refused_with_a_sentence);
+    tcase_add_test(files, a_file_without_the_choice_of_algorithms_has_the_usual_one);
     tcase_add_test(files, weights_that_are_not_finite_or_missing_are_refused);
     tcase_add_test(files, every_allocation_may_fail);
     suite_add_tcase(suite, files);

@@ -74,6 +74,8 @@ START_TEST(words_of_the_table_are_rows_of_the_seams)
         must(den_train_config_set(&config, "normalisation", n->name, &err));
     for (size_t i = 0; den_gan_modes[i] != NULL; i++)
         must(den_train_config_set(&config, "gan_mode", den_gan_modes[i]->name, &err));
+    for (enum den_winograd w = DEN_WINOGRAD_AUTO; w <= DEN_WINOGRAD_OFF; w++)
+        must(den_train_config_set(&config, "winograd", den_winograd_name(w), &err));
 }
 END_TEST
 
@@ -108,6 +110,7 @@ static const struct {
     {"output", "lin", "not \"lin\""},
     {"output", "", "not \"\""},
     {"norm_layer", "layer", "norm_layer must be one of: batch instance; not \"layer\""},
+    {"winograd", "on", "winograd must be one of: auto f22 off; not \"on\""},
     {"checkpoint", "best\n", "not \"best\\n\""},
     {"colour", "1", "\"colour\" is not a setting of a training"},
     {"", "1", "\"\" is not a setting"},

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "backend_cpu_winograd.h"
 #include "infer.h"
 #include "metric.h"
 #include "train_help.h"
@@ -136,6 +137,96 @@ START_TEST(every_variant_of_the_settings_trains)
               (strcmp(config.norm_layer, "instance") == 0));
     den_model_free(model);
     free(watch);
+}
+END_TEST
+
+/* 16 channels are the least that the fast algorithms take.  On maps so small they have to
+ * be told to. */
+static double train_with(const char *winograd)
+{
+    struct watch *watch = new_watch(SIZE_MAX, DEN_GO_ON);
+    struct den_train_config config = tiny(6);
+    gan(&config);
+    config.ngf = config.ndf = 16;
+    den_str_copy(config.winograd, DEN_WORD, winograd);
+    struct den_train_job job = job_of(config, watch);
+    train(&job);
+    double loss = told(watch, "loss_l1", true);
+    free(watch);
+    return loss;
+}
+
+static struct den_model *load_last(void)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[PATH];
+    struct den_model *model = NULL;
+    must(den_model_load(backend(), path_of("last.model", path), &model, &err));
+    return model;
+}
+
+/* Are the weights the same to the last bit? */
+static bool same_weights(struct den_model *a, struct den_model *b)
+{
+    bool same = true;
+    for (size_t i = 0; i < den_params_size(a->params); i++) {
+        const struct den_param *p = den_params_at(a->params, i);
+        const struct den_param *q = den_params_at(b->params, i);
+        same = same && memcmp(p->value, q->value, p->count * sizeof *p->value) == 0;
+    }
+    return same;
+}
+
+START_TEST(fast_algorithms_change_bytes_but_not_what_is_learned)
+{
+    if (backend() != &den_backend_cpu)
+        return; /* the others have plain sums alone */
+    den_winograd_prefer(4);
+    double loss = train_with("auto");
+    struct den_model *fast = load_last();
+    close_to(train_with("auto"), loss, 0);
+    struct den_model *again = load_last();
+    double plain_loss = train_with("off");
+    struct den_model *plain = load_last();
+    printf("loss_l1 %.9g with and %.9g without\n", loss, plain_loss);
+    close_to(plain_loss / loss, 1, 1e-3);
+    ck_assert(same_weights(fast, again) && !same_weights(fast, plain));
+    ck_assert_int_eq(fast->options.winograd, DEN_WINOGRAD_AUTO);
+    ck_assert_int_eq(plain->options.winograd, DEN_WINOGRAD_OFF);
+    den_model_free(fast);
+    den_model_free(again);
+    den_model_free(plain);
+    den_winograd_prefer(0);
+}
+END_TEST
+
+/* The same weights, asked for once as the file says and once otherwise. */
+START_TEST(a_model_is_used_with_the_algorithms_it_was_trained_with)
+{
+    static const char *const words[] = {"off", "auto"};
+    static float clean[SIDE * SIDE], noisy[SIDE * SIDE], out[2][SIDE * SIDE];
+    struct den_err err = DEN_ERR_INIT;
+    char path[PATH];
+    if (backend() != &den_backend_cpu)
+        return;
+    den_winograd_prefer(4);
+    train_with(words[0]);
+    simulate(999, 0, clean, noisy);
+    struct den_model *model = load_last();
+    for (size_t i = 0; i < 2; i++) {
+        ck_assert(den_winograd_find(words[i], &model->options.winograd));
+        must(den_model_save(model, NULL, 0, path_of("other.model", path), &err));
+        denoise("other.model", noisy, out[i]);
+    }
+    double most = 0;
+    for (size_t i = 0; i < SIDE * SIDE; i++)
+        most = fmax(most, fabs((double)out[0][i] - (double)out[1][i]));
+    ck_assert(most > 0);
+    ck_assert_msg(most < 1e-3 * model->norm.scale, "off by %g", most);
+    denoise("last.model", noisy, out[1]);
+    ck_assert(memcmp(out[0], out[1], sizeof out[0]) == 0);
+    den_model_free(model);
+    den_winograd_prefer(0);
 }
 END_TEST
 
@@ -284,6 +375,8 @@ int main(void)
     tcase_add_loop_test(t, every_variant_of_the_settings_trains, 0,
                         (int)(sizeof variants / sizeof variants[0]));
     tcase_add_test(t, repeated_frames_train_without_a_clean_image);
+    tcase_add_test(t, fast_algorithms_change_bytes_but_not_what_is_learned);
+    tcase_add_test(t, a_model_is_used_with_the_algorithms_it_was_trained_with);
     tcase_add_test(t, the_discriminator_learns_to_tell_clean_from_generated);
     tcase_add_test(t, cancelling_takes_effect_within_one_batch_and_leaves_no_model);
     tcase_add_test(t, a_run_that_diverges_says_what_to_try);
