@@ -75,8 +75,9 @@ static void draw_images(const struct peer *p)
     den_rng_seed(&rng, SEED, DEN_STREAM_SYNTH, 0);
     for (size_t i = 0; i < (size_t)IMAGES * PIXELS; i++) {
         double x = (double)(i % SIDE), y = (double)(i / SIDE % SIDE);
-        double image = (double)(i / PIXELS);
-        double wave = sin(0.05 * x + image) * cos(0.08 * y) + 0.4 * sin(0.6 * (x - y));
+        size_t image = i / PIXELS;
+        double wave =
+            sin(0.05 * x + (double)image) * cos(0.08 * y) + 0.4 * sin(0.6 * (x - y));
         p->clean[i] = (float)(0.5 * wave);
         double noisy = (double)p->clean[i] + 0.2 * den_rng_normal(&rng);
         p->noisy[i] = (float)fmax(-1, fmin(1, noisy));
