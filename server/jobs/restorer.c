@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "clock.h"
 #include "mem.h"
 #include "str.h"
 #include "train_config.h"
@@ -197,29 +198,44 @@ static bool open_filter(const struct den_job_row *row, struct den_pool *pool,
     return den_config_each(row->config, set_value, ret, err);
 }
 
-static bool open_model(struct den_service *s, const struct den_job_row *row,
+static bool load_model(struct den_service *s, const struct den_model_row *model,
                        struct den_restorer *ret, struct den_err *err)
 {
-    struct den_model_row model;
     char path[PATH_MAX];
+    den_blobs_path(s->blobs, model->sha256, path, sizeof path);
+    return den_model_load(s->backend, path, &ret->model, err);
+}
+
+/* The store is asked every time: a model that was deleted is not used any more. */
+static bool open_model(struct den_job_context *context, const struct den_job_row *row,
+                       struct den_restorer *ret, struct den_err *err)
+{
+    struct den_service *s = context->service;
+    struct den_restorer *kept = context->worker->kept;
+    struct den_model_row model;
     if (!s->kind->model_get(s->store, row->model, row->version, &model, err))
         return false;
-    den_blobs_path(s->blobs, model.sha256, path, sizeof path);
-    if (!den_model_load(s->backend, path, &ret->model, err))
-        return false;
+    if (kept != NULL && strcmp(kept->sha256, model.sha256) == 0) {
+        *ret = *kept;
+        *kept = (struct den_restorer){0};
+    } else {
+        den_worker_drop_model(context->worker); /* before the next one: never two */
+        if (!load_model(s, &model, ret, err))
+            return false;
+    }
+    den_str_copy(ret->sha256, sizeof ret->sha256, model.sha256);
     den_str_format(ret->label, sizeof ret->label, "%s@%lld", model.name,
                    (long long)model.version);
     return true;
 }
 
-bool den_restorer_open(struct den_service *service, struct den_pool *pool,
-                       const struct den_job_row *row, struct den_restorer *ret,
-                       struct den_err *err)
+bool den_restorer_open(struct den_job_context *context, const struct den_job_row *row,
+                       struct den_restorer *ret, struct den_err *err)
 {
-    struct den_restorer r = {.pool = pool};
-    bool done = row->model[0] != '\0' ? open_model(service, row, &r, err)
-                                      : open_filter(row, pool, &r, err);
-    r.tile = service->config.model_tile;
+    struct den_restorer r = {.pool = context->pool};
+    bool done = row->model[0] != '\0' ? open_model(context, row, &r, err)
+                                      : open_filter(row, context->pool, &r, err);
+    r.tile = context->service->config.model_tile;
     if (done)
         *ret = r;
     return done;
@@ -230,6 +246,30 @@ void den_restorer_close(struct den_restorer *restorer)
     den_infer_free(restorer->infer);
     den_model_free(restorer->model);
     *restorer = (struct den_restorer){0};
+}
+
+void den_restorer_give_back(struct den_job_context *context,
+                            struct den_restorer *restorer)
+{
+    struct den_worker *worker = context->worker;
+    if (restorer->model != NULL && worker->kept == NULL)
+        worker->kept = den_calloc(1, sizeof *worker->kept);
+    if (restorer->model == NULL || worker->kept == NULL) {
+        den_restorer_close(restorer);
+        return;
+    }
+    den_restorer_close(worker->kept);
+    *worker->kept = *restorer;
+    *restorer = (struct den_restorer){0};
+    worker->kept_at = den_monotonic_s();
+}
+
+void den_worker_drop_model(struct den_worker *worker)
+{
+    if (worker->kept != NULL)
+        den_restorer_close(worker->kept);
+    den_free(worker->kept);
+    worker->kept = NULL;
 }
 
 bool den_restorer_size(struct den_restorer *r, size_t width, size_t height,

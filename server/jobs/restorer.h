@@ -15,7 +15,8 @@ struct den_restorer {
     double values[DEN_FILTER_OPTIONS];
     struct den_infer *infer; /* for pages of this size */
     size_t width, height;
-    char label[DEN_NAME_SIZE]; /* "nuclei@3", "median", "median(radius=3)" */
+    char label[DEN_NAME_SIZE];    /* "nuclei@3", "median", "median(radius=3)" */
+    char sha256[DEN_SHA256_SIZE]; /* of the model's weights */
 };
 
 /* Resolves the request's model or method, and its settings, into row. */
@@ -27,14 +28,17 @@ bool den_restorer_plan(struct den_service *service, const struct den_job_row *ro
                        size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
                        struct den_err *err) DEN_CHECKED;
 
-/* pool is borrowed. */
-bool den_restorer_open(struct den_service *service, struct den_pool *pool,
-                       const struct den_job_row *row, struct den_restorer *ret,
-                       struct den_err *err) DEN_CHECKED;
+/* For one job of a worker.  A model is read and made ready once: what the worker's last
+ * job gave back is taken over when it has the same weights. */
+bool den_restorer_open(struct den_job_context *context, const struct den_job_row *row,
+                       struct den_restorer *ret, struct den_err *err) DEN_CHECKED;
+/* Back to the worker, who keeps a model for its next job. */
+void den_restorer_give_back(struct den_job_context *context,
+                            struct den_restorer *restorer);
 /* A filter with its defaults; nothing to close. */
 void den_restorer_filter(const struct den_filter *filter, struct den_pool *pool,
                          struct den_restorer *ret);
-void den_restorer_close(struct den_restorer *restorer);
+void den_restorer_close(struct den_restorer *restorer); /* all zero is fine */
 /* Makes ready for pages of this size; *ret_units: ticks per page. */
 bool den_restorer_size(struct den_restorer *restorer, size_t width, size_t height,
                        size_t *ret_units, struct den_err *err) DEN_CHECKED;

@@ -75,7 +75,7 @@ static bool open_stack(struct den_job_context *context, const struct den_job_row
     char path[PATH_MAX];
     den_blobs_path(s->blobs, image->sha256, path, sizeof path);
     den_blobs_temporary(s->blobs, context->result, sizeof context->result);
-    if (!den_restorer_open(s, context->pool, row, &stack->restorer, err) ||
+    if (!den_restorer_open(context, row, &stack->restorer, err) ||
         !den_reader_open(path, &s->config.image_limits, &stack->reader, err))
         return false;
     stack->info = *den_reader_info(stack->reader);
@@ -89,13 +89,13 @@ static bool open_stack(struct den_job_context *context, const struct den_job_row
     return stack->noisy != NULL && stack->restored != NULL;
 }
 
-static void close_stack(struct stack *stack)
+static void close_stack(struct den_job_context *context, struct stack *stack)
 {
     den_free(stack->restored);
     den_free(stack->noisy);
     den_writer_abandon(stack->writer);
     den_reader_close(stack->reader);
-    den_restorer_close(&stack->restorer);
+    den_restorer_give_back(context, &stack->restorer);
 }
 
 static bool run_pages(struct den_job_context *context, struct stack *stack,
@@ -130,7 +130,7 @@ static bool run(struct den_job_context *context, struct den_job_row *row,
                         (unsigned long long)stack.clipped,
                         den_dtype_name(stack.info.dtype));
     }
-    close_stack(&stack);
+    close_stack(context, &stack);
     return done;
 }
 

@@ -186,7 +186,7 @@ static bool open_all(struct evaluation *e, const struct den_job_row *row,
     struct den_model_row model;
     if (!den_job_images_load(s, row->dataset, &e->images, err) ||
         !den_job_images_open(s, &e->images, &e->dataset, err) ||
-        !den_restorer_open(s, e->context->pool, row, &e->restorer, err))
+        !den_restorer_open(e->context, row, &e->restorer, err))
         return false;
     e->context->scores =
         den_new(e->images.samples * rows_per_image(), sizeof *e->context->scores, err);
@@ -207,7 +207,7 @@ static void close_all(struct evaluation *e)
 {
     den_free(e->target);
     den_free(e->restored);
-    den_restorer_close(&e->restorer);
+    den_restorer_give_back(e->context, &e->restorer);
     den_dataset_free(e->dataset);
     den_job_images_release(&e->images);
 }

@@ -22,7 +22,12 @@ struct den_worker {
     bool started;
     atomic_bool cancel;    /* the job at hand shall stop */
     char job[DEN_ID_SIZE]; /* the job at hand, "" = none; guarded by service->lock */
+    /* The worker's own: the model of its last job, and when that ended. */
+    struct den_restorer *kept;
+    double kept_at; /* monotonic seconds */
 };
+/* NULL is fine.  Only from the worker's thread. */
+void den_worker_drop_model(struct den_worker *worker);
 
 struct den_service {
     struct den_service_config config; /* its texts are not looked at after open */

@@ -17,6 +17,9 @@
 static const char *const quick_kinds[] = {"denoise", "evaluate", NULL};
 static const char *const all_kinds[] = {"denoise", "evaluate", "train", NULL};
 
+/* How long an idle worker keeps the model of its last job. */
+#define KEEP_S 120
+
 /* ---- waiting ---- */
 
 void den_workers_wake(struct den_service *service)
@@ -279,11 +282,16 @@ static void *work(void *opaque)
         if (!s->kind->job_claim(s->store, worker->kinds, &row, &found, &err))
             den_log(DEN_ERROR, "queue_not_read", " error=%s",
                     den_log_quote(err.text, text, sizeof text));
+        if (found && strcmp(row.kind, "train") == 0)
+            den_worker_drop_model(worker); /* a training wants the memory */
         if (found)
             do_job(worker, &row);
+        else if (worker->kept != NULL && den_monotonic_s() - worker->kept_at > KEEP_S)
+            den_worker_drop_model(worker);
         else
             wait_for_work(s, seen);
     }
+    den_worker_drop_model(worker);
     return NULL;
 }
 

@@ -80,7 +80,7 @@ static void look_at_events(const char *id)
 
 /* Denoises scene 4 with the given model or method text; the result must keep size and
  * type. */
-static void denoise(const char *with)
+static void denoise(const char *with, char *sha256)
 {
     char body[256], id[32], path[160];
     (void)snprintf(body, sizeof body, "{\"kind\":\"denoise\",\"image\":\"%s\",%s}",
@@ -90,6 +90,7 @@ static void denoise(const char *with)
     must_succeed(job);
     ck_assert_str_eq(text_at(job, "result.name"), "noisy4_0_denoised.tif");
     ck_assert_str_eq(text_at(job, "result.media_type"), "image/tiff");
+    (void)snprintf(sha256, 65, "%s", text_at(job, "result.sha256"));
     struct answer a = get(s.daemon.url, text_at(job, "result.href"));
     ck_assert_int_eq(a.status, 200);
     struct den_err err = DEN_ERR_INIT;
@@ -150,9 +151,12 @@ START_TEST(a_model_is_trained_used_judged_and_looked_at)
     json_decref(job);
     look_at_training(id);
     look_at_events(id);
-    denoise("\"model\":\"nuclei@1\"");
-    denoise("\"model\":\"nuclei\"");
-    denoise("\"method\":\"median\",\"config\":{\"radius\":1}");
+    char first[65], second[65], filter[65];
+    denoise("\"model\":\"nuclei@1\"", first);
+    denoise("\"method\":\"median\",\"config\":{\"radius\":1}", filter);
+    denoise("\"model\":\"nuclei\"", second); /* the worker still has the model */
+    ck_assert_str_eq(first, second);
+    ck_assert_str_ne(first, filter);
     evaluate();
 }
 END_TEST
