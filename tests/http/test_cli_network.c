@@ -76,6 +76,17 @@ static void serve_these(const char *const *answers)
     ck_assert_int_eq(pthread_create(&canned.thread, NULL, serve, NULL), 0);
 }
 
+/* The server has ended; only now its requests may be read. */
+static void stop_serving(void)
+{
+    if (canned.fd < 0)
+        return;
+    (void)shutdown(canned.fd, SHUT_RDWR); /* wakes an accept that nobody came for */
+    (void)pthread_join(canned.thread, NULL);
+    (void)close(canned.fd);
+    canned.fd = -1;
+}
+
 #define SERVE(...) serve_these((const char *const[]){__VA_ARGS__, NULL})
 
 static void setup(void)
@@ -87,9 +98,7 @@ static void setup(void)
 static void teardown(void)
 {
     struct den_err err = DEN_ERR_INIT;
-    (void)shutdown(canned.fd, SHUT_RDWR); /* wakes an accept that nobody came for */
-    (void)pthread_join(canned.thread, NULL);
-    (void)close(canned.fd);
+    stop_serving();
     must(den_fs_remove_tree(folder, &err));
 }
 
@@ -169,6 +178,7 @@ START_TEST(a_cut_stream_is_resumed_behind_its_last_event)
     struct outcome o = DENOISE(folder, canned.url, "wait", "job_1");
     must_end(&o, 0, "");
     ck_assert_str_eq(o.out, "job_1 succeeded\n");
+    stop_serving();
     ck_assert_ptr_null(strstr(canned.requests[0], "Last-Event-ID"));
     ck_assert_msg(strstr(canned.requests[2], "Last-Event-ID: 8\r\n") != NULL, "%s",
                   canned.requests[2]);
