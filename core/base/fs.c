@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -138,6 +140,42 @@ out:
     den_free(data);
     close(fd);
     return done;
+}
+
+bool den_fs_map(const char *path, size_t maximum, char **ret_data, size_t *ret_length,
+                struct den_err *err)
+{
+    int fd = -1;
+    uint64_t size = 0;
+    void *data = NULL; /* of an empty file, which cannot be mapped */
+    if (!open_regular(path, &fd, &size, err))
+        return false;
+    bool fits = size <= maximum;
+    if (fits && size > 0)
+        data = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, fd, 0);
+    int error = errno;
+    close(fd);
+    if (!fits)
+        return too_large(size, maximum, err);
+    if (data == MAP_FAILED)
+        return den_err_sys(err, error, "a file cannot be read");
+    *ret_data = data;
+    *ret_length = (size_t)size;
+    return true;
+}
+
+void den_fs_unmap(char *data, size_t length)
+{
+    if (data != NULL)
+        munmap(data, length);
+}
+
+void den_fs_unload(const char *data, size_t length)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), from = (uintptr_t)data;
+    uintptr_t past = from % page;
+    if (length > 0) /* a hint: if it fails, the bytes merely stay */
+        madvise((void *)(from - past), length + past, MADV_DONTNEED);
 }
 
 bool den_fs_write_fd(int fd, const void *data, size_t length, struct den_err *err)

@@ -15,6 +15,13 @@ bool den_fs_mkdirs(const char *path, mode_t mode, struct den_err *err) DEN_CHECK
  * above maximum. */
 bool den_fs_read(const char *path, size_t maximum, char **ret_data, size_t *ret_length,
                  struct den_err *err) DEN_CHECKED;
+/* Whole file, read only, page by page when it is looked at; den_fs_unmap.  Meanwhile it
+ * may be replaced or removed, but not written to. */
+bool den_fs_map(const char *path, size_t maximum, char **ret_data, size_t *ret_length,
+                struct den_err *err) DEN_CHECKED;
+void den_fs_unmap(char *data, size_t length);
+/* These bytes may leave memory until they are looked at again. */
+void den_fs_unload(const char *data, size_t length);
 /* All bytes to fd, short writes continued. */
 bool den_fs_write_fd(int fd, const void *data, size_t length,
                      struct den_err *err) DEN_CHECKED;

@@ -1,6 +1,7 @@
 #include "mem.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -82,9 +83,20 @@ void *den_calloc(size_t count, size_t size)
     return finish(calloc(1, bytes), bytes);
 }
 
+/* Large arrays go back to the system when they are freed.  Left to itself, glibc keeps
+ * blocks of up to 32 MiB once it has seen some come and go, and the packed weights of a
+ * net would then lie beside the holes of the plain ones. */
+static void keep_no_holes(void)
+{
+    enum { LARGE = 1 << 20 };
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+}
+
 void *den_calloc64(size_t count, size_t size)
 {
     enum { ALIGN = 64 };
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, keep_no_holes);
     size_t bytes;
     if (!wanted(count, size, &bytes) || is_told_to_fail())
         return NULL;

@@ -78,9 +78,9 @@ struct den_backend {
                                   den_real *dw);
     /* Optional, both or none: weights that many calls share are brought into the kernel's
      * own order once, for conv_forward or, if transposed, for conv_backward_data; these
-     * take them from ex->packed and otherwise the same arguments.  conv_packed: reals, 0
-     * if nothing is gained; *ret_scratch: scratch of such calls.  Of the views only the
-     * shapes matter. */
+     * take them from ex->packed, w may be NULL, and otherwise the same arguments.
+     * conv_packed: reals, 0 if nothing is gained; *ret_scratch: scratch of such calls. Of
+     * the views only the shapes matter. */
     size_t (*conv_packed)(enum den_winograd winograd, struct den_conv_geom g,
                           struct den_shape x, struct den_shape y, bool transposed,
                           int threads, size_t *ret_scratch);

@@ -201,7 +201,7 @@ static struct den_product phase_product(struct den_conv_geom g, const struct den
         .in = dy,
         .in_y = fy.start,
         .in_x = fx.start,
-        .from = w + (fy.tap_first * g.kw + fx.tap_first) * ci * co,
+        .from = w != NULL ? w + (fy.tap_first * g.kw + fx.tap_first) * ci * co : NULL,
         .wy = -(ptrdiff_t)(step_y * g.kw * ci * co),
         .wx = -(ptrdiff_t)(step_x * ci * co),
         .wk = 1,

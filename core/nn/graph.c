@@ -33,8 +33,10 @@ void den_graph_free(struct den_graph *graph)
         return;
     graph->backend->free(graph->memory);
     den_plan_release(&graph->plan);
-    for (size_t i = 0; i < graph->size; i++)
+    for (size_t i = 0; i < graph->size; i++) {
+        graph->backend->free(graph->nodes[i]->packed);
         den_free(graph->nodes[i]);
+    }
     den_free(graph->nodes);
     den_free(graph);
 }
@@ -49,6 +51,12 @@ void den_graph_set_winograd(struct den_graph *g, enum den_winograd winograd)
 {
     assert(g->memory == NULL);
     g->winograd = winograd;
+}
+
+void den_graph_set_take_weights(struct den_graph *g, bool on)
+{
+    assert(g->memory == NULL);
+    g->takes_weights = on;
 }
 
 /* ---- building ---- */
@@ -213,6 +221,22 @@ den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t ou
 
 /* ---- planning ---- */
 
+/* Backward must make the masks of its forward again, so key and mode stay with the graph.
+ */
+static struct den_run make_run(const struct den_graph *g)
+{
+    return (struct den_run){
+        .backend = g->backend,
+        .ex = {.pool = g->pool,
+               .scratch = g->memory + g->plan.scratch_at,
+               .scratch_count = g->plan.scratch_count,
+               .winograd = g->winograd},
+        .key = g->key,
+        .training = g->trained,
+        .input_grads = !g->no_input_grads,
+    };
+}
+
 /* What plan and finish have in common. */
 static bool make_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err)
@@ -237,6 +261,47 @@ bool den_graph_plan(struct den_graph *g, den_node output, enum den_purpose purpo
     return true;
 }
 
+/* Is the value of its weights read by this node alone, and packed? */
+static bool takes(const struct den_graph *g, const struct den_gnode *node)
+{
+    bool alone = node->packed_count > 0;
+    for (size_t i = 0; alone && i < g->size; i++)
+        alone = g->nodes[i] == node || g->nodes[i]->param[0] != node->param[0];
+    return alone;
+}
+
+size_t den_graph_taken_bytes(const struct den_graph *g, size_t *ret_largest)
+{
+    size_t sum = 0, largest = 0;
+    for (size_t i = 0; i < g->size; i++) {
+        if (!takes(g, g->nodes[i]))
+            continue;
+        size_t count = g->nodes[i]->param[0]->count;
+        sum += count;
+        largest = largest < count ? count : largest;
+    }
+    *ret_largest = largest * sizeof(den_real);
+    return sum * sizeof(den_real);
+}
+
+/* One by one, so that of all but one layer there is only the value or the packed form. */
+static bool make_packed(struct den_graph *g, struct den_err *err)
+{
+    struct den_run run = make_run(g);
+    for (size_t i = 0; i < g->size; i++) {
+        struct den_gnode *node = g->nodes[i];
+        if (node->packed_count == 0)
+            continue;
+        if (!g->backend->alloc(node->packed_count, &node->packed, err))
+            return false;
+        if (g->takes_weights)
+            node->op->pack(&run, node);
+        if (g->takes_weights && takes(g, node))
+            den_params_drop(g->params, node->param[0]);
+    }
+    return true;
+}
+
 bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err)
 {
@@ -244,12 +309,12 @@ bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose pur
         !g->backend->alloc(g->plan.total, &g->memory, err))
         return false;
     den_plan_bind(g);
-    return true;
+    return make_packed(g, err);
 }
 
 size_t den_graph_bytes(const struct den_graph *g)
 {
-    return g->plan.total * sizeof(den_real);
+    return (g->plan.total + g->plan.packed) * sizeof(den_real);
 }
 
 struct den_shape den_graph_shape(const struct den_graph *g, den_node node)
@@ -260,22 +325,6 @@ struct den_shape den_graph_shape(const struct den_graph *g, den_node node)
 }
 
 /* ---- running ---- */
-
-/* Backward must make the masks of its forward again, so key and mode stay with the graph.
- */
-static struct den_run make_run(const struct den_graph *g)
-{
-    return (struct den_run){
-        .backend = g->backend,
-        .ex = {.pool = g->pool,
-               .scratch = g->memory + g->plan.scratch_at,
-               .scratch_count = g->plan.scratch_count,
-               .winograd = g->winograd},
-        .key = g->key,
-        .training = g->trained,
-        .input_grads = !g->no_input_grads,
-    };
-}
 
 static struct den_gnode *input_at(const struct den_graph *g, den_node input)
 {
@@ -294,10 +343,10 @@ void den_graph_set_input(struct den_graph *g, den_node input, const den_real *da
 static void pack_weights(struct den_graph *g, const struct den_run *run)
 {
     uint64_t version = den_params_version(g->params);
-    if (g->packed && g->version == version)
+    if (g->takes_weights || (g->packed && g->version == version))
         return;
     for (size_t i = 0; i < g->size; i++)
-        if (g->nodes[i]->packed != NULL)
+        if (g->nodes[i]->packed_count > 0)
             g->nodes[i]->op->pack(run, g->nodes[i]);
     g->packed = true;
     g->version = version;

@@ -53,6 +53,10 @@ void den_graph_set_fusion(struct den_graph *g, bool on);
 /* The fast algorithms that convolutions may use (default DEN_WINOGRAD_AUTO).  Before
  * finish. */
 void den_graph_set_winograd(struct den_graph *g, enum den_winograd winograd);
+/* On: finish packs the weights, which then stay as they are, and drops the values that
+ * nothing but packed weights was made from: the params serve this graph alone until they
+ * are loaded again (default off).  For inference; before finish. */
+void den_graph_set_take_weights(struct den_graph *g, bool on);
 /* Plans memory and allocates it.  Reports the first build error, or DEN_E_NO_MEMORY. */
 bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err) DEN_CHECKED;
@@ -61,6 +65,9 @@ bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose pur
 bool den_graph_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
                     size_t *ret_bytes, struct den_err *err) DEN_CHECKED;
 size_t den_graph_bytes(const struct den_graph *g); /* after finish */
+/* Bytes of the values that finish drops, or would drop, and of the largest of them. After
+ * plan or finish. */
+size_t den_graph_taken_bytes(const struct den_graph *g, size_t *ret_largest);
 struct den_shape den_graph_shape(const struct den_graph *g, den_node node);
 
 /* ---- use: host arrays are packed [n][h][w][c] ---- */

@@ -49,11 +49,12 @@ struct den_gnode {
     bool add[DEN_OP_INPUTS]; /* backward adds to the gradient of that input */
     struct den_place place[DEN_ARRAYS];
     size_t state_at;
-    size_t packed_at, packed_count; /* count 0: the op takes the weights as they are */
+    size_t packed_count; /* reals; 0: the op takes the weights as they are */
 
     struct den_view value, grad; /* [n][h][w][c] of shape */
     den_real *state;             /* device; see the op's state() */
-    den_real *packed; /* device; see the op's packed(); NULL if there is none */
+    den_real
+        *packed; /* device, own memory; see the op's packed(); NULL if there is none */
 };
 
 /* What one call of den_graph_forward or _backward tells the ops. */
@@ -91,10 +92,10 @@ struct den_op {
     /* May be NULL: reals kept from forward to backward. */
     size_t (*state)(const struct den_gnode *node);
     void (*forward)(const struct den_run *run, struct den_gnode *node);
-    /* May be NULL: reals of the weights in the backend's own order, which `pack` writes
-     * to node->packed whenever they have changed, for forward passes that have them as
-     * run->ex.packed and no backward; 0 if that gains nothing.  *ret_scratch: the scratch
-     * that forward then needs. */
+    /* May be NULL: reals of the weights (param[0]) in the backend's own order, which
+     * `pack` writes to node->packed whenever they have changed, for forward passes that
+     * have them as run->ex.packed and no backward; 0 if that gains nothing. *ret_scratch:
+     * the scratch that forward then needs. */
     size_t (*packed)(const struct den_gnode *node, const struct den_backend *backend,
                      enum den_winograd winograd, int threads, size_t *ret_scratch);
     void (*pack)(const struct den_run *run, struct den_gnode *node);

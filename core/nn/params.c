@@ -180,6 +180,22 @@ bool den_params_get(struct den_params *params, const char *name, enum den_param_
     return true;
 }
 
+void den_params_drop(struct den_params *params, struct den_param *param)
+{
+    params->backend->free(param->value);
+    param->value = NULL;
+}
+
+bool den_params_undrop(struct den_params *params, struct den_err *err)
+{
+    for (size_t i = 0; i < params->size; i++) {
+        struct den_param *p = params->all[i];
+        if (p->value == NULL && !params->backend->alloc(p->count, &p->value, err))
+            return false;
+    }
+    return true;
+}
+
 bool den_params_train(struct den_params *params, struct den_err *err)
 {
     for (size_t i = 0; i < params->size; i++)

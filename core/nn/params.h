@@ -34,7 +34,7 @@ struct den_param {
     size_t dims[4]; /* in FILE order; unused are 1 */
     size_t ndim;    /* 0 (counter), 1 or 4 */
     size_t count;
-    den_real *value;        /* device */
+    den_real *value;        /* device; NULL after den_params_drop */
     den_real *grad, *m, *v; /* device; NULL until den_params_train */
 };
 
@@ -59,6 +59,11 @@ struct den_param *den_params_at(struct den_params *params, size_t index);
 struct den_param *den_params_find(struct den_params *params, const char *name);
 size_t
 den_params_count(const struct den_params *params); /* trained numbers, without buffers */
+
+/* Frees the value of a parameter: a graph has it in an order of its own. */
+void den_params_drop(struct den_params *params, struct den_param *param);
+/* Allocates the values dropped before; they are 0 and for the caller to load. */
+bool den_params_undrop(struct den_params *params, struct den_err *err) DEN_CHECKED;
 
 /* Allocates gradients and Adam moments. */
 bool den_params_train(struct den_params *params, struct den_err *err) DEN_CHECKED;

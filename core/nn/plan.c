@@ -305,11 +305,10 @@ static size_t node_scratch(struct den_graph *g, struct den_gnode *node, int thre
     struct den_plan *plan = &g->plan;
     const struct den_op *op = node->op;
     size_t scratch = 0;
-    node->packed_at = plan->total;
     node->packed_count = 0;
     if (plan->purpose == DEN_FOR_INFERENCE && !g->plain && op->packed != NULL)
         node->packed_count = op->packed(node, g->backend, g->winograd, threads, &scratch);
-    plan->total += line_up(node->packed_count);
+    plan->packed += line_up(node->packed_count);
     if (node->packed_count > 0)
         return scratch;
     return op->scratch == NULL ? 0 : op->scratch(node, g->backend, threads);
@@ -399,7 +398,6 @@ void den_plan_bind(struct den_graph *g)
         if (g->plan.purpose == DEN_FOR_TRAINING)
             node->grad = view_of(g, node, DEN_GRAD);
         node->state = g->memory + node->state_at;
-        node->packed = node->packed_count > 0 ? g->memory + node->packed_at : NULL;
     }
 }
 

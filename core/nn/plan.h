@@ -24,6 +24,7 @@ struct den_plan {
     size_t size;
     size_t scratch_at, scratch_count; /* reals */
     size_t total;                     /* reals */
+    size_t packed;                    /* reals of packed weights beside it */
     enum den_purpose purpose;
     struct den_gnode *output;
 };
@@ -37,6 +38,7 @@ struct den_graph {
     size_t size, capacity;
     bool plain; /* no fusion: every node has its own arrays */
     enum den_winograd winograd;
+    bool takes_weights;
     struct den_plan plan;
     den_real *memory; /* device; NULL until finish */
     bool no_input_grads;

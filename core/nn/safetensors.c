@@ -16,9 +16,18 @@ _Static_assert(sizeof(float) == 4, "F32");
 struct den_tensor_file {
     char *bytes; /* the whole file */
     size_t length;
+    bool mapped; /* den_fs_map, else den_calloc */
     struct den_header header;
     const struct den_header_tensor **by_name; /* [header.size], sorted */
 };
+
+static void release_bytes(char *bytes, size_t length, bool mapped)
+{
+    if (mapped)
+        den_fs_unmap(bytes, length);
+    else
+        den_free(bytes);
+}
 
 void den_tensor_file_free(struct den_tensor_file *file)
 {
@@ -26,7 +35,7 @@ void den_tensor_file_free(struct den_tensor_file *file)
         return;
     den_free(file->by_name);
     den_header_release(&file->header);
-    den_free(file->bytes);
+    release_bytes(file->bytes, file->length, file->mapped);
     den_free(file);
 }
 
@@ -144,6 +153,7 @@ static bool check_tensors(struct den_tensor_file *file, size_t data_at,
         header->tensors[i].tensor.data = file->bytes + data_at + header->tensors[i].begin;
         if (!check_finite(&header->tensors[i].tensor, err))
             return false;
+        den_tensor_unload(file, &header->tensors[i].tensor);
     }
     return true;
 }
@@ -165,17 +175,18 @@ static bool parse(struct den_tensor_file *file, struct den_err *err)
            check_tensors(file, LENGTH_SIZE + (size_t)header_length, err);
 }
 
-/* Takes bytes (den_free), also on failure. */
-static bool parse_take(char *bytes, size_t length, struct den_tensor_file **ret,
-                       struct den_err *err)
+/* Takes bytes, also on failure. */
+static bool parse_take(char *bytes, size_t length, bool mapped,
+                       struct den_tensor_file **ret, struct den_err *err)
 {
     struct den_tensor_file *file = den_new(1, sizeof *file, err);
     if (file == NULL) {
-        den_free(bytes);
+        release_bytes(bytes, length, mapped);
         return false;
     }
     file->bytes = bytes;
     file->length = length;
+    file->mapped = mapped;
     if (!parse(file, err)) {
         den_tensor_file_free(file);
         return false;
@@ -189,8 +200,8 @@ bool den_tensor_file_open(const char *path, size_t maximum, struct den_tensor_fi
 {
     char *bytes = NULL;
     size_t length = 0;
-    return den_fs_read(path, maximum, &bytes, &length, err) &&
-           parse_take(bytes, length, ret, err);
+    return den_fs_map(path, maximum, &bytes, &length, err) &&
+           parse_take(bytes, length, true, ret, err);
 }
 
 bool den_tensor_file_parse(const void *data, size_t length, struct den_tensor_file **ret,
@@ -200,7 +211,7 @@ bool den_tensor_file_parse(const void *data, size_t length, struct den_tensor_fi
     if (bytes == NULL)
         return false;
     memcpy(bytes, data, length);
-    return parse_take(bytes, length, ret, err);
+    return parse_take(bytes, length, false, ret, err);
 }
 
 size_t den_tensor_file_size(const struct den_tensor_file *file)
@@ -237,6 +248,13 @@ const char *den_tensor_file_meta(const struct den_tensor_file *file, const char 
         if (strcmp(file->header.meta[i].key, key) == 0)
             return file->header.meta[i].value;
     return NULL;
+}
+
+void den_tensor_unload(const struct den_tensor_file *file,
+                       const struct den_tensor *tensor)
+{
+    if (file->mapped)
+        den_fs_unload(tensor->data, tensor->count * type_size(tensor->type));
 }
 
 void den_tensor_floats(const struct den_tensor *tensor, float *to)

@@ -27,7 +27,9 @@ static bool make_array(const struct den_param *param, int which, const char *pre
     to->device = device[which];
     if (to->device == NULL)
         return den_err_set(err, DEN_E_INTERNAL,
-                           "These weights have no state of an optimiser.");
+                           which == VALUE ? "A graph has taken these weights."
+                                          : "These weights have no state of an "
+                                            "optimiser.");
     if (!den_str_format(to->name, sizeof to->name, "%s%s%s", prefix, infix[which],
                         param->name))
         return den_err_set(err, DEN_E_INVALID, "The tensor name '%s...' is too long.",
@@ -206,6 +208,7 @@ static bool load_array(void *context, const struct array *array, struct den_err 
             t->reals[i] = (den_real)t->floats[i];
     }
     den_param_write_to(t->params, array->param, array->device, t->reals);
+    den_tensor_unload(t->file, tensor);
     return true;
 }
 

@@ -41,7 +41,8 @@ struct den_tensor {
                          accessors */
 };
 struct den_tensor_file;
-/* maximum: bytes; larger is DEN_E_TOO_LARGE. */
+/* maximum: bytes; larger is DEN_E_TOO_LARGE.  The file is mapped, not read into memory:
+ * it may be replaced or removed meanwhile, but not written to. */
 bool den_tensor_file_open(const char *path, size_t maximum, struct den_tensor_file **ret,
                           struct den_err *err) DEN_CHECKED;
 /* The same from bytes in memory (copied); for tests and fuzzing. */
@@ -58,6 +59,10 @@ const char *den_tensor_file_meta(const struct den_tensor_file *file, const char 
 /* Copies [count]; the tensor must have that type. */
 void den_tensor_floats(const struct den_tensor *tensor, float *to);
 void den_tensor_ints(const struct den_tensor *tensor, int64_t *to);
+/* Its numbers are not needed for now; they need no memory until they are asked for again.
+ */
+void den_tensor_unload(const struct den_tensor_file *file,
+                       const struct den_tensor *tensor);
 
 /* ---- parameter sets ---- */
 /* Adds every parameter's value as prefix + name; with `moments` also prefix + "adam_m." +

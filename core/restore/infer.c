@@ -71,8 +71,11 @@ static bool build_graph(struct den_infer *infer, struct den_pool *pool,
 {
     const struct den_model *model = infer->model;
     struct den_shape in = {infer->batch, infer->y.tile, infer->x.tile, 1};
-    if (!den_graph_new(model->params, pool, &infer->graph, err))
+    if (!den_model_complete(infer->model, err) ||
+        !den_graph_new(model->params, pool, &infer->graph, err))
         return false;
+    infer->model->taken = model->file != NULL;
+    den_graph_set_take_weights(infer->graph, infer->model->taken);
     infer->input = den_input(infer->graph, in);
     den_node output =
         den_net_build(model->net, infer->graph, infer->input, &model->options);
@@ -235,11 +238,11 @@ bool den_infer_bytes(const struct den_net *net, const struct den_net_options *ne
     struct den_axis x = den_axis_plan(width, o.tile, o.overlap, multiple);
     struct den_axis y = den_axis_plan(height, o.tile, o.overlap, multiple);
     size_t tiles = x.tiles * y.tiles, batch = o.batch < tiles ? o.batch : tiles;
-    size_t params_bytes, graph_bytes;
-    if (!den_model_plan(net, net_options, batch, y.tile, x.tile, DEN_FOR_INFERENCE,
-                        o.threads, &params_bytes, &graph_bytes, err))
+    size_t net_bytes;
+    if (!den_model_plan_use(net, net_options, batch, y.tile, x.tile, o.threads,
+                            &net_bytes, err))
         return false;
-    *ret_bytes = params_bytes + graph_bytes + buffer_bytes(&x, &y, batch) + small_things;
+    *ret_bytes = net_bytes + buffer_bytes(&x, &y, batch) + small_things;
     *ret_tiles = tiles;
     return true;
 }

@@ -19,11 +19,12 @@ struct den_infer_options {
 
 struct den_infer; /* a graph for one tile size; reusable over pages and images */
 
-/* model and pool are borrowed.  A width x height image smaller than a tile gets a tile of
- * its own padded size.  DEN_E_UNPROCESSABLE for a net that does not make one grey image
- * from one.
- * Norm layers use what training left in the model, never the tile at hand (instance norm
- * has nothing but the tile, so there the result depends on the tile size). */
+/* model and pool are borrowed.  A model that comes from a file gives its weights to the
+ * infer, which holds them in another order; the next den_infer_new reads them again.  A
+ * width x height image smaller than a tile gets a tile of its own padded size.
+ * DEN_E_UNPROCESSABLE for a net that does not make one grey image from one. Norm layers
+ * use what training left in the model, never the tile at hand (instance norm has nothing
+ * but the tile, so there the result depends on the tile size). */
 bool den_infer_new(struct den_model *model, struct den_pool *pool, size_t width,
                    size_t height, const struct den_infer_options *options,
                    struct den_infer **ret, struct den_err *err) DEN_CHECKED;
@@ -35,7 +36,8 @@ size_t den_infer_tiles(const struct den_infer *infer); /* per page */
 bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised,
                     const struct den_progress *progress, size_t first, size_t total,
                     struct den_err *err) DEN_CHECKED;
-/* Peak bytes of the above (graph, weights, page buffers), from numbers alone. */
+/* Peak bytes of the above (graph, weights, page buffers) with a model from a file, from
+ * numbers alone. */
 bool den_infer_bytes(const struct den_net *net, const struct den_net_options *net_options,
                      size_t width, size_t height, const struct den_infer_options *options,
                      size_t *ret_bytes, size_t *ret_tiles,

@@ -29,6 +29,8 @@ struct den_model {
     struct den_net_options options;
     struct den_norm norm;
     struct den_params *params; /* owned */
+    bool taken; /* a graph has taken weights (den_graph_set_take_weights) */
+    struct den_tensor_file *file; /* where it was loaded from, owned; NULL if made anew */
 };
 
 #define DEN_MODEL_FILE_MAX ((size_t)1 << 30)
@@ -45,12 +47,19 @@ bool den_model_save(struct den_model *model, const struct den_meta *extra,
 /* A hostile file ends in a sentence.  Only nets of den_nets[], finite weights. */
 bool den_model_load(const struct den_backend *backend, const char *path,
                     struct den_model **ret, struct den_err *err) DEN_CHECKED;
+/* Loads the weights again if a graph has taken some. */
+bool den_model_complete(struct den_model *model, struct den_err *err) DEN_CHECKED;
 /* What a net would hold for n images of height x width, from numbers alone: bytes of its
  * parameters (values only, without gradients and moments) and of its graph. */
 bool den_model_plan(const struct den_net *net, const struct den_net_options *options,
                     size_t n, size_t height, size_t width, enum den_purpose purpose,
                     int threads, size_t *ret_params, size_t *ret_graph,
                     struct den_err *err) DEN_CHECKED;
+/* Peak of loading such a net from a file and running it in a graph that takes its
+ * weights: parameters and graph. */
+bool den_model_plan_use(const struct den_net *net, const struct den_net_options *options,
+                        size_t n, size_t height, size_t width, int threads, size_t *ret,
+                        struct den_err *err) DEN_CHECKED;
 /* Bytes of the parameters of a net with these options (float). */
 bool den_model_bytes(const struct den_net *net, const struct den_net_options *options,
                      size_t *ret, struct den_err *err) DEN_CHECKED;

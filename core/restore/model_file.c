@@ -57,7 +57,8 @@ bool den_model_save(struct den_model *model, const struct den_meta *extra,
 {
     struct den_tensor_writer *writer = NULL;
     bool done = false;
-    if (!den_tensor_writer_new(&writer, err) || !put_model(writer, model, err))
+    if (!den_model_complete(model, err) || !den_tensor_writer_new(&writer, err) ||
+        !put_model(writer, model, err))
         goto out;
     for (size_t i = 0; i < extra_count; i++)
         if (!den_tensor_writer_meta(writer, extra[i].key, extra[i].value, err))
@@ -226,11 +227,21 @@ bool den_model_load(const struct den_backend *backend, const char *path,
                 get_norm(file, &norm, err) && check_size(file, net, &options, err) &&
                 den_model_new(backend, net, &options, &norm, &model, err) &&
                 den_params_load(model->params, "", false, file, err);
-    den_tensor_file_free(file);
     if (!done) {
+        den_tensor_file_free(file);
         den_model_free(model);
         return blame_file(err);
     }
+    model->file = file;
     *ret = model;
     return true;
+}
+
+bool den_model_complete(struct den_model *model, struct den_err *err)
+{
+    if (!model->taken)
+        return true;
+    model->taken = !(den_params_undrop(model->params, err) &&
+                     den_params_load(model->params, "", false, model->file, err));
+    return !model->taken;
 }

@@ -56,9 +56,10 @@ bool bench_infer(struct bench *b, struct den_err *err)
     den_graph_set_winograd(g, b->winograd);
     den_node x = den_input(g, (struct den_shape){b->batch, IMAGE, IMAGE, 1});
     den_node y = den_net_unet.build(g, x, &options);
+    den_params_init(params, 1);
+    den_graph_set_take_weights(g, true); /* as with a model from a file */
     if (!den_graph_finish(g, y, DEN_FOR_INFERENCE, err))
         goto out;
-    den_params_init(params, 1);
     double seconds = bench_time(b, call_forward, g);
     double flop = unet_flop(&options, IMAGE) * (double)b->batch;
     bench_write(b,

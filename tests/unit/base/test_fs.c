@@ -50,6 +50,35 @@ static void check_content(const char *name, const char *want)
     den_free(data);
 }
 
+START_TEST(a_mapped_file_stays_readable_when_it_is_replaced_or_removed)
+{
+    enum { SIZE = 3 * 4096 + 100 };
+    static char bytes[SIZE];
+    struct den_err err = DEN_ERR_INIT;
+    char *data = NULL;
+    size_t length = 0;
+    for (size_t i = 0; i < SIZE; i++)
+        bytes[i] = (char)(i * 31 % 127);
+    must(den_fs_write(in_folder("m"), bytes, SIZE, &err));
+    must_fail(den_fs_map(in_folder("m"), SIZE - 1, &data, &length, &err), DEN_E_TOO_LARGE,
+              "");
+    must_fail(den_fs_map(in_folder("none"), SIZE, &data, &length, &err), DEN_E_NOT_FOUND,
+              "");
+    ck_assert_ptr_null(data);
+    must(den_fs_map(in_folder("m"), SIZE, &data, &length, &err));
+    ck_assert_uint_eq(length, SIZE);
+    ck_assert_mem_eq(data, bytes, SIZE);
+    must(den_fs_write(in_folder("m"), "", 0, &err));
+    den_fs_unload(data + 5000, SIZE - 5000);
+    den_fs_unload(data, 0);
+    ck_assert_mem_eq(data, bytes, SIZE);
+    den_fs_unmap(data, length);
+    must(den_fs_map(in_folder("m"), SIZE, &data, &length, &err));
+    ck_assert_uint_eq(length, 0);
+    den_fs_unmap(data, length);
+}
+END_TEST
+
 START_TEST(a_file_is_written_replaced_and_read_back)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -297,6 +326,7 @@ int main(void)
     TCase *all = tcase_create("fs");
     tcase_add_checked_fixture(all, make_folder, remove_folder);
     tcase_add_test(all, a_file_is_written_replaced_and_read_back);
+    tcase_add_test(all, a_mapped_file_stays_readable_when_it_is_replaced_or_removed);
     tcase_add_test(all, a_name_without_a_folder_is_written_here);
     tcase_add_test(all, a_write_that_fails_half_way_leaves_the_old_file);
     tcase_add_test(all, a_write_that_runs_out_of_memory_leaves_the_old_file);

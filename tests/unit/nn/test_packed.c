@@ -5,6 +5,7 @@
 #include "den_check.h"
 #include "mem.h"
 #include "net.h"
+#include "weights.h"
 
 /* Graphs for inference keep the weights of convolutions in the backend's own order, and
  * the fast algorithms of convolutions add up in a whole net. */
@@ -200,6 +201,81 @@ START_TEST(a_whole_net_agrees_with_the_reference_in_every_mode)
 }
 END_TEST
 
+START_TEST(a_graph_that_takes_the_weights_gives_the_same_bytes_with_less_memory)
+{
+    static const enum den_winograd modes[] = {DEN_WINOGRAD_AUTO, DEN_WINOGRAD_F22,
+                                              DEN_WINOGRAD_OFF};
+    struct den_err err = DEN_ERR_INIT;
+    struct den_params *params = params_new(&den_backend_cpu);
+    struct fixture f = unet(params, 16, 5, modes[_i], NULL);
+    size_t n = den_shape_count(f.out);
+    den_params_init(params, 7);
+    den_real *want = run(&f);
+    den_graph_free(f.g);
+    size_t live = den_mem_live(), largest, taken;
+    const struct den_net_options options = {.channels_in = 1,
+                                            .channels_out = 1,
+                                            .width = 16,
+                                            .depth = 5,
+                                            .tanh_output = true};
+    must(den_graph_new(params, NULL, &f.g, &err));
+    den_graph_set_winograd(f.g, modes[_i]);
+    den_graph_set_take_weights(f.g, true);
+    f.x = den_input(f.g, f.in);
+    f.y = den_net_unet.build(f.g, f.x, &options);
+    den_mem_reset_peak();
+    must(den_graph_finish(f.g, f.y, DEN_FOR_INFERENCE, &err));
+    taken = den_graph_taken_bytes(f.g, &largest);
+    ck_assert_uint_gt(taken, 4 * largest / 3);
+    size_t bound = live + den_graph_bytes(f.g) - taken;
+    ck_assert_uint_lt(den_mem_live(), bound + (64 << 10));
+    ck_assert_uint_lt(den_mem_peak(), bound + largest + (64 << 10));
+    size_t dropped = 0;
+    for (size_t i = 0; i < den_params_size(params); i++)
+        if (den_params_at(params, i)->value == NULL)
+            dropped += den_params_at(params, i)->count * sizeof(den_real);
+    ck_assert_uint_eq(dropped, taken);
+    den_real *got = run(&f);
+    ck_assert(memcmp(got, want, n * sizeof *want) == 0);
+
+    struct den_tensor_writer *writer = NULL;
+    must(den_tensor_writer_new(&writer, &err));
+    must_fail(den_params_save(params, "", false, writer, &err), DEN_E_INTERNAL, "taken");
+    den_tensor_writer_free(writer);
+    must(den_params_undrop(params, &err)); /* zeros, which the graph must not pack */
+    uint64_t version = den_params_version(params);
+    must(den_params_copy(params, params, &err));
+    ck_assert_uint_gt(den_params_version(params), version);
+    den_real *again = run(&f);
+    ck_assert(memcmp(again, want, n * sizeof *want) == 0);
+    den_free(want);
+    den_free(got);
+    den_free(again);
+    den_graph_free(f.g);
+    den_params_free(params);
+}
+END_TEST
+
+/* Two layers with the same weights: the second still needs them. */
+START_TEST(weights_of_two_layers_are_not_taken)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_params *params = params_new(&den_backend_cpu);
+    struct fixture f = {.params = params, .in = {1, 8, 8, 16}, .out = {1, 8, 8, 16}};
+    must(den_graph_new(params, NULL, &f.g, &err));
+    den_graph_set_take_weights(f.g, true);
+    f.x = den_input(f.g, f.in);
+    den_node y = den_conv(f.g, "a", f.x, 16, 3, 1, 1, false);
+    f.y =
+        den_conv(f.g, "b", den_conv(f.g, "a", y, 16, 3, 1, 1, false), 16, 3, 1, 1, false);
+    must(den_graph_finish(f.g, f.y, DEN_FOR_INFERENCE, &err));
+    ck_assert_ptr_nonnull(den_params_find(params, "a.weight")->value);
+    ck_assert_ptr_null(den_params_find(params, "b.weight")->value);
+    den_graph_free(f.g);
+    den_params_free(params);
+}
+END_TEST
+
 START_TEST(packed_weights_are_part_of_the_planned_bytes)
 {
     struct den_params *params = params_new(&den_backend_cpu);
@@ -222,6 +298,9 @@ int main(void)
     tcase_add_loop_test(tc, a_graph_for_inference_follows_every_change_of_its_weights, 0,
                         CHANGES);
     tcase_add_test(tc, a_whole_net_agrees_with_the_reference_in_every_mode);
+    tcase_add_loop_test(
+        tc, a_graph_that_takes_the_weights_gives_the_same_bytes_with_less_memory, 0, 3);
+    tcase_add_test(tc, weights_of_two_layers_are_not_taken);
     tcase_add_test(tc, packed_weights_are_part_of_the_planned_bytes);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);

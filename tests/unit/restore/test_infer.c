@@ -1,5 +1,7 @@
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "border.h"
 #include "den_check.h"
@@ -431,6 +433,107 @@ END_TEST
 
 /* ---- memory ---- */
 
+/* A fresh net that has been to a file, which is gone when it comes back. */
+static struct den_model *loaded_model(const struct den_net_options *options,
+                                      const struct den_norm *norm)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model *model = NULL, *back = NULL;
+    char path[] = "/tmp/denoised-infer-XXXXXX";
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    close(fd);
+    must(den_model_new(den_backends[0], &den_net_unet, options, norm, &model, &err));
+    den_params_init(model->params, 3);
+    must(den_model_save(model, NULL, 0, path, &err));
+    den_model_free(model);
+    den_mem_reset_peak();
+    must(den_model_load(den_backends[0], path, &back, &err));
+    ck_assert_int_eq(unlink(path), 0);
+    return back;
+}
+
+static const struct den_net_options small_unet = {
+    .channels_in = 1, .channels_out = 1, .width = 16, .depth = 5};
+
+static float *page_of(struct den_model *model, const float *noisy, size_t width,
+                      size_t height)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_infer *infer = NULL;
+    float *out = den_calloc(width * height, sizeof *out);
+    must(den_infer_new(model, NULL, width, height, NULL, &infer, &err));
+    must(den_infer_page(infer, noisy, out, NULL, 0, 1, &err));
+    den_infer_free(infer);
+    return out;
+}
+
+/* An infer takes the weights, so each further one has to get them from the file. */
+START_TEST(a_loaded_model_serves_one_size_after_the_other)
+{
+    static const struct {
+        size_t width, height;
+    } sizes[] = {{64, 64}, {40, 90}, {64, 64}};
+    enum { MOST = 64 * 90 };
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_norm norm = {"mean_std", 0, 1};
+    struct den_model *loaded = loaded_model(&small_unet, &norm), *fresh = NULL;
+    must(den_model_new(den_backends[0], &den_net_unet, &small_unet, &norm, &fresh, &err));
+    den_params_init(fresh->params, 3);
+    static float noisy[MOST];
+    for (size_t i = 0; i < MOST; i++)
+        noisy[i] = (float)(i * 37 % 101) / 50;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        size_t w = sizes[i].width, h = sizes[i].height;
+        float *want = page_of(fresh, noisy, w, h), *got = page_of(loaded, noisy, w, h);
+        ck_assert(memcmp(got, want, w * h * sizeof *got) == 0);
+        ck_assert(loaded->taken && !fresh->taken);
+        den_free(want);
+        den_free(got);
+    }
+    must(den_model_complete(loaded, &err));
+    for (size_t i = 0; i < den_params_size(fresh->params); i++) {
+        const struct den_param *a = den_params_at(fresh->params, i),
+                               *b = den_params_at(loaded->params, i);
+        ck_assert(memcmp(a->value, b->value, a->count * sizeof *a->value) == 0);
+    }
+    den_model_free(loaded);
+    den_model_free(fresh);
+}
+END_TEST
+
+/* Without memory for the weights the model must not go on with zeros. */
+START_TEST(a_model_whose_weights_do_not_come_back_is_not_used)
+{
+    const struct den_norm norm = {"mean_std", 0, 1};
+    struct den_model *model = loaded_model(&small_unet, &norm);
+    static float noisy[64 * 64];
+    for (size_t i = 0; i < 64 * 64; i++)
+        noisy[i] = (float)(i % 7);
+    float *want = page_of(model, noisy, 64, 64);
+    size_t failures = 0;
+    for (size_t n = 1;; n++) {
+        struct den_err err = DEN_ERR_INIT;
+        struct den_infer *infer = NULL;
+        den_mem_fail_at(n);
+        bool done = den_infer_new(model, NULL, 64, 64, NULL, &infer, &err);
+        den_mem_fail_at(0);
+        if (done) {
+            den_infer_free(infer);
+            break;
+        }
+        ck_assert_msg(err.code == DEN_E_NO_MEMORY, "%zu: %s", n, err.text);
+        float *got = page_of(model, noisy, 64, 64);
+        ck_assert(memcmp(got, want, sizeof noisy) == 0);
+        den_free(got);
+        failures++;
+    }
+    ck_assert_uint_ge(failures, 30);
+    den_free(want);
+    den_model_free(model);
+}
+END_TEST
+
 START_TEST(the_bytes_told_beforehand_are_the_bytes_held)
 {
     static const struct {
@@ -443,8 +546,7 @@ START_TEST(the_bytes_told_beforehand_are_the_bytes_held)
                 {20, 20, {.threads = 1}}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct den_err err = DEN_ERR_INIT;
-        struct den_net_options net = {
-            .channels_in = 1, .channels_out = 1, .width = 16, .depth = 5};
+        struct den_net_options net = small_unet;
         struct den_norm norm = {"mean_std", 0, 1};
         size_t n = rows[i].width * rows[i].height, bytes, tiles;
         size_t live = den_mem_live();
@@ -456,9 +558,8 @@ START_TEST(the_bytes_told_beforehand_are_the_bytes_held)
             must(den_pool_new(rows[i].options.threads, &pool, &err));
         den_mem_reset_peak();
         live = den_mem_live();
-        struct den_model *model = NULL;
+        struct den_model *model = loaded_model(&net, &norm);
         struct den_infer *infer = NULL;
-        must(den_model_new(den_backends[0], &den_net_unet, &net, &norm, &model, &err));
         float *in = den_calloc(n, sizeof *in), *out = den_calloc(n, sizeof *out);
         must(den_infer_new(model, pool, rows[i].width, rows[i].height, &rows[i].options,
                            &infer, &err));
@@ -535,6 +636,8 @@ int main(void)
     suite_add_tcase(suite, results);
     TCase *memory = tcase_create("memory");
     tcase_set_timeout(memory, 120);
+    tcase_add_test(memory, a_loaded_model_serves_one_size_after_the_other);
+    tcase_add_test(memory, a_model_whose_weights_do_not_come_back_is_not_used);
     tcase_add_test(memory, the_bytes_told_beforehand_are_the_bytes_held);
     tcase_add_test(memory, a_larger_image_needs_no_more_than_its_pages);
     tcase_add_test(memory, every_allocation_may_fail);
