@@ -420,17 +420,18 @@ static bool load(void *state, const struct den_tensor_file *file, struct den_err
 
 /* ---- bytes ----------------------------------------------------------------------- */
 
-static bool bytes(const struct den_train_config *config, size_t *ret, struct den_err *err)
+static bool bytes(const struct den_train_config *config, int threads, size_t *ret,
+                  struct den_err *err)
 {
     struct den_net_options g = den_train_generator(config);
     struct den_net_options d = den_train_discriminator(config);
     size_t pixels = (size_t)(config->batch * config->crop * config->crop);
     size_t of_g, of_d = 0;
     struct den_shape one = {1, (size_t)config->crop, (size_t)config->crop, 1};
-    if (!den_train_net_bytes(&den_net_unet, &g, config, &of_g, err))
+    if (!den_train_net_bytes(&den_net_unet, &g, config, threads, &of_g, err))
         return false;
     if (config->lambda_gan > 0 &&
-        !den_train_net_bytes(&den_net_patchgan, &d, config, &of_d, err))
+        !den_train_net_bytes(&den_net_patchgan, &d, config, threads, &of_d, err))
         return false;
     size_t host = 4 * pixels * sizeof(float); /* noisy, clean, generated, gradient */
     if (config->lambda_gan > 0)

@@ -95,12 +95,12 @@ struct den_net_options den_train_discriminator(const struct den_train_config *co
 /* ---- bytes ----------------------------------------------------------------------- */
 
 bool den_train_net_bytes(const struct den_net *net, const struct den_net_options *options,
-                         const struct den_train_config *config, size_t *ret,
+                         const struct den_train_config *config, int threads, size_t *ret,
                          struct den_err *err)
 {
     size_t batch = (size_t)config->batch, side = (size_t)config->crop, params, graph;
-    if (!den_model_plan(net, options, batch, side, side, DEN_FOR_TRAINING, 1, &params,
-                        &graph, err))
+    if (!den_model_plan(net, options, batch, side, side, DEN_FOR_TRAINING, threads,
+                        &params, &graph, err))
         return false;
     *ret = graph + 4 * params; /* value, gradient and the two moments of Adam */
     return true;
@@ -108,11 +108,11 @@ bool den_train_net_bytes(const struct den_net *net, const struct den_net_options
 
 /* Validation images are cut to at most this; the best weights so far are a further copy.
  */
-static bool beside_training(const struct den_train_config *config, size_t *ret,
-                            struct den_err *err)
+static bool beside_training(const struct den_train_config *config, int threads,
+                            size_t *ret, struct den_err *err)
 {
     struct den_net_options options = den_train_generator(config);
-    struct den_infer_options standard = {0};
+    struct den_infer_options standard = {.threads = threads};
     size_t best = 0, infer = 0, tiles;
     if (config->validation_fraction > 0 &&
         (!den_model_bytes(&den_net_unet, &options, &best, err) ||
@@ -124,8 +124,8 @@ static bool beside_training(const struct den_train_config *config, size_t *ret,
 }
 
 bool den_train_estimate(const char *method, const struct den_train_config *config,
-                        size_t images, size_t smallest_side, size_t *ret_steps,
-                        size_t *ret_bytes, struct den_err *err)
+                        size_t images, size_t smallest_side, int threads,
+                        size_t *ret_steps, size_t *ret_bytes, struct den_err *err)
 {
     const struct den_method *row = den_method_find(method);
     if (row == NULL)
@@ -142,7 +142,8 @@ bool den_train_estimate(const char *method, const struct den_train_config *confi
                              "%zu pixels",
                              (size_t)config->crop, smallest_side);
     size_t training, beside;
-    if (!row->bytes(config, &training, err) || !beside_training(config, &beside, err))
+    if (!row->bytes(config, threads, &training, err) ||
+        !beside_training(config, threads, &beside, err))
         return false;
     size_t train = images - den_validation_share(config->validation_fraction, images);
     if (config->samples > 0 && (size_t)config->samples < train)

@@ -28,9 +28,10 @@ struct den_net_options den_train_generator(const struct den_train_config *config
 struct den_net_options den_train_discriminator(const struct den_train_config *config);
 
 /* Bytes of a net in training on [batch][crop][crop] inputs: values and gradients of the
- * graph, weights with gradients and both Adam moments; graph of one thread. */
+ * graph with the scratch of that many threads, weights with gradients and both Adam
+ * moments. */
 bool den_train_net_bytes(const struct den_net *net, const struct den_net_options *options,
-                         const struct den_train_config *config, size_t *ret,
+                         const struct den_train_config *config, int threads, size_t *ret,
                          struct den_err *err) DEN_CHECKED;
 
 #endif

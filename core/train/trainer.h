@@ -51,10 +51,11 @@ struct den_train_result {
 bool den_train(const struct den_train_job *job, struct den_train_result *ret,
                struct den_err *err) DEN_CHECKED;
 /* The checks of den_train on a configuration and image sizes alone, and what it would
- * take. */
+ * take on that many threads. */
 bool den_train_estimate(const char *method, const struct den_train_config *config,
-                        size_t images, size_t smallest_side, size_t *ret_steps,
-                        size_t *ret_bytes, struct den_err *err) DEN_CHECKED;
+                        size_t images, size_t smallest_side, int threads,
+                        size_t *ret_steps, size_t *ret_bytes,
+                        struct den_err *err) DEN_CHECKED;
 
 /* ---- the method seam: each is train/step_x.c and one row ---- */
 struct den_batch {
@@ -76,7 +77,7 @@ struct den_method {
     bool (*save)(void *state, struct den_tensor_writer *writer, struct den_err *err);
     bool (*load)(void *state, const struct den_tensor_file *file, struct den_err *err);
     void (*stop)(void *state); /* NULL is fine */
-    bool (*bytes)(const struct den_train_config *config, size_t *ret,
+    bool (*bytes)(const struct den_train_config *config, int threads, size_t *ret,
                   struct den_err *err);
 };
 /* "cgan": conditional GAN with L1, SSIM and total variation; without GAN when lambda_gan

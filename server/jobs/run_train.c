@@ -124,9 +124,10 @@ static bool check(struct den_service *s, const struct den_job_request *request,
         !write_settings(&config, row->config, err) ||
         !den_job_images_load(s, request->dataset, &images, err))
         return false;
-    bool done = den_train_estimate(row->method, &config, images.samples,
-                                   images.smallest_side, &steps, &bytes, &inner) ||
-                den_err_under(&inner, "/config/", err);
+    bool done =
+        den_train_estimate(row->method, &config, images.samples, images.smallest_side,
+                           s->config.threads, &steps, &bytes, &inner) ||
+        den_err_under(&inner, "/config/", err);
     if (done) {
         ret->steps = steps;
         ret->bytes = bytes + images.bytes;

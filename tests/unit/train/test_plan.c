@@ -85,8 +85,8 @@ START_TEST(the_nets_of_the_paper_take_the_bytes_of_their_weights_four_times)
     size_t generator, discriminator;
     struct den_net_options g = den_train_generator(&config);
     struct den_net_options d = den_train_discriminator(&config);
-    must(den_train_net_bytes(&den_net_unet, &g, &config, &generator, &err));
-    must(den_train_net_bytes(&den_net_patchgan, &d, &config, &discriminator, &err));
+    must(den_train_net_bytes(&den_net_unet, &g, &config, 1, &generator, &err));
+    must(den_train_net_bytes(&den_net_patchgan, &d, &config, 1, &discriminator, &err));
     ck_assert_uint_gt(generator, 41822849UL * 16);
     ck_assert_uint_lt(generator, 41822849UL * 16 + (256UL << 20));
     ck_assert_uint_gt(discriminator, 2764609UL * 16);

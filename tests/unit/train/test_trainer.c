@@ -5,6 +5,7 @@
 #include "infer.h"
 #include "metric.h"
 #include "train_help.h"
+#include "train_plan.h"
 
 /* ---- learning -------------------------------------------------------------------- */
 
@@ -313,6 +314,7 @@ START_TEST(the_estimate_is_near_what_a_run_takes)
 {
     struct den_err err = DEN_ERR_INIT;
     size_t steps, bytes;
+    int threads = den_pool_threads(pool);
     struct den_train_config config = tiny(3);
     gan(&config);
     config.ngf = config.ndf = 16;
@@ -320,7 +322,8 @@ START_TEST(the_estimate_is_near_what_a_run_takes)
     config.crop = 64;
     struct den_train_job job = job_of(config, NULL);
     job.hooks.progress.tick = never_stop;
-    must(den_train_estimate("cgan", &config, SCENES, SIDE, &steps, &bytes, &err));
+    must(
+        den_train_estimate("cgan", &config, SCENES, SIDE, threads, &steps, &bytes, &err));
     ck_assert_uint_eq(steps, 3);
     size_t before = den_mem_live();
     den_mem_reset_peak();
@@ -328,13 +331,54 @@ START_TEST(the_estimate_is_near_what_a_run_takes)
     double share = (double)bytes / (double)(den_mem_peak() - before);
     printf("estimate %.1f MB is %.2f of the peak\n", (double)bytes / 1e6, share);
     ck_assert_msg(share > 0.9 && share < 2.5, "estimate / peak = %g", share);
-    must_fail(den_train_estimate("cgan", &config, SCENES, 63, &steps, &bytes, &err),
+    must_fail(den_train_estimate("cgan", &config, SCENES, 63, 1, &steps, &bytes, &err),
               DEN_E_UNPROCESSABLE, "crop is 64, but the smallest");
-    must_fail(den_train_estimate("x", &config, SCENES, 64, &steps, &bytes, &err),
+    must_fail(den_train_estimate("x", &config, SCENES, 64, 1, &steps, &bytes, &err),
               DEN_E_INVALID, "there is cgan");
     config.epochs = 10; /* 4 of 5 images, 8 per batch */
-    must(den_train_estimate("cgan", &config, SCENES, 64, &steps, &bytes, &err));
+    must(den_train_estimate("cgan", &config, SCENES, 64, 1, &steps, &bytes, &err));
     ck_assert_uint_eq(steps, 10);
+}
+END_TEST
+
+/* Scratch of the kernels, a part of which each thread has for itself: planned and real.
+ */
+START_TEST(more_threads_take_the_memory_that_is_told_of_them)
+{
+    static const struct {
+        int threads;
+        const char *winograd;
+    } rows[] = {{1, "off"}, {1, "auto"}, {4, "auto"}, {12, "auto"}};
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    size_t told[ROWS];
+    for (size_t i = 0; i < ROWS; i++) {
+        struct den_err err = DEN_ERR_INIT;
+        struct den_pool *many = NULL;
+        struct den_params *params = NULL;
+        struct den_graph *g = NULL;
+        struct den_train_config config = tiny(1);
+        config.ngf = 32;
+        config.crop = 64;
+        den_str_copy(config.winograd, DEN_WORD, rows[i].winograd);
+        struct den_net_options options = den_train_generator(&config);
+        must(den_train_net_bytes(&den_net_unet, &options, &config, rows[i].threads,
+                                 &told[i], &err));
+        must(den_pool_new(rows[i].threads, &many, &err));
+        size_t live = den_mem_live();
+        must(den_params_new(&den_backend_cpu, &params, &err));
+        must(den_graph_new(params, many, &g, &err));
+        den_node x = den_input(g, (struct den_shape){(size_t)config.batch, 64, 64, 1});
+        den_node y = den_net_build(&den_net_unet, g, x, &options);
+        must(den_graph_finish(g, y, DEN_FOR_TRAINING, &err));
+        must(den_params_train(params, &err));
+        double share = (double)told[i] / (double)(den_mem_live() - live);
+        ck_assert_msg(share > 0.98 && share < 1.05, "row %zu: %g", i, share);
+        den_graph_free(g);
+        den_params_free(params);
+        den_pool_free(many);
+    }
+    ck_assert_uint_gt(told[2], told[1]);
+    ck_assert_uint_gt(told[3], told[2]);
 }
 END_TEST
 
@@ -382,6 +426,7 @@ int main(void)
     tcase_add_test(t, a_run_that_diverges_says_what_to_try);
     tcase_add_test(t, a_crop_larger_than_an_image_is_refused);
     tcase_add_test(t, the_estimate_is_near_what_a_run_takes);
+    tcase_add_test(t, more_threads_take_the_memory_that_is_told_of_them);
     tcase_add_test(t, a_failing_allocation_is_an_error_and_leaks_nothing);
     suite_add_tcase(suite, t);
     return den_check_main(suite);
