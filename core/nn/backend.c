@@ -1,9 +1,29 @@
 #include "backend.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const struct den_backend *const den_backends[] = {&den_backend_cpu, &den_backend_blas,
                                                   &den_backend_ref, NULL};
+
+/* Processors from the years between AVX and AVX2: OpenBLAS has kernels for them, the
+ * usual backend only those for SSE2. */
+static bool blas_is_faster(void)
+{
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx") &&
+           !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+#else
+    return false;
+#endif
+}
+
+const struct den_backend *den_backend_default(void)
+{
+    const char *isa = getenv("DENOISED_ISA");
+    bool blas = isa != NULL ? strcmp(isa, "blas") == 0 : blas_is_faster();
+    return blas ? &den_backend_blas : den_backends[0];
+}
 
 static const char *const winograd_names[] = {
     [DEN_WINOGRAD_AUTO] = "auto", [DEN_WINOGRAD_F22] = "f22", [DEN_WINOGRAD_OFF] = "off"};

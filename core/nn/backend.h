@@ -147,7 +147,10 @@ extern const struct den_backend den_backend_ref;
 extern const struct den_backend den_backend_cpu;
 extern const struct den_backend den_backend_blas;
 extern const struct den_backend
-    *const den_backends[]; /* ends with NULL; the first is the default */
+    *const den_backends[]; /* ends with NULL; the first is the usual one */
+/* The fastest on this processor.  DENOISED_ISA=blas means blas, and any other value the
+ * usual one, which then looks at it. */
+const struct den_backend *den_backend_default(void);
 const struct den_backend *den_backend_find(const char *name); /* NULL if unknown */
 
 #endif

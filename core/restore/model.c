@@ -24,7 +24,7 @@ static void count_free(den_real *data)
 /* The default backend with its appetite for scratch, but without its memory. */
 static struct den_backend counting_backend(void)
 {
-    struct den_backend counting = *den_backends[0];
+    struct den_backend counting = *den_backend_default();
     counting.alloc = count_alloc;
     counting.free = count_free;
     return counting;

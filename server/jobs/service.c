@@ -40,8 +40,8 @@ static bool find_parts(struct den_service *s, const struct den_service_config *c
     if (s->kind == NULL)
         return den_err_field(err, DEN_E_INVALID, "store", "there is no store '%.40s'",
                              config->store);
-    s->backend =
-        config->backend == NULL ? den_backends[0] : den_backend_find(config->backend);
+    s->backend = config->backend == NULL ? den_backend_default()
+                                         : den_backend_find(config->backend);
     if (s->backend == NULL)
         return den_err_field(err, DEN_E_INVALID, "backend", "there is no backend '%.40s'",
                              config->backend);

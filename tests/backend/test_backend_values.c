@@ -1,4 +1,5 @@
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "backend_cpu_tile.h"
@@ -340,6 +341,31 @@ START_TEST(every_instruction_set_computes_the_same_tiles)
 }
 END_TEST
 
+/* Each test runs in a process of its own, so the environment stays as it was. */
+START_TEST(the_default_backend_is_the_one_with_kernels_for_this_processor)
+{
+    static const struct {
+        const char *isa;
+        const struct den_backend *want;
+    } rows[] = {{"blas", &den_backend_blas},
+                {"plain", &den_backend_cpu},
+                {"avx2", &den_backend_cpu},
+                {"nonsense", &den_backend_cpu}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ck_assert_int_eq(setenv("DENOISED_ISA", rows[i].isa, 1), 0);
+        ck_assert_ptr_eq(den_backend_default(), rows[i].want);
+    }
+    ck_assert_int_eq(unsetenv("DENOISED_ISA"), 0);
+#ifdef __x86_64__
+    bool between = __builtin_cpu_supports("avx") && !__builtin_cpu_supports("avx2");
+    ck_assert_ptr_eq(den_backend_default(),
+                     between ? &den_backend_blas : &den_backend_cpu);
+#else
+    ck_assert_ptr_eq(den_backend_default(), &den_backend_cpu);
+#endif
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("backend values");
@@ -359,6 +385,7 @@ int main(void)
     tcase_add_loop_test(tc, memory_is_zeroed_and_backends_are_found_by_name, 0, backends);
     tcase_add_loop_test(tc, too_much_memory_is_refused, 0, backends);
     tcase_add_test(tc, every_instruction_set_computes_the_same_tiles);
+    tcase_add_test(tc, the_default_backend_is_the_one_with_kernels_for_this_processor);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
 }
