@@ -44,6 +44,10 @@ enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
  * memory than the last few per cent of time are worth. */
 static const double u_most[DEN_WINOGRAD_USES] = {32e6, 8e6, INFINITY};
 
+/* A packed U of F(2x2, 2x2) with more numbers than this must save a fifth of the time, or
+ * plain sums with their 4 / 9 of the numbers are taken. */
+static const double u_much = 12e6, u_price = 1.25;
+
 static atomic_size_t preferred;
 
 void den_winograd_prefer(size_t m)
@@ -65,10 +69,13 @@ static double time_of(const struct algorithm *a, const struct den_winograd_case 
 {
     size_t phases = c->kh * c->kw / 4;
     double k = (double)(phases * c->len), channels = (double)c->channels;
-    if (a->m == 4 && a->products * k * channels * (double)c->grids > u_most[use])
+    double u = a->products * k * channels * (double)c->grids, price = 1;
+    if (a->m == 4 && u > u_most[use])
         return INFINITY;
+    if (a->m == 2 && use == DEN_WINOGRAD_PACKED && u > u_much)
+        price = u_price;
     size_t units = den_winograd_tiles(a->m > 0 ? a->m : 1, c->n, c->h, c->w).count;
-    return a->products * ((double)units * a->unit[use] + a->extra[use]) *
+    return price * a->products * ((double)units * a->unit[use] + a->extra[use]) *
            (1 + a->ends / k + a->ends / channels);
 }
 

@@ -578,6 +578,25 @@ START_TEST(the_bytes_told_beforehand_are_the_bytes_held)
 }
 END_TEST
 
+START_TEST(the_net_of_the_paper_takes_less_than_twice_its_weights)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_net_options paper = {.channels_in = 1,
+                                          .channels_out = 1,
+                                          .width = 64,
+                                          .depth = 7,
+                                          .tanh_output = true};
+    const struct den_infer_options options = {.threads = 2};
+    size_t weights, bytes, tiles;
+    must(den_model_bytes(&den_net_unet, &paper, &weights, &err));
+    must(
+        den_infer_bytes(&den_net_unet, &paper, 256, 256, &options, &bytes, &tiles, &err));
+    printf("%.0f MB for %.0f MB of weights\n", (double)bytes / 1e6,
+           (double)weights / 1e6);
+    ck_assert_uint_lt(bytes, 2 * weights);
+}
+END_TEST
+
 START_TEST(a_larger_image_needs_no_more_than_its_pages)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -638,6 +657,7 @@ int main(void)
     tcase_set_timeout(memory, 120);
     tcase_add_test(memory, a_loaded_model_serves_one_size_after_the_other);
     tcase_add_test(memory, a_model_whose_weights_do_not_come_back_is_not_used);
+    tcase_add_test(memory, the_net_of_the_paper_takes_less_than_twice_its_weights);
     tcase_add_test(memory, the_bytes_told_beforehand_are_the_bytes_held);
     tcase_add_test(memory, a_larger_image_needs_no_more_than_its_pages);
     tcase_add_test(memory, every_allocation_may_fail);
