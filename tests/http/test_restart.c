@@ -23,10 +23,10 @@ static void teardown(void)
 
 /* Long enough to be interrupted on a fast machine, short enough to end under sanitizers.
  */
-static unsigned some_seconds(void)
+static unsigned some_seconds(unsigned units)
 {
     const char *slow = getenv("DENOISED_TEST_SLOW");
-    return slow != NULL && slow[0] == '0' ? 1000 : 8000;
+    return slow != NULL && slow[0] == '0' ? units / 8 : units;
 }
 
 static double step_of(const char *id)
@@ -85,7 +85,7 @@ static bool events_say(const char *id, const char *words)
 START_TEST(a_training_goes_on_after_a_kill)
 {
     char id[32];
-    story_train(&s, "nuclei", some_seconds(), id);
+    story_train(&s, "nuclei", some_seconds(8000), id);
     wait_for_step(id, 1);
     daemon_kill(&s.daemon);
     daemon_restart(&s.daemon, NULL);
@@ -98,7 +98,7 @@ END_TEST
 START_TEST(a_training_goes_on_after_a_stop)
 {
     char id[32];
-    story_train(&s, "nuclei", some_seconds(), id);
+    story_train(&s, "nuclei", some_seconds(8000), id);
     wait_for_step(id, 1);
     ck_assert_int_eq(daemon_stop(&s.daemon), 0);
     daemon_restart(&s.daemon, NULL);
@@ -112,10 +112,11 @@ END_TEST
 static void upload_stack(char *id)
 {
     struct den_err err = DEN_ERR_INIT;
-    enum { SIDE = 256, PAGES = 400 };
+    enum { SIDE = 256 };
+    uint32_t pages = some_seconds(400);
     char path[128];
     struct den_writer *writer = NULL;
-    struct den_image_info info = {"tiff", SIDE, SIDE, PAGES, 1, DEN_U16, 0};
+    struct den_image_info info = {"tiff", SIDE, SIDE, pages, 1, DEN_U16, 0};
     struct den_scene scene = den_scene_default();
     scene.width = scene.height = SIDE;
     float *clean = den_calloc((size_t)SIDE * SIDE, sizeof *clean);
@@ -124,7 +125,7 @@ static void upload_stack(char *id)
     must(den_scene_clean(&scene, clean, &err));
     must(den_writer_open(path, &info, &writer, &err));
     den_scene_frame(&scene, clean, 0, frame);
-    for (unsigned k = 0; k < PAGES; k++) {
+    for (unsigned k = 0; k < pages; k++) {
         frame[0] = (uint16_t)k;
         must(den_writer_page(writer, frame, &err));
     }
@@ -152,7 +153,7 @@ START_TEST(a_denoise_job_is_finished_after_a_kill)
     (void)snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
     struct answer a = get(s.daemon.url, path);
     ck_assert_int_eq(a.status, 200);
-    ck_assert_uint_gt(a.length, (size_t)400 * 256 * 256 * 2);
+    ck_assert_uint_gt(a.length, (size_t)some_seconds(400) * 256 * 256 * 2);
     answer_free(&a);
 }
 END_TEST
