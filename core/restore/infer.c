@@ -6,7 +6,9 @@
 #include "mem.h"
 #include "tile.h"
 
-enum { TILE = 512, OVERLAP = 32 }; /* pixels a side */
+/* Pixels of a tile, unless a side is given: a net of 64 channels takes 430 MB for it.
+ * And pixels a side that neighbours share. */
+enum { TILE_PIXELS = 3 << 19, OVERLAP = 32 };
 
 struct den_infer {
     struct den_model *model; /* borrowed */
@@ -25,7 +27,6 @@ static bool settle_options(const struct den_infer_options *given,
     struct den_infer_options o = {0};
     if (given != NULL)
         o = *given;
-    o.tile = o.tile == 0 ? TILE : o.tile;
     o.overlap = o.overlap == 0 ? OVERLAP : o.overlap;
     o.batch = o.batch == 0 ? 1 : o.batch;
     if (o.tile > DEN_INFER_TILE_MAX)
@@ -90,12 +91,24 @@ static bool build_graph(struct den_infer *infer, struct den_pool *pool,
                        model->net->name, in.w, in.h, out.w, out.h);
 }
 
+/* Without the weights. */
+static void lay_out(size_t width, size_t height, const struct den_infer_options *o,
+                    size_t multiple, struct den_axis *ret_x, struct den_axis *ret_y)
+{
+    if (o->tile == 0) {
+        den_tile_plan(width, height, TILE_PIXELS, o->overlap, multiple, ret_x, ret_y);
+    } else {
+        *ret_x = den_axis_plan(width, o->tile, o->overlap, multiple);
+        *ret_y = den_axis_plan(height, o->tile, o->overlap, multiple);
+    }
+}
+
 static bool set_up(struct den_infer *infer, struct den_pool *pool, size_t width,
                    size_t height, const struct den_infer_options *o, struct den_err *err)
 {
     size_t multiple = infer->model->net->multiple_of(&infer->model->options);
-    if (!den_axis_init(&infer->x, width, o->tile, o->overlap, multiple, err) ||
-        !den_axis_init(&infer->y, height, o->tile, o->overlap, multiple, err))
+    lay_out(width, height, o, multiple, &infer->x, &infer->y);
+    if (!den_axis_weigh(&infer->x, err) || !den_axis_weigh(&infer->y, err))
         return false;
     size_t tiles = den_infer_tiles(infer), pixels = infer->x.tile * infer->y.tile;
     infer->batch = o->batch < tiles ? o->batch : tiles;
@@ -235,8 +248,8 @@ bool den_infer_bytes(const struct den_net *net, const struct den_net_options *ne
         !check_channels(net_options, err) || !net->check(net_options, err))
         return false;
     size_t multiple = net->multiple_of(net_options);
-    struct den_axis x = den_axis_plan(width, o.tile, o.overlap, multiple);
-    struct den_axis y = den_axis_plan(height, o.tile, o.overlap, multiple);
+    struct den_axis x, y;
+    lay_out(width, height, &o, multiple, &x, &y);
     size_t tiles = x.tiles * y.tiles, batch = o.batch < tiles ? o.batch : tiles;
     size_t net_bytes;
     if (!den_model_plan_use(net, net_options, batch, y.tile, x.tile, o.threads,

@@ -9,7 +9,7 @@
 
 struct den_infer_options {
     size_t tile;    /* largest side of a tile in pixels, rounded up to the net's multiple;
-                     0 = 512 */
+                     0 = those of up to 1.5 M pixels that compute the fewest twice */
     size_t overlap; /* pixels shared by neighbours, at least 32 by default (0 = 32) */
     size_t batch;   /* tiles per forward pass; 0 = 1 */
     int threads;    /* of the pool to come, for den_infer_bytes alone; 0 = 1 */

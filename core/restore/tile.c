@@ -39,6 +39,41 @@ struct den_axis den_axis_plan(size_t size, size_t tile, size_t overlap, size_t m
     return (struct den_axis){size, side, multiple, tiles, NULL};
 }
 
+/* Pixels computed along an axis. */
+static double computed(const struct den_axis *axis)
+{
+    return (double)axis->tiles * (double)axis->tile;
+}
+
+/* Is layout a better than b?  Of equal ones the one with smaller tiles: less memory. */
+static bool better(const struct den_axis *ax, const struct den_axis *ay,
+                   const struct den_axis *bx, const struct den_axis *by)
+{
+    double a = computed(ax) * computed(ay), b = computed(bx) * computed(by);
+    return a < b || (a <= b && ax->tile * ay->tile < bx->tile * by->tile);
+}
+
+void den_tile_plan(size_t width, size_t height, size_t most, size_t overlap,
+                   size_t multiple, struct den_axis *ret_x, struct den_axis *ret_y)
+{
+    struct den_axis best_x = den_axis_plan(width, 1, overlap, multiple); /* the least */
+    struct den_axis best_y = den_axis_plan(height, 1, overlap, multiple);
+    size_t widest = round_up(width, multiple);
+    for (size_t side = best_x.tile; side <= widest; side += multiple) {
+        struct den_axis x = den_axis_plan(width, side, overlap, multiple);
+        size_t rows = most / x.tile / multiple * multiple;
+        if (rows == 0)
+            break;
+        struct den_axis y = den_axis_plan(height, rows, overlap, multiple);
+        if (x.tile * y.tile <= most && better(&x, &y, &best_x, &best_y)) {
+            best_x = x;
+            best_y = y;
+        }
+    }
+    *ret_x = best_x;
+    *ret_y = best_y;
+}
+
 /* Starts are spread evenly in whole multiples, so that neighbours share about the same
  * everywhere.  The plan has a tile for every step of the way, so no gap is wider than a
  * step. */
@@ -86,11 +121,9 @@ static void fill_weights(const struct den_axis *axis, double *sums)
                 (float)(raw_weight(axis, i, k) / sums[den_axis_start(axis, i) + k]);
 }
 
-bool den_axis_init(struct den_axis *axis, size_t size, size_t tile, size_t overlap,
-                   size_t multiple, struct den_err *err)
+bool den_axis_weigh(struct den_axis *axis, struct den_err *err)
 {
-    *axis = den_axis_plan(size, tile, overlap, multiple);
-    double *sums = den_new(round_up(size, multiple), sizeof *sums, err);
+    double *sums = den_new(round_up(axis->size, axis->multiple), sizeof *sums, err);
     if (sums == NULL)
         return false;
     axis->weight = den_new(axis->tiles, axis->tile * sizeof *axis->weight, err);

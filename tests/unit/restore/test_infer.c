@@ -604,7 +604,7 @@ START_TEST(a_larger_image_needs_no_more_than_its_pages)
     struct den_model *model = window_model(1, &one, 0, 1);
     struct den_infer *small = NULL, *large = NULL;
     size_t live = den_mem_live();
-    must(den_infer_new(model, NULL, 512, 512, NULL, &small, &err));
+    must(den_infer_new(model, NULL, 1024, 1536, NULL, &small, &err));
     size_t first = den_mem_live() - live;
     must(den_infer_new(model, NULL, 60000, 60000, NULL, &large, &err));
     size_t second = den_mem_live() - live - first;
