@@ -34,40 +34,50 @@ double bench_time(const struct bench *b, void (*call)(void *context), void *cont
 
 static void next_row(struct bench *b)
 {
-    if (b->json)
-        printf("%s\n", b->rows > 0 ? "," : "");
+    if (b->report != NULL)
+        fprintf(b->report, "%s\n  ", b->rows > 0 ? "," : "");
     b->rows++;
+}
+
+static void end_row(const struct bench *b)
+{
+    if (b->table != NULL)
+        fflush(b->table);
 }
 
 void bench_write(struct bench *b, const struct bench_row *row)
 {
-    double rate = row->flop * 1e-9 / row->seconds;
+    double rate = row->flop * 1e-9 / row->seconds, ms = row->seconds * 1e3;
     next_row(b);
-    if (b->json) {
-        printf("  {\"what\": \"%s\", \"part\": \"%s\", \"batch\": %zu, \"ms\": %.4g",
-               row->what, row->part, row->batch, row->seconds * 1e3);
+    if (b->report != NULL) {
+        fprintf(b->report,
+                "{\"what\": \"%s\", \"part\": \"%s\", \"batch\": %zu, \"ms\": %.4g",
+                row->what, row->part, row->batch, ms);
         if (row->flop > 0)
-            printf(", \"gflops\": %.4g, \"of_sgemm\": %.3f", rate, rate / b->peak);
-        printf("}");
-    } else {
-        printf("%-10s %-10s b%-3zu %10.3f ms", row->what, row->part, row->batch,
-               row->seconds * 1e3);
-        if (row->flop > 0)
-            printf(" %8.1f GFLOP/s %5.0f %% of sgemm", rate, 100 * rate / b->peak);
-        printf("\n");
+            fprintf(b->report, ", \"gflops\": %.4g, \"of_sgemm\": %.3f", rate,
+                    rate / b->peak);
+        fprintf(b->report, "}");
     }
-    fflush(stdout);
+    if (b->table != NULL) {
+        fprintf(b->table, "%-14s %-10s b%-3zu %10.3f ms", row->what, row->part,
+                row->batch, ms);
+        if (row->flop > 0)
+            fprintf(b->table, " %8.1f GFLOP/s %5.0f %% of sgemm", rate,
+                    100 * rate / b->peak);
+        fprintf(b->table, "\n");
+    }
+    end_row(b);
 }
 
 void bench_write_number(struct bench *b, const char *what, const char *unit, double value)
 {
     next_row(b);
-    if (b->json)
-        printf("  {\"what\": \"%s\", \"unit\": \"%s\", \"value\": %.6g}", what, unit,
-               value);
-    else
-        printf("%-21s %16.6g %s\n", what, value, unit);
-    fflush(stdout);
+    if (b->report != NULL)
+        fprintf(b->report, "{\"what\": \"%s\", \"unit\": \"%s\", \"value\": %.6g}", what,
+                unit, value);
+    if (b->table != NULL)
+        fprintf(b->table, "%-25s %16.6g %s\n", what, value, unit);
+    end_row(b);
 }
 
 /* ---- the yardstick: OpenBLAS on one thread inside each thread of the pool ---- */
@@ -116,15 +126,26 @@ static bool measure_peak(struct bench *b, struct den_err *err)
 
 /* ---- options ---- */
 
-static const struct {
+struct job {
     const char *name, *doc;
     bool (*run)(struct bench *b, struct den_err *err);
-} jobs[] = {
+};
+static const struct job jobs[] = {
     {"layers", "each convolution of the preset's nets, all passes", bench_layers},
     {"infer", "a 256 x 256 image through the preset's U-Net", bench_infer},
     {"train", "one step of the preset's training", bench_train},
+    {"scaling", "the same step on one thread and on all, by turns", bench_scaling},
+    {"sizes", "images of 512 to 4096 pixels a side, by tiles", bench_sizes},
 };
 enum { JOBS = sizeof jobs / sizeof jobs[0] };
+
+static const struct job *find_job(const char *name)
+{
+    for (size_t i = 0; i < JOBS; i++)
+        if (strcmp(jobs[i].name, name) == 0)
+            return &jobs[i];
+    return NULL;
+}
 
 static bool number(const char *text, int64_t most, size_t *ret)
 {
@@ -168,6 +189,8 @@ static bool set_option(struct bench *b, const char *key, const char *value)
         b->threads = (int)n;
         return true;
     }
+    if (strcmp(key, "--report") == 0 && value != NULL)
+        return (b->report = fopen(value, "we")) != NULL;
     if (strcmp(key, "--ms") == 0 && number(value, 60000, &n)) {
         b->seconds = (double)n * 1e-3;
         return true;
@@ -180,7 +203,9 @@ static int usage(void)
     fprintf(stderr,
             "usage: bench JOB [--preset P] [--batch N] [--threads T] [--isa I]\n"
             "             [--winograd auto|f22|off] [--ms TIME] [--json]\n"
-            "TIME: to spend on each figure, 500 by default; --winograd not for train\n");
+            "             [--report FILE]\n"
+            "TIME: to spend on each figure, 500 by default; --winograd not for train\n"
+            "--json: JSON instead of the table; --report: JSON into FILE beside it\n");
     for (size_t i = 0; i < JOBS; i++)
         fprintf(stderr, "  %-8s %s\n", jobs[i].name, jobs[i].doc);
     return 2;
@@ -190,7 +215,8 @@ static bool parse(struct bench *b, int argc, char **argv)
 {
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "--json") == 0) {
-            b->json = true;
+            b->table = NULL;
+            b->report = stdout;
             continue;
         }
         if (!set_option(b, argv[i], i + 1 < argc ? argv[i + 1] : NULL)) {
@@ -202,25 +228,42 @@ static bool parse(struct bench *b, int argc, char **argv)
     return true;
 }
 
+/* What the figures belong to. */
+static void write_head(const struct bench *b, const struct job *job)
+{
+    const char *isa = den_cpu_tile_best()->name;
+    if (b->report != NULL)
+        fprintf(b->report,
+                "{\"job\": \"%s\", \"preset\": \"%s\", \"batch\": %zu, \"threads\": %d, "
+                "\"isa\": \"%s\", \"rows\": [",
+                job->name, b->preset, b->batch, b->threads, isa);
+    if (b->table != NULL)
+        fprintf(b->table, "%s, preset %s, batch %zu, threads %d, %s\n", job->name,
+                b->preset, b->batch, b->threads, isa);
+}
+
+static bool write_foot(const struct bench *b)
+{
+    if (b->report == NULL)
+        return true;
+    bool done = fprintf(b->report, "\n]}\n") > 0;
+    return (b->report == stdout ? fflush(stdout) : fclose(b->report)) == 0 && done;
+}
+
 int main(int argc, char **argv)
 {
     struct den_err err = DEN_ERR_INIT;
-    struct bench b = {.preset = "paper", .batch = 1, .threads = 1, .seconds = 0.5};
-    size_t job = 0;
-    while (argc > 1 && job < JOBS && strcmp(argv[1], jobs[job].name) != 0)
-        job++;
-    if (argc < 2 || job == JOBS || !den_train_config_preset(b.preset, &b.config, &err) ||
+    struct bench b = {
+        .preset = "paper", .batch = 1, .threads = 1, .seconds = 0.5, .table = stdout};
+    const struct job *job = argc > 1 ? find_job(argv[1]) : NULL;
+    if (job == NULL || !den_train_config_preset(b.preset, &b.config, &err) ||
         !parse(&b, argc, argv))
         return usage();
-    if (b.json)
-        printf("[");
-    else
-        printf("%s, preset %s, batch %zu, threads %d, %s\n", jobs[job].name, b.preset,
-               b.batch, b.threads, den_cpu_tile_best()->name);
+    write_head(&b, job);
     bool done = den_pool_new(b.threads, &b.pool, &err) && measure_peak(&b, &err) &&
-                jobs[job].run(&b, &err);
-    if (b.json)
-        printf("\n]\n");
+                job->run(&b, &err);
+    if (!write_foot(&b) && done)
+        done = den_err_set(&err, DEN_E_INTERNAL, "the report could not be written");
     if (!done)
         fprintf(stderr, "bench: %s\n", err.text);
     den_pool_free(b.pool);

@@ -74,68 +74,99 @@ out:
     return done;
 }
 
-struct training {
+/* ---- training ---- */
+
+struct bench_training {
     struct den_train_job job;
     struct den_model *model;
     void *state;
     float *noisy, *clean;
     struct den_batch batch;
-    struct den_err err;
 };
 
-static void call_step(void *context)
+void bench_training_free(struct bench_training *training)
 {
-    struct training *t = context;
-    if (t->err.code == DEN_OK) /* after an error the rest is not worth measuring */
-        (void)!den_method_find(t->job.method)->step(t->state, &t->batch, false, &t->err);
-    t->batch.step++;
+    if (training == NULL)
+        return;
+    if (training->state != NULL)
+        den_method_find(training->job.method)->stop(training->state);
+    den_model_free(training->model);
+    den_free(training->noisy);
+    den_free(training->clean);
+    den_free(training);
 }
 
-static bool training_new(struct training *t, struct bench *b, struct den_err *err)
+static void draw(struct bench_training *t, size_t pixels, size_t side)
+{
+    for (size_t i = 0; i < pixels; i++) {
+        t->clean[i] = (float)(i % side / 8 % 2) - 0.5F;
+        t->noisy[i] = t->clean[i] + (float)(i * 37 % 101) / 101 - 0.5F;
+    }
+}
+
+bool bench_training_new(const struct bench *b, struct den_pool *pool,
+                        struct bench_training **ret, struct den_err *err)
 {
     struct den_net_options options = den_train_generator(&b->config);
     struct den_norm norm = {"mean_std", 0, 1};
     size_t side = (size_t)b->config.crop, pixels = b->batch * side * side;
+    struct bench_training *t = den_new(1, sizeof *t, err);
+    if (t == NULL)
+        return false;
     t->job.method = "cgan";
     t->job.seed = 1;
     t->job.config = b->config;
     t->job.config.batch = (int64_t)b->batch;
     t->job.backend = &den_backend_cpu;
-    t->job.pool = b->pool;
-    t->noisy = den_new(pixels, sizeof *t->noisy, err);
-    t->clean = den_new(pixels, sizeof *t->clean, err);
-    if (t->noisy == NULL || t->clean == NULL ||
+    t->job.pool = pool;
+    if ((t->noisy = den_new(pixels, sizeof *t->noisy, err)) == NULL ||
+        (t->clean = den_new(pixels, sizeof *t->clean, err)) == NULL ||
         !den_model_new(t->job.backend, &den_net_unet, &options, &norm, &t->model, err))
-        return false;
+        goto failed;
     den_params_init(t->model->params, 1);
-    for (size_t i = 0; i < pixels; i++) {
-        t->clean[i] = (float)(i % side / 8 % 2) - 0.5F;
-        t->noisy[i] = t->clean[i] + (float)(i * 37 % 101) / 101 - 0.5F;
-    }
+    draw(t, pixels, side);
     t->batch = (struct den_batch){b->batch, side, t->noisy, t->clean, 0, 1e-4, 7};
-    return den_method_find(t->job.method)
-        ->start(&t->job, t->model, -4, 4, &t->state, err);
+    if (!den_method_find(t->job.method)->start(&t->job, t->model, -4, 4, &t->state, err))
+        goto failed;
+    *ret = t;
+    return true;
+failed:
+    bench_training_free(t);
+    return false;
+}
+
+bool bench_training_step(struct bench_training *training, struct den_err *err)
+{
+    bool done = den_method_find(training->job.method)
+                    ->step(training->state, &training->batch, false, err);
+    training->batch.step++;
+    return done;
+}
+
+struct steps {
+    struct bench_training *training;
+    struct den_err *err;
+    bool done;
+};
+
+static void call_step(void *context)
+{
+    struct steps *s = context;
+    if (s->done) /* after an error the rest is not worth measuring */
+        s->done = bench_training_step(s->training, s->err);
 }
 
 bool bench_train(struct bench *b, struct den_err *err)
 {
-    struct training t = {.err = DEN_ERR_INIT};
+    struct steps s = {.err = err, .done = true};
     den_mem_reset_peak();
-    bool done = training_new(&t, b, err);
-    if (done) {
-        double seconds = bench_time(b, call_step, &t);
-        done = t.err.code == DEN_OK;
-        if (!done) {
-            *err = t.err;
-        } else {
-            bench_write(b, &(struct bench_row){"step", b->preset, b->batch, 0, seconds});
-            write_memory(b);
-        }
+    if (!bench_training_new(b, b->pool, &s.training, err))
+        return false;
+    double seconds = bench_time(b, call_step, &s);
+    if (s.done) {
+        bench_write(b, &(struct bench_row){"step", b->preset, b->batch, 0, seconds});
+        write_memory(b);
     }
-    if (t.state != NULL)
-        den_method_find(t.job.method)->stop(t.state);
-    den_model_free(t.model);
-    den_free(t.noisy);
-    den_free(t.clean);
-    return done;
+    bench_training_free(s.training);
+    return s.done;
 }
