@@ -134,6 +134,21 @@ struct den_backend {
                           const struct den_view *dx, bool add, den_real *dgamma,
                           den_real *dbeta);
 
+    /* y [n][h / 2][w / 2][c] = the largest of each 2 x 2 pixels of x; an odd last row or
+     * column is left out.  Backward finds the maximum in x again, of equal ones the first
+     * in reading order (rows before columns); the other pixels of dx get 0 (or nothing
+     * when add).  NaN counts as the largest. */
+    void (*max_pool_forward)(const struct den_exec *ex, const struct den_view *x,
+                             const struct den_view *y);
+    void (*max_pool_backward)(const struct den_exec *ex, const struct den_view *x,
+                              const struct den_view *dy, const struct den_view *dx,
+                              bool add);
+    /* y [n][2 h][2 w][c] = each pixel of x four times; dx (=, or += when add) the sum. */
+    void (*upsample_forward)(const struct den_exec *ex, const struct den_view *x,
+                             const struct den_view *y);
+    void (*upsample_backward)(const struct den_exec *ex, const struct den_view *dy,
+                              const struct den_view *dx, bool add);
+
     /* y (=, or += when add) x, same shape. */
     void (*copy)(const struct den_exec *ex, const struct den_view *x,
                  const struct den_view *y, bool add);

@@ -399,7 +399,10 @@ static void cpu_adam(const struct den_exec *ex, size_t count, den_real *p,
     .tanh_backward = cpu_tanh_backward, .dropout_forward = cpu_dropout_forward,   \
     .dropout_backward = cpu_dropout_backward, .moments = den_cpu_moments,         \
     .norm_forward = den_cpu_norm_forward, .norm_backward = den_cpu_norm_backward, \
-    .copy = cpu_copy, .adam = cpu_adam
+    .max_pool_forward = den_cpu_max_pool_forward,                                 \
+    .max_pool_backward = den_cpu_max_pool_backward,                               \
+    .upsample_forward = den_cpu_upsample_forward,                                 \
+    .upsample_backward = den_cpu_upsample_backward, .copy = cpu_copy, .adam = cpu_adam
 
 const struct den_backend den_backend_cpu = {
     .name = "cpu",

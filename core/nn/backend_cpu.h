@@ -65,4 +65,14 @@ void den_cpu_norm_backward(const struct den_exec *ex, const struct den_view *x,
                            const struct den_view *dx, bool add, den_real *dgamma,
                            den_real *dbeta);
 
+void den_cpu_max_pool_forward(const struct den_exec *ex, const struct den_view *x,
+                              const struct den_view *y);
+void den_cpu_max_pool_backward(const struct den_exec *ex, const struct den_view *x,
+                               const struct den_view *dy, const struct den_view *dx,
+                               bool add);
+void den_cpu_upsample_forward(const struct den_exec *ex, const struct den_view *x,
+                              const struct den_view *y);
+void den_cpu_upsample_backward(const struct den_exec *ex, const struct den_view *dy,
+                               const struct den_view *dx, bool add);
+
 #endif

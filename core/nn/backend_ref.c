@@ -257,6 +257,85 @@ static void ref_norm_backward(const struct den_exec *ex, const struct den_view *
     }
 }
 
+/* The pixel of the 2 x 2 ones above pixel (y, x) of a map of half the sides: 0 to 3 from
+ * left to right, from top to bottom. */
+static den_real *above(const struct den_view *large, size_t i, size_t y, size_t x,
+                       size_t which)
+{
+    return den_view_at(large, i, 2 * y + which / 2, 2 * x + which % 2);
+}
+
+/* Which of the four is the largest in channel c: the first, but NaN before all. */
+static size_t largest_above(const struct den_view *large, size_t i, size_t y, size_t x,
+                            size_t c)
+{
+    size_t best = 0;
+    for (size_t k = 1; k < 4; k++) {
+        den_real value = above(large, i, y, x, k)[c];
+        if (value > above(large, i, y, x, best)[c] || isnan(value))
+            best = k;
+    }
+    return best;
+}
+
+static void ref_max_pool_forward(const struct den_exec *ex, const struct den_view *x,
+                                 const struct den_view *y)
+{
+    (void)ex;
+    for (size_t i = 0; i < y->shape.n; i++)
+        for (size_t row = 0; row < y->shape.h; row++)
+            for (size_t col = 0; col < y->shape.w; col++)
+                for (size_t c = 0; c < y->shape.c; c++) {
+                    size_t best = largest_above(x, i, row, col, c);
+                    den_view_at(y, i, row, col)[c] = above(x, i, row, col, best)[c];
+                }
+}
+
+static void ref_max_pool_backward(const struct den_exec *ex, const struct den_view *x,
+                                  const struct den_view *dy, const struct den_view *dx,
+                                  bool add)
+{
+    (void)ex;
+    for (size_t p = 0; p < pixel_count(dx); p++)
+        for (size_t c = 0; c < dx->shape.c; c++)
+            put(&pixel(dx, p)[c], 0, add);
+    for (size_t i = 0; i < dy->shape.n; i++)
+        for (size_t row = 0; row < dy->shape.h; row++)
+            for (size_t col = 0; col < dy->shape.w; col++)
+                for (size_t c = 0; c < dy->shape.c; c++) {
+                    size_t best = largest_above(x, i, row, col, c);
+                    put(&above(dx, i, row, col, best)[c],
+                        (double)den_view_at(dy, i, row, col)[c], true);
+                }
+}
+
+static void ref_upsample_forward(const struct den_exec *ex, const struct den_view *x,
+                                 const struct den_view *y)
+{
+    (void)ex;
+    for (size_t i = 0; i < y->shape.n; i++)
+        for (size_t row = 0; row < y->shape.h; row++)
+            for (size_t col = 0; col < y->shape.w; col++)
+                for (size_t c = 0; c < y->shape.c; c++)
+                    den_view_at(y, i, row, col)[c] =
+                        den_view_at(x, i, row / 2, col / 2)[c];
+}
+
+static void ref_upsample_backward(const struct den_exec *ex, const struct den_view *dy,
+                                  const struct den_view *dx, bool add)
+{
+    (void)ex;
+    for (size_t i = 0; i < dx->shape.n; i++)
+        for (size_t row = 0; row < dx->shape.h; row++)
+            for (size_t col = 0; col < dx->shape.w; col++)
+                for (size_t c = 0; c < dx->shape.c; c++) {
+                    double sum = 0;
+                    for (size_t k = 0; k < 4; k++)
+                        sum += (double)above(dy, i, row, col, k)[c];
+                    put(&den_view_at(dx, i, row, col)[c], sum, add);
+                }
+}
+
 static void ref_copy(const struct den_exec *ex, const struct den_view *x,
                      const struct den_view *y, bool add)
 {
@@ -307,6 +386,10 @@ const struct den_backend den_backend_ref = {
     .moments = ref_moments,
     .norm_forward = ref_norm_forward,
     .norm_backward = ref_norm_backward,
+    .max_pool_forward = ref_max_pool_forward,
+    .max_pool_backward = ref_max_pool_backward,
+    .upsample_forward = ref_upsample_forward,
+    .upsample_backward = ref_upsample_backward,
     .copy = ref_copy,
     .adam = ref_adam,
 };

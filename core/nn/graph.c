@@ -211,6 +211,16 @@ den_node den_add(struct den_graph *g, den_node a, den_node b)
     return add_node(g, (struct den_gnode){.op = &den_op_add}, "", a, b);
 }
 
+den_node den_max_pool(struct den_graph *g, den_node x)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_max_pool}, "", x, BROKEN);
+}
+
+den_node den_upsample(struct den_graph *g, den_node x)
+{
+    return add_node(g, (struct den_gnode){.op = &den_op_upsample}, "", x, BROKEN);
+}
+
 den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t out,
                     bool bias)
 {

@@ -42,6 +42,10 @@ den_node den_dropout(struct den_graph *g, den_node x, double p);
 /* Channels of a, then those of b. */
 den_node den_concat(struct den_graph *g, den_node a, den_node b);
 den_node den_add(struct den_graph *g, den_node a, den_node b);
+/* MaxPool2d(2): side -> side / 2, rounded down. */
+den_node den_max_pool(struct den_graph *g, den_node x);
+/* Nearest neighbour: side -> 2 side. */
+den_node den_upsample(struct den_graph *g, den_node x);
 /* Linear over the flattened map [h][w][c] -> [1][1][out]; file weight (out, c*h*w) in
  * PyTorch's order. */
 den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t out,

@@ -17,6 +17,8 @@ const struct den_op *const den_ops[] = {
     &den_op_concat,
     &den_op_add,
     &den_op_linear,
+    &den_op_max_pool,
+    &den_op_upsample,
     NULL,
 };
 

@@ -106,7 +106,7 @@ struct den_op {
 
 extern const struct den_op den_op_conv, den_op_convt, den_op_batch_norm,
     den_op_instance_norm, den_op_leaky_relu, den_op_tanh, den_op_dropout, den_op_concat,
-    den_op_add, den_op_linear;
+    den_op_add, den_op_linear, den_op_max_pool, den_op_upsample;
 extern const struct den_op *const den_ops[]; /* ends with NULL */
 
 /* Fails with "op 'name': " and the text. */

@@ -212,6 +212,20 @@ static den_node linear(struct den_graph *g, den_node a, den_node b)
     return den_concat(g, den_linear(g, "a", x, 3, true), den_linear(g, "b", x, 2, false));
 }
 
+/* The odd row of 5 has no part in the output; the second reader's share is added. */
+static den_node max_pool(struct den_graph *g, den_node a, den_node b)
+{
+    den_node x = den_conv(g, "a", a, 2, 3, 1, 1, true);
+    den_node pooled = den_max_pool(g, den_concat(g, x, b));
+    return den_concat(g, pooled, den_max_pool(g, den_tanh(g, x)));
+}
+
+static den_node upsample(struct den_graph *g, den_node a, den_node b)
+{
+    den_node x = den_conv(g, "b", b, 2, 3, 1, 1, true);
+    return den_add(g, den_upsample(g, den_add(g, a, x)), den_upsample(g, den_tanh(g, x)));
+}
+
 static const struct {
     const char *op;
     builder *build;
@@ -222,6 +236,7 @@ static const struct {
     {"leaky_relu", leaky_relu}, {"tanh", tanh_twice},
     {"dropout", dropout},       {"concat", concat_nested},
     {"add", add_same},          {"linear", linear},
+    {"max_pool", max_pool},     {"upsample", upsample},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
