@@ -105,10 +105,6 @@ bool den_http_start(const struct den_http_config *config, struct den_http **ret,
         den_free(http);
         return den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
     }
-    if (sodium_init() < 0) {
-        den_err_set(err, DEN_E_INTERNAL, "libsodium cannot be used");
-        goto out;
-    }
     http->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (http->stop_fd < 0) {
         den_err_sys(err, errno, "an event counter cannot be made");

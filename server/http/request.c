@@ -1,4 +1,5 @@
 #include <ctype.h>
+#include <nettle/base16.h>
 #include <string.h>
 
 #include "clock.h"
@@ -12,7 +13,8 @@ static void fresh_id(char *to)
 {
     unsigned char bytes[12];
     den_random_bytes(bytes, sizeof bytes);
-    sodium_bin2hex(to, DEN_REQUEST_ID + 1, bytes, sizeof bytes);
+    base16_encode_update(to, sizeof bytes, bytes);
+    to[BASE16_ENCODE_LENGTH(sizeof bytes)] = '\0';
 }
 
 struct den_request *den_request_new(struct den_http *http, const char *uri)

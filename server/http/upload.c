@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <nettle/base16.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
     http->config.temporary(http->config.app, path, sizeof path);
     *upload = (struct den_upload_state){
         .fd = -1, .maximum = http->config.upload_max, .err = DEN_ERR_INIT};
-    crypto_hash_sha256_init(&upload->hash);
+    sha256_init(&upload->hash);
     if (multipart) {
         upload->multipart =
             MHD_create_post_processor(connection, MULTIPART_BUFFER, take_part, upload);
@@ -77,7 +78,7 @@ static bool store(struct den_upload_state *upload, const char *data, size_t leng
                              (unsigned long long)upload->maximum);
     if (!den_fs_write_fd(upload->fd, data, length, err))
         return false;
-    crypto_hash_sha256_update(&upload->hash, (const unsigned char *)data, length);
+    sha256_update(&upload->hash, length, (const uint8_t *)data);
     upload->bytes += length;
     return true;
 }
@@ -171,7 +172,7 @@ static bool end_multipart(struct den_upload_state *upload, struct den_err *err)
 
 bool den_upload_finish(struct den_upload_state *upload, struct den_err *err)
 {
-    unsigned char hash[crypto_hash_sha256_BYTES];
+    uint8_t hash[SHA256_DIGEST_SIZE];
     if (!end_multipart(upload, err))
         return false;
     /* A form's boundaries were reserved as well. */
@@ -184,8 +185,9 @@ bool den_upload_finish(struct den_upload_state *upload, struct den_err *err)
     upload->fd = -1;
     if (close(fd) != 0 && errno != EINTR)
         return den_err_sys(err, errno, "the upload cannot be written to disk");
-    crypto_hash_sha256_final(&upload->hash, hash);
-    sodium_bin2hex(upload->sha256, sizeof upload->sha256, hash, sizeof hash);
+    sha256_digest(&upload->hash, sizeof hash, hash);
+    base16_encode_update(upload->sha256, sizeof hash, hash);
+    upload->sha256[sizeof upload->sha256 - 1] = '\0';
     upload->view =
         (struct den_upload){.path = upload->path,
                             .filename = upload->filename[0] ? upload->filename : NULL,

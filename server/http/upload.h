@@ -4,7 +4,7 @@
 /* An uploaded file on its way to the disk; see struct den_upload in http.h. */
 
 #include <microhttpd.h>
-#include <sodium.h>
+#include <nettle/sha2.h>
 
 #include "http.h"
 
@@ -12,10 +12,10 @@ struct den_upload_state {
     char *path; /* "" when there is no file */
     int fd;
     uint64_t bytes, maximum, reserved;
-    crypto_hash_sha256_state hash;
+    struct sha256_ctx hash;
     struct MHD_PostProcessor *multipart;
     bool in_file, has_file, taken;
-    char sha256[2 * crypto_hash_sha256_BYTES + 1];
+    char sha256[2 * SHA256_DIGEST_SIZE + 1];
     char filename[256];
     struct den_upload view;
     struct den_err err; /* first trouble inside the multipart parser */

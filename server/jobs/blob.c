@@ -4,7 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <sodium.h>
+#include <nettle/base16.h>
+#include <nettle/sha2.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,8 +57,6 @@ static bool clean_temporary(const struct den_blobs *blobs, struct den_err *err)
 bool den_blobs_open(const char *folder, struct den_blobs **ret, struct den_err *err)
 {
     struct den_blobs *blobs = NULL;
-    if (sodium_init() < 0)
-        return den_err_set(err, DEN_E_INTERNAL, "the hash library cannot be started");
     blobs = den_new(1, sizeof *blobs, err);
     if (blobs == NULL)
         return false;
@@ -96,12 +95,12 @@ void den_blobs_path(const struct den_blobs *blobs, const char *sha256, char *to,
 static bool hash_fd(int fd, char *ret_sha256, struct den_err *err)
 {
     enum { CHUNK = 65536 };
-    unsigned char digest[crypto_hash_sha256_BYTES];
-    crypto_hash_sha256_state state;
-    unsigned char *chunk = den_new(CHUNK, 1, err);
+    uint8_t digest[SHA256_DIGEST_SIZE];
+    struct sha256_ctx state;
+    uint8_t *chunk = den_new(CHUNK, 1, err);
     if (chunk == NULL)
         return false;
-    crypto_hash_sha256_init(&state);
+    sha256_init(&state);
     bool done = false;
     for (;;) {
         ssize_t got = read(fd, chunk, CHUNK);
@@ -112,13 +111,14 @@ static bool hash_fd(int fd, char *ret_sha256, struct den_err *err)
         done = got == 0;
         if (got <= 0)
             break;
-        crypto_hash_sha256_update(&state, chunk, (unsigned long long)got);
+        sha256_update(&state, (size_t)got, chunk);
     }
     den_free(chunk);
     if (!done)
         return false;
-    crypto_hash_sha256_final(&state, digest);
-    sodium_bin2hex(ret_sha256, DEN_SHA256_SIZE, digest, sizeof digest);
+    sha256_digest(&state, sizeof digest, digest);
+    base16_encode_update(ret_sha256, sizeof digest, digest);
+    ret_sha256[DEN_SHA256_SIZE - 1] = '\0';
     return true;
 }
 
