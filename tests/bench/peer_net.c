@@ -99,8 +99,9 @@ static bool new_graph(const struct peer *p, size_t n, enum den_purpose purpose,
     struct den_graph *g = NULL;
     if (!den_graph_new(p->model->params, p->pool, &g, err))
         return false;
+    den_graph_set_take_weights(g, purpose == DEN_FOR_INFERENCE); /* as a denoise job */
     den_node x = den_input(g, (struct den_shape){n, SIDE, SIDE, 1});
-    den_node y = p->model->net->build(g, x, &p->model->options);
+    den_node y = den_net_build(p->model->net, g, x, &p->model->options);
     if (!den_graph_finish(g, y, purpose, err)) {
         den_graph_free(g);
         return false;
