@@ -210,11 +210,10 @@ check-all:
 	@tests/run.sh $(BUILD) $(TESTS)
 
 THREADS ?= $(shell nproc)
-bench: $(BUILD)/bench  ## speed of layers, nets and training steps; THREADS=N
-	@for job in "layers --batch 4" "infer --batch 1" "infer --batch 4" "train --batch 4" \
-	    "train --batch 8 --preset cpu"; do $(BUILD)/bench $$job --threads $(THREADS) || exit 1; done
-
 REPETITIONS ?= 15
+bench: all $(BUILD)/bench $(BUILD)/peer_net  ## speed of layers, nets, training and requests; THREADS=N REPETITIONS=N
+	@BUILD=$(BUILD) THREADS=$(THREADS) REPETITIONS=$(REPETITIONS) tests/bench/bench.sh
+
 bench-peers: $(BUILD)/peer_net  ## the same work in PyTorch and ONNX Runtime; THREADS=N REPETITIONS=N
 	@BUILD=$(BUILD) THREADS=$(THREADS) REPETITIONS=$(REPETITIONS) tests/bench/peers.sh
 

@@ -189,6 +189,13 @@ static bool set_option(struct bench *b, const char *key, const char *value)
         b->threads = (int)n;
         return true;
     }
+    if (strcmp(key, "--set") == 0 && value != NULL) {
+        char name[64];
+        const char *equals = strchr(value, '=');
+        return equals != NULL &&
+               den_str_format(name, sizeof name, "%.*s", (int)(equals - value), value) &&
+               den_train_config_set(&b->config, name, equals + 1, &err);
+    }
     if (strcmp(key, "--report") == 0 && value != NULL)
         return (b->report = fopen(value, "we")) != NULL;
     if (strcmp(key, "--ms") == 0 && number(value, 60000, &n)) {
@@ -203,7 +210,7 @@ static int usage(void)
     fprintf(stderr,
             "usage: bench JOB [--preset P] [--batch N] [--threads T] [--isa I]\n"
             "             [--winograd auto|f22|off] [--ms TIME] [--json]\n"
-            "             [--report FILE]\n"
+            "             [--set KEY=VALUE ...] [--report FILE]\n"
             "TIME: to spend on each figure, 500 by default; --winograd not for train\n"
             "--json: JSON instead of the table; --report: JSON into FILE beside it\n");
     for (size_t i = 0; i < JOBS; i++)
