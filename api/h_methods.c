@@ -92,9 +92,9 @@ static json_t *filter_of(const struct den_filter *filter)
 
 static json_t *metric_of(const struct den_metric *metric)
 {
-    return json_pack("{ss ss ss sb}", "name", metric->name, "unit", metric->unit,
-                     "definition", metric->definition, "higher_is_better",
-                     metric->higher_is_better);
+    json_t *out = den_json_metric(metric);
+    (void)json_object_set_new(out, "name", json_string(metric->name));
+    return out;
 }
 
 /* Appends f(row) for every row of a table of pointers that ends with NULL. */

@@ -17,14 +17,22 @@ static json_t *child(json_t *object, const char *name)
     return found;
 }
 
+/* higher_is_better: null where 1 is best and more is as bad as less. */
+json_t *den_json_metric(const struct den_metric *metric)
+{
+    return json_pack("{ss ss so sb}", "unit", metric->unit, "definition",
+                     metric->definition, "higher_is_better",
+                     metric->better == DEN_BETTER_NEAR_1
+                         ? json_null()
+                         : json_boolean(metric->better == DEN_BETTER_HIGHER),
+                     "paper", metric->paper);
+}
+
 static json_t *definitions(void)
 {
     json_t *out = json_object();
     for (const struct den_metric *m = den_metrics; m->name != NULL; m++)
-        (void)json_object_set_new(out, m->name,
-                                  json_pack("{ss ss sb}", "unit", m->unit, "definition",
-                                            m->definition, "higher_is_better",
-                                            m->higher_is_better));
+        (void)json_object_set_new(out, m->name, den_json_metric(m));
     return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "api.h"
 #include "json_in.h"
+#include "metric.h"
 
 struct den_api {
     struct den_service *service;
@@ -66,6 +67,7 @@ json_t *den_json_dataset(const struct den_dataset_row *row);
 /* position 0 = not queued */
 json_t *den_json_job(const struct den_job_row *row, size_t position);
 json_t *den_json_model(const struct den_model_row *row);
+json_t *den_json_metric(const struct den_metric *metric); /* all but the name */
 
 /* ---- what handlers share (api.c) ---- */
 /* The path parameter {id}, checked for its prefix ("img_"): anything else is

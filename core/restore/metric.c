@@ -9,38 +9,70 @@ const struct den_metric den_metrics[] = {
     {"psnr", "dB",
      "10 log10(R^2 / MSE), MSE = mean (reference - prediction)^2, R = maximum - minimum "
      "of the reference. Nothing is clipped or fitted.",
-     true, den_psnr},
+     DEN_BETTER_HIGHER, false, den_psnr},
     {"psnr_matched", "dB",
      "PSNR against a * reference + b, where a and b minimise the squared distance to the "
      "noisy input; R is the range of that matched reference.",
-     true, den_psnr_matched},
+     DEN_BETTER_HIGHER, false, den_psnr_matched},
     {"ssim", "",
      "Structural similarity [Wang et al., IEEE TIP 13 (2004), eq. 13], mean over uniform "
      "7 x 7 windows inside the image, sample covariance (49/48), C1 = (0.01 R)^2, C2 = "
      "(0.03 R)^2, R = range of the reference. The default of scikit-image.",
-     true, den_ssim},
+     DEN_BETTER_HIGHER, false, den_ssim},
     {"ssim_matched", "",
      "SSIM (7 x 7) against a * reference + b, where a and b minimise the squared "
      "distance "
      "to the noisy input; R is the range of that matched reference.",
-     true, den_ssim_matched},
+     DEN_BETTER_HIGHER, false, den_ssim_matched},
     {"ssim_gaussian", "",
      "SSIM as Wang et al. (2004) computed it: 11 x 11 Gaussian windows of sigma 1.5 "
      "inside the image, population covariance, R = range of the reference.",
-     true, den_ssim_gaussian},
+     DEN_BETTER_HIGHER, false, den_ssim_gaussian},
     {"nrmse", "",
      "sqrt(MSE / mean reference^2): root mean square error in units of the reference's "
      "root mean square (\"euclidean\" in scikit-image).",
-     false, den_nrmse},
+     DEN_BETTER_LOWER, false, den_nrmse},
     {"nrmse_min_max", "",
      "sqrt(MSE) / (maximum - minimum of the reference) (\"min-max\" in scikit-image).",
-     false, den_nrmse_min_max},
+     DEN_BETTER_LOWER, false, den_nrmse_min_max},
     {"nrmse_mean", "", "sqrt(MSE) / mean of the reference (\"mean\" in scikit-image).",
-     false, den_nrmse_mean},
+     DEN_BETTER_LOWER, false, den_nrmse_mean},
+    {"nrmse_affine", "",
+     "Root mean square error of the gain and offset of the PREDICTION that fit the "
+     "reference best, divided by maximum - minimum of the reference. The fit is that of "
+     "CSBDeep's normalize_minmse.",
+     DEN_BETTER_LOWER, false, den_nrmse_affine},
     {"si_psnr", "dB",
      "Scale-invariant PSNR: PSNR of the gain and offset of the PREDICTION that fit the "
      "reference best, so that neither counts as an error. As in CAREamics.",
-     true, den_si_psnr},
+     DEN_BETTER_HIGHER, false, den_si_psnr},
+    {"gradient_energy", "",
+     "Sharpness: mean squared gradient of the prediction (central differences, inside "
+     "the image) divided by that of a * reference + b, where a and b minimise the "
+     "squared distance to the noisy input. 1 is ideal, less is blurred; noise that is "
+     "left counts as sharp, so read it beside PSNR.",
+     DEN_BETTER_NEAR_1, false, den_gradient_energy},
+    {"frc_high", "",
+     "Fourier ring correlation with the reference [van Heel, Ultramicroscopy 21 (1987)], "
+     "mean over the rings from 0.25 to 0.5 cycles per pixel: how much of the finest "
+     "detail is right. Means taken off, Hann window; 1 is ideal, 0 is chance.",
+     DEN_BETTER_HIGHER, false, den_frc_high},
+    {"psnr_u16wrap", "dB",
+     "The paper's PSNR, to compare with its tables only: the images are cut to unsigned "
+     "16-bit numbers, and so is each squared difference, which wraps at 65536. Right as "
+     "long as no error exceeds 255 grey values, too high otherwise.",
+     DEN_BETTER_HIGHER, true, den_psnr_u16wrap},
+    {"ssim_cols", "",
+     "The paper's SSIM, to compare with its tables only: every column of pixels is taken "
+     "for a channel of its own, so the windows are 7 x 1 pixels (sample covariance, 7/6) "
+     "and nothing is compared along the rows.",
+     DEN_BETTER_HIGHER, true, den_ssim_cols},
+    {"nrmse_paper", "",
+     "The paper's NRMSE, to compare with its tables only: root mean square distance of "
+     "the prediction to its OWN copy fitted to the reference in gain and offset, divided "
+     "by 4095. The reference is in it by way of that fit alone: an error of calibration, "
+     "not of the image.",
+     DEN_BETTER_LOWER, true, den_nrmse_paper},
     {0},
 };
 

@@ -25,14 +25,35 @@ static inline double den_judged_reference(const struct den_judged *j, size_t i)
     return j->a * (double)j->reference[i] + j->b;
 }
 
+/* The prediction fitted to the reference by least squares. */
+struct den_fit {
+    double mean_reference, mean_prediction;
+    double gain;     /* cov(reference, prediction) / (var(prediction) + ridge); 0 for a
+                        constant prediction, which explains nothing */
+    double variance; /* of the prediction, population */
+    double mse;      /* mean (reference - fitted prediction)^2 */
+};
+/* ridge: squared grey values, >= 0; both moments are of a sample (n - 1). */
+struct den_fit den_fit_prediction(const struct den_judged *j, double ridge);
+/* range^2 / mse as a level in dB; INFINITY for 0. */
+double den_decibel(double range, double mse);
+
 bool den_psnr(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_psnr_matched(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_si_psnr(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_nrmse(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_nrmse_min_max(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_nrmse_mean(const struct den_metric_case *c, double *ret, struct den_err *err);
+bool den_nrmse_affine(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_ssim(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_ssim_matched(const struct den_metric_case *c, double *ret, struct den_err *err);
 bool den_ssim_gaussian(const struct den_metric_case *c, double *ret, struct den_err *err);
+
+bool den_gradient_energy(const struct den_metric_case *c, double *ret,
+                         struct den_err *err);
+bool den_frc_high(const struct den_metric_case *c, double *ret, struct den_err *err);
+bool den_psnr_u16wrap(const struct den_metric_case *c, double *ret, struct den_err *err);
+bool den_ssim_cols(const struct den_metric_case *c, double *ret, struct den_err *err);
+bool den_nrmse_paper(const struct den_metric_case *c, double *ret, struct den_err *err);
 
 #endif

@@ -13,8 +13,7 @@ static double mse_of(const struct den_judged *j)
     return sum / (double)j->n;
 }
 
-/* range^2 / mse as a level; range and mse in grey values and their square. */
-static double decibel(double range, double mse)
+double den_decibel(double range, double mse)
 {
     return mse > 0 ? 10 * log10(range * range / mse) : (double)INFINITY;
 }
@@ -25,7 +24,7 @@ static bool psnr_of(const struct den_metric_case *c, bool matched, double *ret,
     struct den_judged j;
     if (!den_judge(c, matched, &j, err))
         return false;
-    *ret = decibel(j.range, mse_of(&j));
+    *ret = den_decibel(j.range, mse_of(&j));
     return true;
 }
 
@@ -37,37 +36,6 @@ bool den_psnr(const struct den_metric_case *c, double *ret, struct den_err *err)
 bool den_psnr_matched(const struct den_metric_case *c, double *ret, struct den_err *err)
 {
     return psnr_of(c, true, ret, err);
-}
-
-/* With g, p the images without their means, the prediction counts as <g, p> / <p, p> p.
- * CAREamics also divides g and its range by the standard deviation of the reference,
- * which cancels.  A constant prediction counts as 0: it explains nothing. */
-bool den_si_psnr(const struct den_metric_case *c, double *ret, struct den_err *err)
-{
-    struct den_judged j;
-    if (!den_judge(c, false, &j, err))
-        return false;
-    double mean_g = 0, mean_p = 0;
-    for (size_t i = 0; i < j.n; i++) {
-        mean_g += (double)j.reference[i];
-        mean_p += (double)j.prediction[i];
-    }
-    mean_g /= (double)j.n;
-    mean_p /= (double)j.n;
-    double gp = 0, pp = 0;
-    for (size_t i = 0; i < j.n; i++) {
-        double p = (double)j.prediction[i] - mean_p;
-        gp += ((double)j.reference[i] - mean_g) * p;
-        pp += p * p;
-    }
-    double gain = pp > 0 ? gp / pp : 0, sum = 0;
-    for (size_t i = 0; i < j.n; i++) {
-        double p = (double)j.prediction[i] - mean_p;
-        double d = (double)j.reference[i] - mean_g - gain * p;
-        sum += d * d;
-    }
-    *ret = decibel(j.range, sum / (double)j.n);
-    return true;
 }
 
 bool den_nrmse(const struct den_metric_case *c, double *ret, struct den_err *err)

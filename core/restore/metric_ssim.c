@@ -16,7 +16,8 @@
 #define MOST_TAPS 11
 
 struct window {
-    size_t taps; /* odd */
+    size_t taps;   /* rows, odd */
+    size_t across; /* columns: as many with the same weights, or 1 */
     double weight[MOST_TAPS];
     double unbias; /* factor on variances and covariance */
 };
@@ -29,9 +30,19 @@ struct rows {
 /* n / (n - 1) for n = 49 makes variances and covariance those of a sample. */
 static struct window uniform_window(void)
 {
-    struct window w = {.taps = 7, .unbias = 49.0 / 48.0};
+    struct window w = {.taps = 7, .across = 7, .unbias = 49.0 / 48.0};
     for (size_t k = 0; k < w.taps; k++)
         w.weight[k] = 1.0 / 7.0;
+    return w;
+}
+
+/* One column: what scikit-image 0.18 makes of a grey image that is said to be
+ * multichannel. */
+static struct window column_window(void)
+{
+    struct window w = uniform_window();
+    w.across = 1;
+    w.unbias = 7.0 / 6.0;
     return w;
 }
 
@@ -39,7 +50,7 @@ static struct window uniform_window(void)
  * et al. */
 static struct window gaussian_window(void)
 {
-    struct window w = {.taps = 11, .unbias = 1};
+    struct window w = {.taps = 11, .across = 11, .unbias = 1};
     double sum = 0;
     for (size_t k = 0; k < w.taps; k++) {
         double t = ((double)k - 5) / 1.5;
@@ -82,8 +93,12 @@ static void sum_along(const struct window *w, size_t count, struct rows *rows)
 {
     for (size_t m = 0; m < MOMENTS; m++) {
         double *restrict to = rows->whole[m];
+        if (w->across == 1) {
+            memcpy(to, rows->down[m], count * sizeof(double));
+            continue;
+        }
         memset(to, 0, count * sizeof(double));
-        for (size_t k = 0; k < w->taps; k++) {
+        for (size_t k = 0; k < w->across; k++) {
             const double *restrict from = rows->down[m] + k;
             double weight = w->weight[k];
             for (size_t i = 0; i < count; i++)
@@ -122,11 +137,11 @@ static bool ssim_of(const struct den_metric_case *c, bool matched, struct window
                     double *ret, struct den_err *err)
 {
     struct den_judged j;
-    if (c->width < window.taps || c->height < window.taps)
+    if (c->width < window.across || c->height < window.taps)
         return den_err_set(
             err, DEN_E_UNPROCESSABLE,
-            "SSIM needs at least %zu x %zu pixels, the image has %zu x %zu", window.taps,
-            window.taps, c->width, c->height);
+            "SSIM needs at least %zu x %zu pixels, the image has %zu x %zu",
+            window.across, window.taps, c->width, c->height);
     if (!den_judge(c, matched, &j, err))
         return false;
     double *memory = den_new(j.width, 2 * MOMENTS * sizeof *memory, err);
@@ -138,7 +153,7 @@ static bool ssim_of(const struct den_metric_case *c, bool matched, struct window
         rows.whole[m] = memory + (2 * m + 1) * j.width;
     }
     double shift = mean_reference(&j), sum = 0;
-    size_t across = j.width - window.taps + 1, down = j.height - window.taps + 1;
+    size_t across = j.width - window.across + 1, down = j.height - window.taps + 1;
     for (size_t y = 0; y < down; y++) {
         sum_down(&j, &window, shift, y, &rows);
         sum_along(&window, across, &rows);
@@ -162,4 +177,9 @@ bool den_ssim_matched(const struct den_metric_case *c, double *ret, struct den_e
 bool den_ssim_gaussian(const struct den_metric_case *c, double *ret, struct den_err *err)
 {
     return ssim_of(c, false, gaussian_window(), ret, err);
+}
+
+bool den_ssim_cols(const struct den_metric_case *c, double *ret, struct den_err *err)
+{
+    return ssim_of(c, false, column_window(), ret, err);
 }

@@ -1,4 +1,5 @@
 #include <math.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "den_check.h"
@@ -52,7 +53,11 @@ START_TEST(values_agree_with_scikit_image)
         {"nrmse", 0.0522094547269},
         {"nrmse_min_max", 0.0374136445793},
         {"nrmse_mean", 0.0569454587398},
+        {"nrmse_affine", 0.0270242300443 * 4095 / 2997},
         {"si_psnr", 28.6535901533},
+        {"psnr_u16wrap", 28.5393996753}, /* no error above 255: nothing wraps */
+        {"ssim_cols", 0.989292364152},
+        {"nrmse_paper", 0.00441100079432},
     };
     make_vectors();
     ck_assert(sum_of(reference, N) == 945146 && sum_of(prediction, N) == 946131);
@@ -65,17 +70,22 @@ START_TEST(values_agree_with_scikit_image)
         prediction[i] = (float)(further < 0 ? 0 : further);
     }
     close_to(value_of("psnr", &c), 16.5172, 1e-5);
+    close_to(value_of("psnr_u16wrap", &c), 25.1286, 2e-6);
 }
 END_TEST
 
 START_TEST(every_row_is_named_defined_and_found)
 {
-    ck_assert_uint_eq(den_metric_count(), 9);
+    ck_assert_uint_eq(den_metric_count(), 15);
+    size_t of_the_paper = 0;
     for (const struct den_metric *m = den_metrics; m->name != NULL; m++) {
         ck_assert_ptr_eq(den_metric_find(m->name), m);
         ck_assert(strlen(m->definition) > 40);
         ck_assert(strcmp(m->unit, "dB") == 0 || strcmp(m->unit, "") == 0);
+        of_the_paper += m->paper;
+        ck_assert(m->paper == (strstr(m->definition, "tables only") != NULL));
     }
+    ck_assert_uint_eq(of_the_paper, 3);
     ck_assert_ptr_null(den_metric_find("sharpness"));
 }
 END_TEST
@@ -90,7 +100,7 @@ START_TEST(identical_images_are_perfect_in_every_row)
         if (strcmp(m->unit, "dB") == 0)
             ck_assert_msg(isinf(value) && value > 0, "%s = %g", m->name, value);
         else
-            close_to(value, m->higher_is_better ? 1.0 : 0.0, 1e-12);
+            close_to(value, m->better == DEN_BETTER_LOWER ? 0.0 : 1.0, 1e-12);
     }
 }
 END_TEST
@@ -104,8 +114,12 @@ START_TEST(more_noise_is_worse_in_every_row)
     struct den_metric_case c = the_case(), d = the_case();
     d.prediction = worse;
     for (const struct den_metric *m = den_metrics; m->name != NULL; m++) {
-        double gap = value_of(m->name, &c) - value_of(m->name, &d);
-        ck_assert_msg(m->higher_is_better ? gap > 0 : gap < 0, "%s: %g", m->name, gap);
+        double good = value_of(m->name, &c), bad = value_of(m->name, &d);
+        bool worse_is_worse = m->better == DEN_BETTER_HIGHER ? bad < good
+                              : m->better == DEN_BETTER_LOWER
+                                  ? bad > good
+                                  : fabs(bad - 1) > fabs(good - 1);
+        ck_assert_msg(worse_is_worse, "%s: %g, then %g", m->name, good, bad);
     }
 }
 END_TEST
@@ -308,19 +322,255 @@ START_TEST(images_that_cannot_be_judged_are_refused_with_a_sentence)
 }
 END_TEST
 
-START_TEST(ssim_says_when_memory_runs_out)
+START_TEST(metrics_say_when_memory_runs_out)
 {
     struct den_err err = DEN_ERR_INIT;
     double value = 42;
     make_vectors();
     struct den_metric_case c = the_case();
     size_t live = den_mem_live();
-    den_mem_fail_at(1);
-    must_fail(den_metric_find("ssim")->value(&c, &value, &err), DEN_E_NO_MEMORY,
-              "not enough memory");
-    ck_assert_uint_eq(den_mem_live(), live);
+    static const struct {
+        const char *name;
+        size_t allocations;
+    } rows[] = {{"ssim", 1}, {"frc_high", 3}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (size_t n = 1; n <= rows[i].allocations; n++) {
+            den_mem_fail_at(n);
+            must_fail(den_metric_find(rows[i].name)->value(&c, &value, &err),
+                      DEN_E_NO_MEMORY, "not enough memory");
+            ck_assert_uint_eq(den_mem_live(), live);
+        }
 }
 END_TEST
+
+/* ---- the paper's arithmetic ---- */
+
+START_TEST(an_error_above_255_wraps_in_the_papers_psnr)
+{
+    static const struct {
+        float error;
+        double square;
+    } rows[] = {
+        {255, 65025},  {-255, 65025}, {256, 0},   {257, 513},
+        {-300, 24464}, {0.9f, 0},     {-0.9f, 1}, {70000, 4464.0 * 4464 - 304 * 65536.0}};
+    static float flat[N], other[N];
+    struct den_metric_case c = {WIDTH, HEIGHT, flat, other, 1, 0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        for (size_t k = 0; k < N; k++) {
+            flat[k] = 1000;
+            other[k] = 1000 + rows[i].error;
+        }
+        flat[7] = other[7] = 3000; /* a range of 2000 */
+        double mse = rows[i].square * (N - 1) / N, got = value_of("psnr_u16wrap", &c);
+        if (mse > 0)
+            close_to(got, 10 * log10(2000.0 * 2000.0 / mse), 1e-12);
+        else
+            ck_assert_msg(isinf(got), "%g: %g", (double)rows[i].error, got);
+    }
+}
+END_TEST
+
+START_TEST(images_of_the_unit_interval_have_no_16_bit_psnr)
+{
+    struct den_err err = DEN_ERR_INIT;
+    double value = 42;
+    make_vectors();
+    for (size_t i = 0; i < N; i++) {
+        reference[i] /= 4000;
+        prediction[i] /= 4000;
+    }
+    struct den_metric_case c = the_case();
+    must_fail(den_metric_find("psnr_u16wrap")->value(&c, &value, &err),
+              DEN_E_UNPROCESSABLE, "whole numbers of 16 bits");
+    ck_assert(value == 42);
+}
+END_TEST
+
+START_TEST(the_papers_ssim_knows_nothing_of_rows)
+{
+    /* Columns in another order, in both images alike, are the same columns. */
+    static float x[N], y[N];
+    make_vectors();
+    struct den_metric_case c = the_case(), d = {WIDTH, HEIGHT, x, y, 1, 0};
+    for (size_t i = 0; i < N; i++) {
+        size_t from = i / WIDTH * WIDTH + i % WIDTH * 7 % WIDTH;
+        x[i] = reference[from];
+        y[i] = prediction[from];
+    }
+    close_to(value_of("ssim_cols", &d), value_of("ssim_cols", &c), 1e-12);
+    ck_assert(fabs(value_of("ssim", &d) - value_of("ssim", &c)) > 1e-6);
+}
+END_TEST
+
+/* ---- sharpness ---- */
+
+static void fill_scene(float *image, size_t width, size_t height, uint64_t seed)
+{
+    struct lcg g = {(uint32_t)seed};
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++)
+            image[y * width + x] =
+                (float)(1000 + 300 * sin((double)(x * x) / 40) * cos((double)y / 3) +
+                        200 * lcg_u(&g));
+}
+
+START_TEST(a_blurred_image_loses_gradients_and_a_sharpened_one_gains_them)
+{
+    enum { W = 61, H = 48 };
+    static float sharp[W * H], blurred[W * H], raised[W * H];
+    fill_scene(sharp, W, H, 5);
+    memcpy(blurred, sharp, sizeof sharp);
+    memcpy(raised, sharp, sizeof sharp);
+    for (size_t y = 0; y < H; y++)
+        for (size_t x = 1; x + 1 < W; x++) {
+            size_t i = y * W + x;
+            blurred[i] = (sharp[i - 1] + sharp[i] + sharp[i + 1]) / 3;
+            raised[i] = 2 * sharp[i] - blurred[i];
+        }
+    struct den_metric_case c = {W, H, sharp, blurred, 1, 0};
+    ck_assert_double_lt(value_of("gradient_energy", &c), 0.8);
+    c.prediction = raised;
+    ck_assert_double_gt(value_of("gradient_energy", &c), 1.2);
+    /* Against a * reference + b: three times the contrast is nine times the energy. */
+    c.prediction = sharp;
+    c.a = 3, c.b = -70;
+    close_to(value_of("gradient_energy", &c), 1.0 / 9, 1e-9);
+}
+END_TEST
+
+START_TEST(gradients_are_central_differences_inside_the_image)
+{
+    /* gx = 2, gy = 10 in the middle; the border is looked at from the middle alone. */
+    static const float ramp[9] = {0, 10, 0, 5, 77, 9, 0, 30, 0};
+    static const float steep[9] = {0, 20, 0, 5, 0, 13, 0, 80, 0}; /* gx = 4, gy = 30 */
+    struct den_metric_case c = {3, 3, ramp, steep, 1, 0};
+    close_to(value_of("gradient_energy", &c), (16.0 + 900) / (4 + 100), 1e-15);
+    static const float checked[9] = {0, 1, 0, 1, 0, 1, 0, 1, 0};
+    struct den_err err = DEN_ERR_INIT;
+    double value = 42;
+    c.reference = checked;
+    must_fail(den_metric_find("gradient_energy")->value(&c, &value, &err),
+              DEN_E_UNPROCESSABLE, "no gradient anywhere");
+    c = (struct den_metric_case){2, 3, ramp, steep, 1, 0};
+    must_fail(den_metric_find("gradient_energy")->value(&c, &value, &err),
+              DEN_E_UNPROCESSABLE, "at least 3 x 3");
+}
+END_TEST
+
+/* The definition, frequency by frequency. */
+static double slow_frc(const struct den_metric_case *c)
+{
+    const double pi = 3.14159265358979323846;
+    const float *images[2] = {c->reference, c->prediction};
+    size_t w = c->width, h = c->height, side = w < h ? w : h;
+    double cross[64] = {0}, power[2][64] = {{0}}, mean[2] = {0}, sum = 0;
+    for (size_t i = 0; i < w * h; i++)
+        for (size_t k = 0; k < 2; k++)
+            mean[k] += (double)images[k][i] / (double)(w * h);
+    for (size_t v = 0; v < h; v++)
+        for (size_t u = 0; u < w; u++) {
+            double re[2] = {0}, im[2] = {0};
+            for (size_t i = 0; i < w * h; i++) {
+                double x = (double)(i % w), y = (double)(i / w);
+                double turn =
+                    2 * pi * ((double)u * x / (double)w + (double)v * y / (double)h);
+                double hann = pow(sin(pi * (x + 0.5) / (double)w), 2) *
+                              pow(sin(pi * (y + 0.5) / (double)h), 2);
+                for (size_t k = 0; k < 2; k++) {
+                    re[k] += hann * ((double)images[k][i] - mean[k]) * cos(turn);
+                    im[k] -= hann * ((double)images[k][i] - mean[k]) * sin(turn);
+                }
+            }
+            double fx = (double)(u <= w / 2 ? u : w - u) / (double)w;
+            double fy = (double)(v <= h / 2 ? v : h - v) / (double)h;
+            size_t r = (size_t)lround(hypot(fx, fy) * (double)side);
+            cross[r] += re[0] * re[1] + im[0] * im[1];
+            for (size_t k = 0; k < 2; k++)
+                power[k][r] += re[k] * re[k] + im[k] * im[k];
+        }
+    for (size_t r = side / 4 + 1; r <= side / 2; r++)
+        sum += cross[r] / sqrt(power[0][r] * power[1][r]);
+    return sum / (double)(side / 2 - side / 4);
+}
+
+START_TEST(the_ring_correlation_is_its_definition_for_any_shape)
+{
+    static const size_t shapes[][2] = {{16, 16}, {17, 16}, {23, 19}, {16, 31}, {24, 20}};
+    static float x[31 * 31], y[31 * 31];
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        size_t w = shapes[i][0], h = shapes[i][1];
+        struct lcg g = {9};
+        fill_scene(x, w, h, 3 + i);
+        for (size_t k = 0; k < w * h; k++)
+            y[k] = x[k] + (float)(300 * (lcg_u(&g) - 0.5));
+        struct den_metric_case c = {w, h, x, y, 1, 0};
+        close_to(value_of("frc_high", &c), slow_frc(&c), 1e-9);
+    }
+}
+END_TEST
+
+START_TEST(the_ring_correlation_sees_the_finest_detail_alone)
+{
+    enum { W = 96, H = 80 };
+    static float scene[W * H], other[W * H];
+    struct den_metric_case c = {W, H, scene, other, 1, 0};
+    struct lcg g = {4};
+    fill_scene(scene, W, H, 8);
+    for (size_t i = 0; i < W * H;
+         i++) /* slow shading, gain and offset: nothing is lost */
+        other[i] = (float)(2.5 * (double)scene[i] + 90 +
+                           100 * sin(6.283185 * (double)(i % W) / W));
+    close_to(value_of("frc_high", &c), 1, 1e-3);
+    for (size_t i = 0; i < W * H; i++) /* nothing in common but the mean */
+        other[i] = (float)(1000 + 200 * lcg_u(&g));
+    ck_assert_double_lt(fabs(value_of("frc_high", &c)), 0.1);
+    for (size_t i = 0; i < W * H; i++)
+        other[i] = 3000 - scene[i];
+    close_to(value_of("frc_high", &c), -1, 1e-9);
+    for (size_t i = 0; i < W * H; i++)
+        other[i] = 0.1f;
+    ck_assert(value_of("frc_high", &c) == 0);
+    struct den_err err = DEN_ERR_INIT;
+    double value = 42;
+    c.width = 15;
+    must_fail(den_metric_find("frc_high")->value(&c, &value, &err), DEN_E_UNPROCESSABLE,
+              "at least 16 x 16 pixels, the image has 15 x 80");
+}
+END_TEST
+
+/* ---- threads ---- */
+
+static void *judge_often(void *opaque)
+{
+    double *value = opaque;
+    enum { W = 97, H = 64, TIMES = 20 };
+    float *x = den_calloc(W * H, sizeof *x), *y = den_calloc(W * H, sizeof *y);
+    fill_scene(x, W, H, 1);
+    fill_scene(y, W, H, 2);
+    struct den_metric_case c = {W, H, x, y, 1, 0};
+    for (int i = 0; i < TIMES; i++) {
+        struct den_err err = DEN_ERR_INIT;
+        double now = 0;
+        bool done = den_metric_find("frc_high")->value(&c, &now, &err);
+        *value = done && (i == 0 || now == *value) ? now : (double)NAN;
+    }
+    den_free(x);
+    den_free(y);
+    return NULL;
+}
+
+START_TEST(two_threads_may_transform_at_once)
+{
+    pthread_t thread;
+    double here = 0, there = 0;
+    ck_assert_int_eq(pthread_create(&thread, NULL, judge_often, &there), 0);
+    judge_often(&here);
+    pthread_join(thread, NULL);
+    ck_assert(isfinite(here) && here == there);
+}
+END_TEST
+
+/* ---- real images ---- */
 
 /* id, noisy, gt, a, b, psnr_noisy_vs_gt, psnr_noisy_vs_matched, ssim_noisy_vs_matched */
 struct pair {
@@ -412,7 +662,15 @@ int main(void)
                    the_scale_invariant_psnr_ignores_gain_and_offset_of_the_prediction);
     tcase_add_test(exact, ssim_is_its_definition_for_any_shape_and_offset);
     tcase_add_test(exact, images_that_cannot_be_judged_are_refused_with_a_sentence);
-    tcase_add_test(exact, ssim_says_when_memory_runs_out);
+    tcase_add_test(exact, metrics_say_when_memory_runs_out);
+    tcase_add_test(exact, an_error_above_255_wraps_in_the_papers_psnr);
+    tcase_add_test(exact, images_of_the_unit_interval_have_no_16_bit_psnr);
+    tcase_add_test(exact, the_papers_ssim_knows_nothing_of_rows);
+    tcase_add_test(exact, a_blurred_image_loses_gradients_and_a_sharpened_one_gains_them);
+    tcase_add_test(exact, gradients_are_central_differences_inside_the_image);
+    tcase_add_test(exact, the_ring_correlation_is_its_definition_for_any_shape);
+    tcase_add_test(exact, the_ring_correlation_sees_the_finest_detail_alone);
+    tcase_add_test(exact, two_threads_may_transform_at_once);
     suite_add_tcase(suite, exact);
     TCase *real = tcase_create("real images");
     tcase_set_timeout(real, 60);
