@@ -137,7 +137,8 @@ struct den_backend {
     /* y [n][h / 2][w / 2][c] = the largest of each 2 x 2 pixels of x; an odd last row or
      * column is left out.  Backward finds the maximum in x again, of equal ones the first
      * in reading order (rows before columns); the other pixels of dx get 0 (or nothing
-     * when add).  NaN counts as the largest. */
+     * when add).  NaN goes forward as the largest; where there is one, any of the four
+     * may get the gradient. */
     void (*max_pool_forward)(const struct den_exec *ex, const struct den_view *x,
                              const struct den_view *y);
     void (*max_pool_backward)(const struct den_exec *ex, const struct den_view *x,

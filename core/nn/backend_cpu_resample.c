@@ -46,11 +46,10 @@ static inline struct window window_of(const struct den_view *large, size_t image
 /* ---- maxima ---------------------------------------------------------------------------
  */
 
-/* Does `value` take the place of the largest so far?  The first of equals stays; NaN goes
- * through, so that a divergence is seen. */
-static inline bool beats(den_real value, den_real best)
+/* NaN goes through, so that a divergence is seen. */
+static inline den_real larger(den_real best, den_real value)
 {
-    return value > best || value != value;
+    return value > best || value != value ? value : best;
 }
 
 static DEN_CLONES void max_row(const struct resample *job, size_t image, size_t row)
@@ -62,10 +61,8 @@ static DEN_CLONES void max_row(const struct resample *job, size_t image, size_t 
         den_real *y = den_view_at(job->small, image, row, x);
         DEN_IVDEP
         for (size_t k = 0; k < s.c; k++) {
-            den_real best = a[k];
-            best = beats(b[k], best) ? b[k] : best;
-            best = beats(c[k], best) ? c[k] : best;
-            y[k] = beats(d[k], best) ? d[k] : best;
+            den_real upper = larger(a[k], b[k]), lower = larger(c[k], d[k]);
+            y[k] = larger(upper, lower);
         }
     }
 }
@@ -76,7 +73,8 @@ void den_cpu_max_pool_forward(const struct den_exec *ex, const struct den_view *
     run(ex, &(struct resample){.large = x, .small = y, .row = max_row});
 }
 
-/* One pixel of dy to the place of its maximum, 0 to the three others. */
+/* One pixel of dy to the place of its maximum, the first of equals, 0 to the three
+ * others. Written for the vectoriser: selections, no jumps. */
 static inline void max_back_pixel(size_t channels, const struct window *from,
                                   const den_real *dy, bool add, const struct window *to)
 {
@@ -84,15 +82,22 @@ static inline void max_back_pixel(size_t channels, const struct window *from,
     den_real *da = to->at[0], *db = to->at[1], *dc = to->at[2], *dd = to->at[3];
     DEN_IVDEP
     for (size_t k = 0; k < channels; k++) {
-        bool second = beats(b[k], a[k]);
+        bool second = b[k] > a[k];
         den_real best = second ? b[k] : a[k];
-        bool third = beats(c[k], best);
+        bool third = c[k] > best;
         best = third ? c[k] : best;
-        bool fourth = beats(d[k], best);
-        da[k] = (add ? da[k] : 0) + (second || third || fourth ? 0 : dy[k]);
-        db[k] = (add ? db[k] : 0) + (second && !third && !fourth ? dy[k] : 0);
-        dc[k] = (add ? dc[k] : 0) + (third && !fourth ? dy[k] : 0);
-        dd[k] = (add ? dd[k] : 0) + (fourth ? dy[k] : 0);
+        bool fourth = d[k] > best;
+        den_real rest = dy[k], none = 0;
+        den_real to_d = fourth ? rest : none;
+        rest = fourth ? none : rest;
+        den_real to_c = third ? rest : none;
+        rest = third ? none : rest;
+        den_real to_b = second ? rest : none;
+        rest = second ? none : rest;
+        da[k] = add ? da[k] + rest : rest;
+        db[k] = add ? db[k] + to_b : to_b;
+        dc[k] = add ? dc[k] + to_c : to_c;
+        dd[k] = add ? dd[k] + to_d : to_d;
     }
 }
 
