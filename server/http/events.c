@@ -8,7 +8,7 @@
 /* Server-sent events.  A stream with nothing to say is a suspended connection; the ticker
  * resumes all of them when somebody called den_http_wake, and every second. */
 
-enum { OUT_MAX = 1 << 20, ROUND_GAP_MS = 20 };
+enum { OUT_MAX = 1 << 20, ROUNDS_PER_S = 50, BURST = 8 };
 
 struct den_event_stream {
     struct den_event_stream *next, *prev;
@@ -174,6 +174,24 @@ static struct timespec after_ms(long ms)
     return t;
 }
 
+/* However often jobs report, streams look at most 50 times a second in the long run.  A
+ * few rounds in a row need not wait: queued, running and done of a short job follow each
+ * other within milliseconds, and somebody waits for the last of them. */
+struct pace {
+    double credit; /* rounds that may come at once, up to BURST */
+    double at;     /* when it was right */
+};
+
+static void keep_pace(struct pace *pace)
+{
+    double now = den_monotonic_s(), credit = pace->credit;
+    credit += ROUNDS_PER_S * (now - pace->at) - 1;
+    pace->credit = credit < BURST ? credit : BURST;
+    pace->at = now;
+    if (pace->credit < 1)
+        nanosleep(&(struct timespec){.tv_nsec = 1000000000L / ROUNDS_PER_S}, NULL);
+}
+
 /* Under the lock.  Resumes each sleeping stream exactly once. */
 static void resume_all(struct den_http *http)
 {
@@ -189,6 +207,7 @@ void *den_ticker_run(void *cls)
 {
     struct den_http *http = cls;
     double checked = den_monotonic_s();
+    struct pace pace = {BURST, checked};
     pthread_mutex_lock(&http->lock);
     while (!http->ticker_ends) {
         struct timespec until = after_ms(1000);
@@ -202,8 +221,7 @@ void *den_ticker_run(void *cls)
             checked = den_monotonic_s();
         }
         pthread_mutex_unlock(&http->lock);
-        /* However often jobs report, streams look at most 50 times a second. */
-        nanosleep(&(struct timespec){.tv_nsec = ROUND_GAP_MS * 1000000L}, NULL);
+        keep_pace(&pace);
         pthread_mutex_lock(&http->lock);
     }
     resume_all(http);
