@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "loss.h"
+#include "adversary.h"
 #include "mem.h"
 #include "train_plan.h"
 
@@ -25,18 +25,6 @@ static const char *const sum_names[SUMS] = {
 };
 static const char *const loss_names[PIXEL_TERMS] = {"l1", "dssim", "tv"};
 
-struct adversary {
-    struct den_params *params;
-    struct den_graph *graph;
-    den_node input;
-    size_t logits; /* how many */
-    float *pair;   /* [n][side][side][2]: noisy, and generated or clean */
-    float *dpair;  /* its gradient */
-    float *logit;  /* [logits] */
-    float *dlogit; /* its gradient */
-    const struct den_gan_mode *mode;
-};
-
 struct pixel_term {
     const struct den_pixel_loss *loss;
     double weight;
@@ -50,7 +38,7 @@ struct cgan {
     den_node input;
     struct den_shape shape; /* of a batch: [n][side][side][1] */
     float *fake, *dfake;    /* [n][side][side] */
-    struct adversary d;     /* all NULL without GAN */
+    struct den_adversary d; /* all NULL without GAN */
     struct pixel_term terms[PIXEL_TERMS];
     struct den_pixel_loss_options options;
     double *values;  /* [n][PIXEL_TERMS]: of each image */
@@ -81,12 +69,7 @@ static void stop(void *state)
     if (s == NULL)
         return;
     den_graph_free(s->graph);
-    den_graph_free(s->d.graph);
-    den_params_free(s->d.params);
-    den_free(s->d.pair);
-    den_free(s->d.dpair);
-    den_free(s->d.logit);
-    den_free(s->d.dlogit);
+    den_adversary_release(&s->d);
     den_free(s->fake);
     den_free(s->dfake);
     den_free(s->values);
@@ -108,33 +91,6 @@ static bool start_generator(struct cgan *s, struct den_model *model, struct den_
            den_params_train(s->params, err) &&
            (s->fake = den_new(count, sizeof(float), err)) != NULL &&
            (s->dfake = den_new(count, sizeof(float), err)) != NULL;
-}
-
-static bool start_adversary(struct cgan *s, struct den_err *err)
-{
-    const struct den_train_config *config = &s->job->config;
-    struct adversary *d = &s->d;
-    struct den_net_options options = den_train_discriminator(config);
-    struct den_shape shape = s->shape;
-    shape.c = 2;
-    if (!den_net_patchgan.check(&options, err) ||
-        !den_params_new(s->job->backend, &d->params, err) ||
-        !den_graph_new(d->params, s->job->pool, &d->graph, err))
-        return false;
-    d->input = den_input(d->graph, shape);
-    den_node output = den_net_build(&den_net_patchgan, d->graph, d->input, &options);
-    if (!den_graph_finish(d->graph, output, DEN_FOR_TRAINING, err) ||
-        !den_params_train(d->params, err))
-        return false;
-    /* Another seed than the generator's, or both would start with the same numbers. */
-    den_params_init(d->params, den_hash64(s->job->seed, 1));
-    d->logits = den_shape_count(den_graph_shape(d->graph, output));
-    d->mode = den_gan_find(config->gan_mode);
-    size_t count = den_shape_count(shape);
-    return (d->pair = den_new(count, sizeof(float), err)) != NULL &&
-           (d->dpair = den_new(count, sizeof(float), err)) != NULL &&
-           (d->logit = den_new(d->logits, sizeof(float), err)) != NULL &&
-           (d->dlogit = den_new(d->logits, sizeof(float), err)) != NULL;
 }
 
 static bool start_pixel_terms(struct cgan *s, double lo, double hi, struct den_err *err)
@@ -170,73 +126,13 @@ static bool start(const struct den_train_job *job, struct den_model *model, doub
     size_t side = (size_t)job->config.crop;
     s->shape = (struct den_shape){(size_t)job->config.batch, side, side, 1};
     if (!start_generator(s, model, err) || !start_pixel_terms(s, lo, hi, err) ||
-        (job->config.lambda_gan > 0 && !start_adversary(s, err))) {
+        (job->config.lambda_gan > 0 &&
+         !den_adversary_start(&s->d, job, s->shape, 0, err))) {
         stop(s);
         return false;
     }
     *ret_state = s;
     return true;
-}
-
-/* ---- discriminator --------------------------------------------------------------- */
-
-static void pair_channel(struct cgan *s, size_t channel, const float *images)
-{
-    size_t count = den_shape_count(s->shape);
-    for (size_t i = 0; i < count; i++)
-        s->d.pair[2 * i + channel] = images[i];
-}
-
-/* D on the pair as it is, judged against label; leaves weight * dL/dlogit in dlogit. */
-static double judge(struct adversary *d, double label, double weight)
-{
-    den_graph_set_input(d->graph, d->input, d->pair);
-    den_graph_forward(d->graph, true, 0); /* a PatchGAN has no dropout */
-    den_graph_get_output(d->graph, d->logit);
-    memset(d->dlogit, 0, d->logits * sizeof *d->dlogit);
-    return d->mode->value(d->logits, d->logit, label, weight, d->dlogit);
-}
-
-static void adam(const struct cgan *s, struct den_params *params,
-                 const struct den_batch *batch)
-{
-    const struct den_train_config *config = &s->job->config;
-    struct den_exec ex = {.pool = s->job->pool};
-    struct den_adam step = {batch->lr, config->beta1, config->beta2, 1e-8,
-                            batch->step + 1};
-    den_params_adam(params, &ex, &step);
-}
-
-/* Step 2; returns L_D.  The pair is left with the clean images. */
-static double train_adversary(struct cgan *s, const struct den_batch *batch)
-{
-    struct adversary *d = &s->d;
-    den_graph_set_input_grads(d->graph, false);
-    pair_channel(s, 0, batch->noisy);
-    pair_channel(s, 1, s->fake);
-    den_params_zero_grad(d->params);
-    double fake = judge(d, 0, 0.5);
-    den_graph_backward(d->graph, d->dlogit, true);
-    pair_channel(s, 1, batch->clean);
-    double real = judge(d, 1, 0.5);
-    den_graph_backward(d->graph, d->dlogit, true);
-    adam(s, d->params, batch);
-    return 0.5 * (fake + real);
-}
-
-/* The adversarial part of step 3: its gradient goes to dfake; returns the GAN loss. */
-static double fool_adversary(struct cgan *s)
-{
-    struct adversary *d = &s->d;
-    den_graph_set_input_grads(d->graph, true);
-    pair_channel(s, 1, s->fake);
-    double loss = judge(d, 1, s->job->config.lambda_gan);
-    den_graph_backward(d->graph, d->dlogit, false);
-    den_graph_get_input_grad(d->graph, d->input, d->dpair);
-    size_t count = den_shape_count(s->shape);
-    for (size_t i = 0; i < count; i++)
-        s->dfake[i] = d->dpair[2 * i + 1];
-    return loss;
 }
 
 /* ---- pixel losses ---------------------------------------------------------------- */
@@ -336,6 +232,15 @@ static void report_means(struct cgan *s, size_t done)
     s->summed = 0;
 }
 
+static void adam(const struct cgan *s, const struct den_batch *batch)
+{
+    const struct den_train_config *config = &s->job->config;
+    struct den_exec ex = {.pool = s->job->pool};
+    struct den_adam step = {batch->lr, config->beta1, config->beta2, 1e-8,
+                            batch->step + 1};
+    den_params_adam(s->params, &ex, &step);
+}
+
 static bool step(void *state, const struct den_batch *batch, bool report,
                  struct den_err *err)
 {
@@ -347,8 +252,8 @@ static bool step(void *state, const struct den_batch *batch, bool report,
 
     memset(s->dfake, 0, den_shape_count(s->shape) * sizeof *s->dfake);
     if (has_adversary(s)) {
-        losses[SUM_D] = train_adversary(s, batch);
-        losses[SUM_GAN] = fool_adversary(s);
+        losses[SUM_D] = den_adversary_train(&s->d, batch, s->fake, 0);
+        losses[SUM_GAN] = den_adversary_fool(&s->d, batch, s->fake, s->dfake);
         losses[SUM_G] = s->job->config.lambda_gan * losses[SUM_GAN];
     }
     pixel_losses(s, batch->clean, &losses[SUM_PIXEL]);
@@ -361,7 +266,7 @@ static bool step(void *state, const struct den_batch *batch, bool report,
     den_graph_backward(s->graph, s->dfake, true);
     if ((report || batch->step % NORM_EVERY == 0) && !check_gradients(s, batch, err))
         return false;
-    adam(s, s->params, batch);
+    adam(s, batch);
 
     for (size_t k = 0; k < SUMS; k++)
         s->sums[k] += losses[k];
@@ -424,18 +329,13 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
                   struct den_err *err)
 {
     struct den_net_options g = den_train_generator(config);
-    struct den_net_options d = den_train_discriminator(config);
     size_t pixels = (size_t)(config->batch * config->crop * config->crop);
     size_t of_g, of_d = 0;
     struct den_shape one = {1, (size_t)config->crop, (size_t)config->crop, 1};
-    if (!den_train_net_bytes(&den_net_unet, &g, config, threads, &of_g, err))
-        return false;
-    if (config->lambda_gan > 0 &&
-        !den_train_net_bytes(&den_net_patchgan, &d, config, threads, &of_d, err))
+    if (!den_train_net_bytes(&den_net_unet, &g, config, threads, &of_g, err) ||
+        (config->lambda_gan > 0 && !den_adversary_bytes(config, threads, &of_d, err)))
         return false;
     size_t host = 4 * pixels * sizeof(float); /* noisy, clean, generated, gradient */
-    if (config->lambda_gan > 0)
-        host += 5 * pixels * sizeof(float); /* two pairs; logits are far fewer */
     if (config->lambda_ssim > 0)
         host +=
             (size_t)config->batch * den_loss_find("dssim")->scratch(one) * sizeof(double);

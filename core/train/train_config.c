@@ -80,6 +80,8 @@ const struct den_train_key den_train_keys[] = {
     INT(ssim_window, 5, 11, ALL("5"), "Side of the SSIM window: 5 or 11 pixels."),
     WORD(gan_mode, "vanilla lsgan", ALL("vanilla"),
         "Adversarial loss: binary cross entropy (vanilla) or least squares (lsgan)."),
+    INT(d_steps, 1, 2, ALL("1"),
+        "Steps of the discriminator per step of the generator, on the same batch."),
     WORD(normalisation, "mean_std percentile min_max",
         {"mean_std", "mean_std", "min_max", "min_max"},
         "How grey values of the training images become network values."),

@@ -168,6 +168,26 @@ START_TEST(the_generator_meets_the_discriminator_that_has_just_learnt)
 }
 END_TEST
 
+START_TEST(two_steps_of_the_discriminator_take_it_further_than_one)
+{
+    struct bench *one = open_bench("vanilla", 1, 1, 0, 0);
+    struct bench *two = open_bench("vanilla", 1, 1, 0, 0);
+    two->job.config.d_steps = 2;
+    den_methods[0]->stop(two->state);
+    struct den_err err = DEN_ERR_INIT;
+    must(den_methods[0]->start(&two->job, two->model, -4, 4, &two->state, &err));
+    step(one, 0, 1e-3);
+    step(two, 0, 1e-3);
+    /* loss_d is the mean over its steps, of which the first is the same. */
+    ck_assert_msg(two->loss_d < one->loss_d - 1e-4, "%g after %g", two->loss_d,
+                  one->loss_d);
+    ck_assert_msg(two->loss_gan > one->loss_gan + 1e-4, "%g after %g", two->loss_gan,
+                  one->loss_gan);
+    close_bench(one);
+    close_bench(two);
+}
+END_TEST
+
 START_TEST(images_that_are_alike_leave_the_discriminator_undecided)
 {
     /* With weights 0 the generator gives 0 everywhere, and a loss of 1e-30 leaves it
@@ -231,6 +251,7 @@ int main(void)
                         (int)(sizeof cases / sizeof cases[0]));
     tcase_add_test(t, the_loss_of_the_generator_is_the_weighted_sum_of_its_terms);
     tcase_add_test(t, the_generator_meets_the_discriminator_that_has_just_learnt);
+    tcase_add_test(t, two_steps_of_the_discriminator_take_it_further_than_one);
     tcase_add_test(t, images_that_are_alike_leave_the_discriminator_undecided);
     tcase_add_test(t, without_its_weight_a_term_changes_nothing);
     tcase_add_test(t, losses_that_are_not_finite_or_explode_end_the_run);

@@ -225,6 +225,12 @@ static inline void lsgan(struct den_train_config *c)
     den_str_copy(c->gan_mode, DEN_WORD, "lsgan");
 }
 
+static inline void two_d_steps(struct den_train_config *c)
+{
+    gan(c);
+    c->d_steps = 2;
+}
+
 static inline void instance_norm(struct den_train_config *c)
 {
     gan(c);

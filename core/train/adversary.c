@@ -1,0 +1,131 @@
+#include "adversary.h"
+
+#include <string.h>
+
+#include "mem.h"
+#include "train_plan.h"
+
+static bool build(struct den_adversary *d, struct den_err *err)
+{
+    const struct den_train_job *job = d->job;
+    struct den_net_options options = den_train_discriminator(&job->config);
+    if (!den_net_patchgan.check(&options, err) ||
+        !den_params_new(job->backend, &d->params, err) ||
+        !den_graph_new(d->params, job->pool, &d->graph, err))
+        return false;
+    d->input = den_input(d->graph, d->shape);
+    den_node output = den_net_build(&den_net_patchgan, d->graph, d->input, &options);
+    if (!den_graph_finish(d->graph, output, DEN_FOR_TRAINING, err) ||
+        !den_params_train(d->params, err))
+        return false;
+    /* Another seed than the generator's, or both would start with the same numbers. */
+    den_params_init(d->params, den_hash64(job->seed, 1));
+    d->logits = den_shape_count(den_graph_shape(d->graph, output));
+    return true;
+}
+
+bool den_adversary_start(struct den_adversary *d, const struct den_train_job *job,
+                         struct den_shape shape, size_t extra_steps, struct den_err *err)
+{
+    d->job = job;
+    d->shape = shape;
+    d->shape.c = 2;
+    d->mode = den_gan_find(job->config.gan_mode);
+    d->steps = (size_t)job->config.d_steps + extra_steps;
+    size_t count = den_shape_count(d->shape);
+    return build(d, err) && (d->pair = den_new(count, sizeof(float), err)) != NULL &&
+           (d->dpair = den_new(count, sizeof(float), err)) != NULL &&
+           (d->logit = den_new(d->logits, sizeof(float), err)) != NULL &&
+           (d->dlogit = den_new(d->logits, sizeof(float), err)) != NULL;
+}
+
+void den_adversary_release(struct den_adversary *d)
+{
+    den_graph_free(d->graph);
+    den_params_free(d->params);
+    den_free(d->pair);
+    den_free(d->dpair);
+    den_free(d->logit);
+    den_free(d->dlogit);
+    *d = (struct den_adversary){0};
+}
+
+void den_adversary_pair(struct den_adversary *d, size_t channel, const float *images)
+{
+    size_t count = den_shape_count(d->shape) / 2;
+    for (size_t i = 0; i < count; i++)
+        d->pair[2 * i + channel] = images[i];
+}
+
+void den_adversary_adam(struct den_adversary *d, const struct den_batch *batch, size_t k)
+{
+    const struct den_train_config *config = &d->job->config;
+    struct den_exec ex = {.pool = d->job->pool};
+    struct den_adam step = {batch->lr, config->beta1, config->beta2, 1e-8,
+                            batch->step * d->steps + k + 1};
+    den_params_adam(d->params, &ex, &step);
+}
+
+/* D on the pair as it is, judged against label; leaves weight * dL/dlogit in dlogit. */
+static double judge(struct den_adversary *d, double label, double weight)
+{
+    den_graph_set_input(d->graph, d->input, d->pair);
+    den_graph_forward(d->graph, true, 0); /* a PatchGAN has no dropout */
+    den_graph_get_output(d->graph, d->logit);
+    memset(d->dlogit, 0, d->logits * sizeof *d->dlogit);
+    return d->mode->value(d->logits, d->logit, label, weight, d->dlogit);
+}
+
+/* Gradients of L_D, which is returned.  The pair is left with the clean images. */
+static double tell_apart(struct den_adversary *d, const struct den_batch *batch,
+                         const float *fake)
+{
+    den_params_zero_grad(d->params);
+    den_adversary_pair(d, 0, batch->noisy);
+    den_adversary_pair(d, 1, fake);
+    double of_fake = judge(d, 0, 0.5);
+    den_graph_backward(d->graph, d->dlogit, true);
+    den_adversary_pair(d, 1, batch->clean);
+    double of_real = judge(d, 1, 0.5);
+    den_graph_backward(d->graph, d->dlogit, true);
+    return 0.5 * (of_fake + of_real);
+}
+
+double den_adversary_train(struct den_adversary *d, const struct den_batch *batch,
+                           const float *fake, size_t first)
+{
+    size_t steps = (size_t)d->job->config.d_steps;
+    double sum = 0;
+    den_graph_set_input_grads(d->graph, false);
+    for (size_t k = 0; k < steps; k++) {
+        sum += tell_apart(d, batch, fake);
+        den_adversary_adam(d, batch, first + k);
+    }
+    return sum / (double)steps;
+}
+
+double den_adversary_fool(struct den_adversary *d, const struct den_batch *batch,
+                          const float *fake, float *dfake)
+{
+    den_graph_set_input_grads(d->graph, true);
+    den_adversary_pair(d, 0, batch->noisy);
+    den_adversary_pair(d, 1, fake);
+    double loss = judge(d, 1, d->job->config.lambda_gan);
+    den_graph_backward(d->graph, d->dlogit, false);
+    den_graph_get_input_grad(d->graph, d->input, d->dpair);
+    size_t count = den_shape_count(d->shape) / 2;
+    for (size_t i = 0; i < count; i++)
+        dfake[i] = d->dpair[2 * i + 1];
+    return loss;
+}
+
+bool den_adversary_bytes(const struct den_train_config *config, int threads, size_t *ret,
+                         struct den_err *err)
+{
+    struct den_net_options options = den_train_discriminator(config);
+    size_t pixels = (size_t)(config->batch * config->crop * config->crop), net;
+    if (!den_train_net_bytes(&den_net_patchgan, &options, config, threads, &net, err))
+        return false;
+    *ret = net + 5 * pixels * sizeof(float); /* two pairs; logits are far fewer */
+    return true;
+}
