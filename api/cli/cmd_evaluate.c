@@ -13,6 +13,7 @@ static const struct den_option options[] = {
     DEN_DATA_OPTIONS,
     {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "an option of the filter"},
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait, and print the scores"},
+    DEN_SCORE_OPTIONS,
     {"dry-run", 'n', DEN_OPTION_FLAG, NULL, "only say what it would take"},
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
@@ -33,7 +34,8 @@ static json_t *request_of(const struct den_args *args, struct den_err *err)
     return request;
 }
 
-static bool finish(struct den_cli *cli, const char *id, struct den_err *err)
+static bool finish(struct den_cli *cli, const struct den_args *args, const char *id,
+                   struct den_err *err)
 {
     json_t *job = NULL, *report = NULL;
     char path[256];
@@ -43,7 +45,7 @@ static bool finish(struct den_cli *cli, const char *id, struct den_err *err)
     if (done && cli->json)
         den_print_json(report);
     else if (done)
-        done = den_scores_print(report, err);
+        done = den_scores_print(report, args, err);
     json_decref(job);
     json_decref(report);
     return done;
@@ -58,6 +60,8 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
                            "give either --model NAME or --method FILTER");
     (void)den_str_format(name, sizeof name, "evaluation of %.100s",
                          model != NULL ? model : den_args_text(args, "method"));
+    if (!den_scores_check(args, err))
+        return false;
     json_t *request = request_of(args, err);
     return request != NULL && den_data_job(cli, args, request, name, finish, err);
 }

@@ -7,12 +7,15 @@
 #include "table.h"
 
 static const struct den_option options[] = {
+    DEN_SCORE_OPTIONS,
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
 
 /* First and last value of each curve. */
-static bool print_training(const json_t *report, struct den_err *err)
+static bool print_training(const json_t *report, const struct den_args *args,
+                           struct den_err *err)
 {
+    (void)args;
     static const char *const heads[] = {"curve", ">points",  ">first",
                                         ">last", ">at step", NULL};
     struct den_table table;
@@ -40,8 +43,10 @@ static bool print_training(const json_t *report, struct den_err *err)
     return done;
 }
 
-static bool print_denoising(const json_t *report, struct den_err *err)
+static bool print_denoising(const json_t *report, const struct den_args *args,
+                            struct den_err *err)
 {
+    (void)args;
     (void)err;
     (void)printf("%.0f tiles, %.0f clipped pixels\n", den_get_number(report, "tiles"),
                  den_get_number(report, "clipped_pixels"));
@@ -50,14 +55,14 @@ static bool print_denoising(const json_t *report, struct den_err *err)
 
 static const struct {
     const char *kind;
-    bool (*print)(const json_t *report, struct den_err *err);
+    bool (*print)(const json_t *report, const struct den_args *args, struct den_err *err);
 } kinds[] = {
     {"evaluate", den_scores_print},
     {"train", print_training},
     {"denoise", print_denoising},
 };
 
-static bool print(const json_t *report, struct den_err *err)
+static bool print(const json_t *report, const struct den_args *args, struct den_err *err)
 {
     const char *kind = den_get_text(report, "kind");
     (void)printf("%s of %s, %.1f s\n", kind,
@@ -67,7 +72,7 @@ static bool print(const json_t *report, struct den_err *err)
                  den_get_number(report, "seconds"));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].kind, kind) == 0)
-            return kinds[i].print(report, err);
+            return kinds[i].print(report, args, err);
     return true; /* a kind of a newer server: --json shows all of it */
 }
 
@@ -76,12 +81,13 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
     json_t *report = NULL;
     char path[256];
     bool done =
+        den_scores_check(args, err) &&
         den_client_path(path, sizeof path, "/v1/jobs", args->words[0], "/report", err) &&
         den_client_get(cli, path, &report, err);
     if (done && cli->json)
         den_print_json(report);
     else if (done)
-        done = print(report, err);
+        done = print(report, args, err);
     json_decref(report);
     return done;
 }
@@ -90,6 +96,7 @@ const struct den_command den_cmd_report = {
     "report",
     "JOB",
     "Show what a job that has ended found",
+    "Of an evaluation five metrics, or those that the options name.\n"
     "With --json: every number of every image, with the definition of each metric.\n",
     options,
     1,

@@ -37,8 +37,10 @@ out:
     return request;
 }
 
-static bool finish(struct den_cli *cli, const char *id, struct den_err *err)
+static bool finish(struct den_cli *cli, const struct den_args *args, const char *id,
+                   struct den_err *err)
 {
+    (void)args;
     json_t *job = NULL;
     if (!den_follow(cli, id, &job, err))
         return false;

@@ -6,8 +6,8 @@
 
 bool den_data_job(struct den_cli *cli, const struct den_args *args, json_t *request,
                   const char *name,
-                  bool (*finish)(struct den_cli *cli, const char *id,
-                                 struct den_err *err),
+                  bool (*finish)(struct den_cli *cli, const struct den_args *args,
+                                 const char *id, struct den_err *err),
                   struct den_err *err)
 {
     char dataset[DEN_DATA_ID];
@@ -23,7 +23,7 @@ bool den_data_job(struct den_cli *cli, const struct den_args *args, json_t *requ
         return false;
     bool done = true;
     if (den_args_has(args, "wait"))
-        done = finish(cli, den_get_text(job, "id"), err);
+        done = finish(cli, args, den_get_text(job, "id"), err);
     else if (cli->json)
         den_print_json(job);
     else

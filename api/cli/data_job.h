@@ -14,8 +14,8 @@
  * anything is uploaded. */
 bool den_data_job(struct den_cli *cli, const struct den_args *args, json_t *request,
                   const char *name,
-                  bool (*finish)(struct den_cli *cli, const char *id,
-                                 struct den_err *err),
+                  bool (*finish)(struct den_cli *cli, const struct den_args *args,
+                                 const char *id, struct den_err *err),
                   struct den_err *err) DEN_CHECKED;
 
 #endif

@@ -47,7 +47,7 @@ static bool plan(struct den_service *s, const struct den_job_row *row,
         last = info;
         steps += units * info->pages;
     }
-    /* SSIM keeps running sums in double: 5 of them at most. */
+    /* Two Fourier transforms, or the sums that SSIM keeps: at most 5 doubles a pixel. */
     enum { SUMS = 5 };
     ret->bytes = images->bytes + most + pixels * (sizeof(float) + SUMS * sizeof(double)) +
                  images->samples * rows_per_image() * sizeof(struct den_score_row);

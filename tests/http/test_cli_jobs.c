@@ -92,6 +92,60 @@ START_TEST(a_model_is_trained_judged_and_used_by_the_client)
 }
 END_TEST
 
+START_TEST(the_scores_are_those_that_were_asked_for)
+{
+    static const struct {
+        const char *option, *there, *absent;
+    } rows[] = {
+        {"--all", "frc_high", "nrmse_paper"},
+        {"--paper-metrics", "NRMSE", "frc_high"},
+        {"--paper-metrics", "psnr_u16wrap [dB]", "nrmse_affine"},
+        {"--metrics=gradient_energy,psnr", "gradient_energy", "SSIM"},
+        {"--metrics=ssim_cols", "ssim_cols", "PSNR"},
+    };
+    struct outcome o = DENOISE(folder, d.url, "evaluate", "--method", "median", "--pairs",
+                               "data/pairs.csv", "--wait", "--metrics=frc_high");
+    must_end(&o, 0, "frc_high: Fourier ring correlation");
+    ck_assert_msg(strncmp(o.out, "method ", 7) == 0 &&
+                      strstr(o.out, "frc_high") != NULL && strstr(o.out, "PSNR") == NULL,
+                  "%s", o.out);
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "status", "--json");
+    json_t *jobs = json_loads(o.out, 0, NULL);
+    char id[40];
+    (void)snprintf(id, sizeof id, "%s", text_at(jobs, "jobs.0.id"));
+    json_decref(jobs);
+    outcome_free(&o);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        o = DENOISE(folder, d.url, "report", id, rows[i].option);
+        must_end(&o, 0, "");
+        ck_assert_msg(strstr(o.out, rows[i].there) != NULL &&
+                          strstr(o.out, rows[i].absent) == NULL,
+                      "%s: %s", rows[i].option, o.out);
+        outcome_free(&o);
+    }
+    o = DENOISE(folder, d.url, "report", id, "--metrics=psnr,,ssim");
+    must_end(&o, 2, "there is no metric ''; `denoise methods --json` lists them");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "evaluate", "--method", "median", "--pairs",
+                "data/pairs.csv", "--metrics", "sharpness");
+    must_end(&o, 2, "there is no metric 'sharpness'");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "report", id, "--all", "--metrics=psnr");
+    must_end(&o, 2, "give either --metrics or --all");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "report", id, "--json");
+    json_t *report = json_loads(o.out, 0, NULL);
+    ck_assert_uint_eq(json_object_size(json_object_get(report, "definitions")), 15);
+    ck_assert(json_is_true(at(report, "definitions.ssim_cols.paper")));
+    ck_assert(json_is_null(at(report, "definitions.gradient_energy.higher_is_better")));
+    ck_assert(json_is_true(at(report, "definitions.frc_high.higher_is_better")));
+    close_to(number_at(report, "mean.median.nrmse_paper.n"), 8, 0);
+    json_decref(report);
+    outcome_free(&o);
+}
+END_TEST
+
 /* Submits with a filter and waits; the id of the job. */
 static void filter_job(char *id)
 {
@@ -314,6 +368,7 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_set_timeout(all, 120);
     tcase_add_test(all, a_model_is_trained_judged_and_used_by_the_client);
+    tcase_add_test(all, the_scores_are_those_that_were_asked_for);
     tcase_add_test(all, a_result_is_fetched_to_where_it_is_wanted);
     tcase_add_test(all, a_filter_gets_its_options);
     tcase_add_test(all, a_cancelled_job_gives_exit_status_1);
