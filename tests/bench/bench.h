@@ -33,6 +33,9 @@ bool bench_sizes(struct bench *b, struct den_err *err) DEN_CHECKED;
  * thread is timed by its processor time, several by the clock on the wall. */
 double bench_time(const struct bench *b, void (*call)(void *context), void *context);
 
+/* Seconds that a batch of the preset's crops takes to put together. */
+bool bench_crops(struct bench *b, double *ret_seconds, struct den_err *err) DEN_CHECKED;
+
 /* A training of the preset on made-up images, and one step of it. */
 struct bench_training;
 bool bench_training_new(const struct bench *b, struct den_pool *pool,

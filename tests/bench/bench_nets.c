@@ -162,11 +162,15 @@ bool bench_train(struct bench *b, struct den_err *err)
     den_mem_reset_peak();
     if (!bench_training_new(b, b->pool, &s.training, err))
         return false;
-    double seconds = bench_time(b, call_step, &s);
+    double seconds = bench_time(b, call_step, &s), crops = 0;
     if (s.done) {
         bench_write(b, &(struct bench_row){"step", b->preset, b->batch, 0, seconds});
         write_memory(b);
     }
     bench_training_free(s.training);
-    return s.done;
+    if (!s.done || !bench_crops(b, &crops, err))
+        return false;
+    bench_write(b, &(struct bench_row){"its crops", b->preset, b->batch, 0, crops});
+    bench_write_number(b, "crops of a step", "%", 100 * crops / seconds);
+    return true;
 }
