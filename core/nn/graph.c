@@ -23,6 +23,7 @@ bool den_graph_new(struct den_params *params, struct den_pool *pool,
     g->backend = den_params_backend(params);
     g->pool = pool;
     g->err = DEN_ERR_INIT;
+    g->init = DEN_INIT_CONV;
     *ret = g;
     return true;
 }
@@ -51,6 +52,11 @@ void den_graph_set_winograd(struct den_graph *g, enum den_winograd winograd)
 {
     assert(g->memory == NULL);
     g->winograd = winograd;
+}
+
+void den_graph_set_init(struct den_graph *g, enum den_param_init init)
+{
+    g->init = init;
 }
 
 void den_graph_set_take_weights(struct den_graph *g, bool on)
@@ -153,23 +159,25 @@ den_node den_input(struct den_graph *g, struct den_shape shape)
 }
 
 /* A node that slides a square kernel. */
-static struct den_gnode window(const struct den_op *op, size_t out, size_t kernel,
-                               size_t stride, size_t pad, bool bias)
+static struct den_gnode window(const struct den_graph *g, const struct den_op *op,
+                               size_t out, size_t kernel, size_t stride, size_t pad,
+                               bool bias)
 {
-    return (struct den_gnode){.op = op, .attr = {out, kernel, stride, pad, bias, 0, 0}};
+    return (struct den_gnode){.op = op,
+                              .attr = {out, kernel, stride, pad, bias, 0, 0, g->init}};
 }
 
 den_node den_conv(struct den_graph *g, const char *name, den_node x, size_t out,
                   size_t kernel, size_t stride, size_t pad, bool bias)
 {
-    return add_node(g, window(&den_op_conv, out, kernel, stride, pad, bias), name, x,
+    return add_node(g, window(g, &den_op_conv, out, kernel, stride, pad, bias), name, x,
                     BROKEN);
 }
 
 den_node den_convt(struct den_graph *g, const char *name, den_node x, size_t out,
                    size_t kernel, size_t stride, size_t pad, bool bias)
 {
-    return add_node(g, window(&den_op_convt, out, kernel, stride, pad, bias), name, x,
+    return add_node(g, window(g, &den_op_convt, out, kernel, stride, pad, bias), name, x,
                     BROKEN);
 }
 

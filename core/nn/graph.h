@@ -57,6 +57,8 @@ void den_graph_set_fusion(struct den_graph *g, bool on);
 /* The fast algorithms that convolutions may use (default DEN_WINOGRAD_AUTO).  Before
  * finish. */
 void den_graph_set_winograd(struct den_graph *g, enum den_winograd winograd);
+/* How the weights of the convolutions built from now on begin (default DEN_INIT_CONV). */
+void den_graph_set_init(struct den_graph *g, enum den_param_init init);
 /* On: finish packs the weights, which then stay as they are, and drops the values that
  * nothing but packed weights was made from: the params serve this graph alone until they
  * are loaded again (default off).  For inference; before finish. */

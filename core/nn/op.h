@@ -19,6 +19,7 @@ struct den_attr {
     bool bias;
     double slope;
     double p; /* chance of a zero */
+    enum den_param_init init;
 };
 
 /* Where a node's array lies: at channel `channel` of its parent's, or, without a parent,

@@ -22,7 +22,7 @@ static bool infer(struct den_gnode *node, struct den_params *params, struct den_
     };
     size_t dims[] = {a->out, x.c, a->kernel, a->kernel};
     return den_op_get_param(node, params, WEIGHT, "weight", DEN_PARAM_WEIGHT,
-                            DEN_LAYOUT_OIHW, DEN_INIT_CONV, dims, 4, err) &&
+                            DEN_LAYOUT_OIHW, a->init, dims, 4, err) &&
            (!a->bias || den_op_get_param(node, params, BIAS, "bias", DEN_PARAM_WEIGHT,
                                          DEN_LAYOUT_FLAT, DEN_INIT_ZERO, dims, 1, err));
 }

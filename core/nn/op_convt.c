@@ -24,7 +24,7 @@ static bool infer(struct den_gnode *node, struct den_params *params, struct den_
     node->shape = (struct den_shape){x.n, h - 2 * a->pad, w - 2 * a->pad, a->out};
     size_t dims[] = {x.c, a->out, a->kernel, a->kernel};
     return den_op_get_param(node, params, WEIGHT, "weight", DEN_PARAM_WEIGHT,
-                            DEN_LAYOUT_IOHW, DEN_INIT_CONV, dims, 4, err) &&
+                            DEN_LAYOUT_IOHW, a->init, dims, 4, err) &&
            (!a->bias ||
             den_op_get_param(node, params, BIAS, "bias", DEN_PARAM_WEIGHT,
                              DEN_LAYOUT_FLAT, DEN_INIT_ZERO, dims + 1, 1, err));

@@ -346,17 +346,31 @@ static double normal_at(uint64_t key, uint64_t e)
     return sqrt(-2 * log(u)) * cos(two_pi * w);
 }
 
+/* The uniform number number e of a key, from -1 to below 1. */
+static double uniform_at(uint64_t key, uint64_t e)
+{
+    return 2 * (double)(den_hash64(key, e) >> 11) * 0x1p-53 - 1;
+}
+
+static double glorot_bound(const struct den_param *param)
+{
+    double taps = (double)(param->dims[2] * param->dims[3]);
+    return sqrt(6 / (taps * (double)(param->dims[0] + param->dims[1])));
+}
+
 /* Initial value of the element at place e of the file. */
-static double init_value(enum den_param_init init, uint64_t key, uint64_t e)
+static double init_value(const struct den_param *param, uint64_t key, uint64_t e)
 {
     const double deviation = 0.02;
-    switch (init) {
+    switch (param->init) {
     case DEN_INIT_ONE:
         return 1;
     case DEN_INIT_CONV:
         return deviation * normal_at(key, e);
     case DEN_INIT_GAMMA:
         return 1 + deviation * normal_at(key, e);
+    case DEN_INIT_GLOROT:
+        return glorot_bound(param) * uniform_at(key, e);
     case DEN_INIT_ZERO:
         break;
     }
@@ -370,8 +384,7 @@ static void init_param(const struct den_backend *backend, struct den_param *para
     for (size_t from = 0; from < param->count; from += CHUNK) {
         size_t n = chunk_at(param->count, from);
         for (size_t i = 0; i < n; i++)
-            chunk[i] =
-                (den_real)init_value(param->init, key, file_index(param, from + i));
+            chunk[i] = (den_real)init_value(param, key, file_index(param, from + i));
         backend->upload(param->value + from, chunk, n);
     }
     if (param->m != NULL) { /* a fresh start of Adam as well */

@@ -24,7 +24,15 @@ enum den_param_layout {
                           memory as OIHW */
 };
 
-enum den_param_init { DEN_INIT_ZERO, DEN_INIT_ONE, DEN_INIT_CONV, DEN_INIT_GAMMA };
+enum den_param_init {
+    DEN_INIT_ZERO,
+    DEN_INIT_ONE,
+    DEN_INIT_CONV,   /* N(0, 0.02) */
+    DEN_INIT_GAMMA,  /* N(1, 0.02) */
+    DEN_INIT_GLOROT, /* uniform within +-sqrt(6 / (fan in + fan out)), a fan being
+                        channels times pixels of the kernel [Glorot and Bengio, AISTATS
+                        2010, eq. 16] */
+};
 
 struct den_param {
     char name[128];
@@ -72,9 +80,10 @@ void den_params_zero_grad(struct den_params *params);
 void den_params_adam(struct den_params *params, const struct den_exec *ex,
                      const struct den_adam *adam);
 
-/* Init of pix2pix (Isola et al., CVPR 2017, appendix 6.2): conv N(0, 0.02), gamma N(1,
- * 0.02), the rest 0, running variance 1; moments become 0.  Each number is a function of
- * the seed, the parameter's place in the set and the element's place in the file. */
+/* By default that of pix2pix (Isola et al., CVPR 2017, appendix 6.2): conv N(0, 0.02),
+ * gamma N(1, 0.02), the rest 0, running variance 1; moments become 0.  Each number is a
+ * function of the seed, the parameter's place in the set and the element's place in the
+ * file. */
 void den_params_init(struct den_params *params, uint64_t seed);
 
 /* Host copies in FILE order; data [count]. */

@@ -38,6 +38,7 @@ struct den_graph {
     size_t size, capacity;
     bool plain; /* no fusion: every node has its own arrays */
     enum den_winograd winograd;
+    enum den_param_init init; /* of the convolutions built next */
     bool takes_weights;
     struct den_plan plan;
     den_real *memory; /* device; NULL until finish */
