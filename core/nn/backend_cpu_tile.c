@@ -1,5 +1,6 @@
 #include "backend_cpu.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,10 +55,9 @@ static bool has_avx512(void)
 
 #endif
 
-#define ROW(isa, usable)                                                                 \
-    {                                                                                    \
-#isa, usable, isa##_dense, isa##_narrow, isa##_outer, isa##_input, isa##_spread, \
-            isa##_output, isa##_weights, isa##_gradient                                  \
+#define ROW(isa, usable)                                                     \
+    {                                                                        \
+#isa, usable, isa##_dense, isa##_narrow, isa##_outer, isa##_winograd \
     }
 
 const struct den_cpu_tile den_cpu_tiles[] = {
@@ -68,6 +68,16 @@ const struct den_cpu_tile den_cpu_tiles[] = {
     ROW(plain, always),
     {.name = NULL},
 };
+
+const struct den_cpu_winograd *den_cpu_winograd_find(const struct den_cpu_tile *tile,
+                                                     size_t m, size_t r)
+{
+    const struct den_cpu_winograd *row = tile->winograd;
+    while (row->m > 0 && (row->m != m || row->r != r))
+        row++;
+    assert(row->m > 0);
+    return row;
+}
 
 static const struct den_cpu_tile *find(const char *name)
 {

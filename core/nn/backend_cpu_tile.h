@@ -31,6 +31,35 @@ struct den_walk {
     size_t b_image, b_row, b_pixel;
 };
 
+/* Transforms of one of Winograd's algorithms F(m x m, r x r): a tile of m x m outputs,
+ * each a sum over r x r taps, from n x n products, n = m + r - 1; one of these is called
+ * a point.  Channels come in `count`, a multiple of DEN_TILE_LANES. */
+struct den_cpu_winograd {
+    size_t m, r;
+    /* V = B^T d B of n^2 pixels: line l of point p at v + p v_point + l v_line. */
+    void (*input)(const den_real *const d[], size_t count, den_real *v, size_t v_line,
+                  size_t v_point);
+    /* dM = A dY A^T of m^2 pixels, laid out alike. */
+    void (*spread)(const den_real *const dy[], size_t count, den_real *v, size_t v_line,
+                   size_t v_point);
+    /* m^2 pixels y (=, or += when add) A^T M A + bias; those that are NULL are left out.
+     */
+    void (*output)(const den_real *sums, size_t point, size_t count, const den_real *bias,
+                   bool add, den_real *const y[]);
+    /* U = G g G^T of r^2 taps, for `rows` rows g_row apart; u [rows][count] is aligned to
+     * 64 bytes, and so is u_point. */
+    void (*weights)(const den_real *const g[], size_t g_row, size_t rows, size_t count,
+                    den_real *u, size_t u_point);
+    /* r^2 taps dw += G^T dU G. */
+    void (*gradient)(const den_real *du, size_t point, size_t count,
+                     den_real *const dw[]);
+};
+
+enum {
+    DEN_WINOGRAD_POINTS = 36, /* most that an algorithm has */
+    DEN_WINOGRAD_TAPS = 9
+};
+
 struct den_cpu_tile {
     const char *name;
     bool (*usable)(void); /* does this processor have the instructions */
@@ -47,31 +76,16 @@ struct den_cpu_tile {
     void (*outer)(const den_real *const a[], const den_real *b,
                   const struct den_walk *walk, size_t cols, den_real *out);
 
-    /* Winograd transforms of one tile; m is 2 or 4, and a point is one of (m + 1)^2
-     * products.  Channels come in `count`, a multiple of DEN_TILE_LANES. */
-
-    /* V = B^T d B of (m + 1)^2 pixels: line l of point p at v + p v_point + l v_line. */
-    void (*input)(size_t m, const den_real *const d[], size_t count, den_real *v,
-                  size_t v_line, size_t v_point);
-    /* dM = A dY A^T of m^2 pixels, laid out alike. */
-    void (*spread)(size_t m, const den_real *const dy[], size_t count, den_real *v,
-                   size_t v_line, size_t v_point);
-    /* m^2 pixels y (=, or += when add) A^T M A + bias; those that are NULL are left out.
-     */
-    void (*output)(size_t m, const den_real *sums, size_t point, size_t count,
-                   const den_real *bias, bool add, den_real *const y[]);
-    /* U = G g G^T of 2 x 2 taps, for `rows` rows g_row apart; u [rows][count] is aligned
-     * to 64 bytes, and so is u_point. */
-    void (*weights)(size_t m, const den_real *const g[], size_t g_row, size_t rows,
-                    size_t count, den_real *u, size_t u_point);
-    /* 2 x 2 taps dw += G^T dU G. */
-    void (*gradient)(size_t m, const den_real *du, size_t point, size_t count,
-                     den_real *const dw[]);
+    /* F(2, 2), F(4, 2), F(2, 3) and F(4, 3); ends with m = 0. */
+    const struct den_cpu_winograd *winograd;
 };
 
 /* Ends with a row whose name is NULL; the first usable one is the fastest.  The last row
  * works everywhere. */
 extern const struct den_cpu_tile den_cpu_tiles[];
+/* The transforms of F(m x m, r x r); m is 2 or 4, r 2 or 3. */
+const struct den_cpu_winograd *den_cpu_winograd_find(const struct den_cpu_tile *tile,
+                                                     size_t m, size_t r);
 /* The row that DENOISED_ISA names if this processor has it, else the fastest. */
 const struct den_cpu_tile *den_cpu_tile_best(void);
 /* Takes that row from now on, NULL the default again; false if the name is unknown or not

@@ -8,7 +8,6 @@ enum {
     SPAN = 32,     /* tiles that are multiplied together */
     CHUNK = 512,   /* products summed in registers, see backend_cpu_product.c */
     SHARED = 1024, /* up to so many tiles V may be made for all at once */
-    POINTS_MOST = 25
 };
 
 static size_t at_most(size_t n, size_t most)
@@ -26,9 +25,9 @@ static size_t parts(size_t n, size_t of)
 /* Sizes in reals.  U: [grid][block of 32 channels][point][k][32].  V: [panel][point][line
  * of k][tile][16].  Sums: [thread][point][tile][32]. */
 struct plan {
-    size_t m, points;
-    size_t grids, spans; /* spans of a grid; the panel of a span of a grid */
-    size_t span;         /* tiles of a full span, a multiple of DEN_TILE_ROWS */
+    size_t m, r, n, points; /* F(m x m, r x r), n x n points */
+    size_t grids, spans;    /* spans of a grid; the panel of a span of a grid */
+    size_t span;            /* tiles of a full span, a multiple of DEN_TILE_ROWS */
     size_t phases, k, channels, blocks;
     bool shared; /* V of all panels is made first, then the channels are shared out */
     size_t zero_count, u_grid, v_panel, v_count, sums_thread;
@@ -36,11 +35,13 @@ struct plan {
 
 static struct plan make_plan(size_t m, const struct den_winograd_case *c, int threads)
 {
-    struct plan p = {.m = m, .points = (m + 1) * (m + 1), .grids = c->grids};
+    struct plan p = {.m = m, .r = den_winograd_taps(c), .grids = c->grids};
+    p.n = p.m + p.r - 1;
+    p.points = p.n * p.n;
     size_t tiles = den_winograd_tiles(m, c->n, c->h, c->w).count;
     p.span = at_most(SPAN, parts(tiles, DEN_TILE_ROWS) * DEN_TILE_ROWS);
     p.spans = parts(tiles, p.span);
-    p.phases = c->kh * c->kw / 4;
+    p.phases = c->kh * c->kw / (p.r * p.r);
     p.k = p.phases * c->len;
     p.channels = c->channels;
     p.blocks = parts(c->channels, DEN_TILE_COLS);
@@ -71,6 +72,7 @@ size_t den_winograd_scratch(size_t m, const struct den_winograd_case *c, int thr
 struct job {
     struct plan plan;
     const struct den_cpu_tile *tile;
+    const struct den_cpu_winograd *fast;
     const struct den_product *grid;
     struct den_winograd_tiles tiles[DEN_PRODUCTS];
     den_real *zero, *v, *sums;
@@ -101,14 +103,14 @@ static den_real *block_weights(const struct job *job, size_t grid, size_t block)
     return job->u + grid * p->u_grid + block * DEN_TILE_COLS * p->points * p->k;
 }
 
-/* The four taps of a phase, at input channel 0 and output channel `first`. */
-static void find_taps(const struct den_product *p, size_t phase, size_t first,
-                      const den_real *ret[4])
+/* The r x r taps of a phase, at input channel 0 and output channel `first`. */
+static void find_taps(const struct den_product *p, size_t r, size_t phase, size_t first,
+                      const den_real **ret)
 {
-    size_t across = p->taps.nx / 2, gap = phase_gap(p), step = step_of(p);
-    for (size_t t = 0; t < 4; t++) {
-        size_t iy = t / 2 * step + phase / across * gap;
-        size_t ix = t % 2 * step + phase % across * gap;
+    size_t across = p->taps.nx / r, gap = phase_gap(p), step = step_of(p);
+    for (size_t t = 0; t < r * r; t++) {
+        size_t iy = t / r * step + phase / across * gap;
+        size_t ix = t % r * step + phase % across * gap;
         ret[t] = p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + first * p->wc;
     }
 }
@@ -122,23 +124,24 @@ static void pack_unit(void *context, size_t unit, int thread)
     size_t grid = unit / p->phases / p->blocks, cols = block_columns(p, block);
     const struct den_product *g = &job->grid[grid];
     size_t len = g->taps.len, u_point = p->k * cols;
-    const den_real *tap[4];
-    find_taps(g, phase, block * DEN_TILE_COLS, tap);
+    const den_real *tap[DEN_WINOGRAD_TAPS];
+    find_taps(g, p->r, phase, block * DEN_TILE_COLS, tap);
     den_real *u = block_weights(job, grid, block) + phase * len * cols;
     if (g->wc == 1) {
-        job->tile->weights(p->m, tap, g->wk, len, cols, u, u_point);
+        job->fast->weights(tap, g->wk, len, cols, u, u_point);
         return;
     }
     /* w lies with the input channels side by side */
-    den_real turned[4 * DEN_TILE_LANES * DEN_TILE_COLS] __attribute__((aligned(64)));
+    den_real turned[DEN_WINOGRAD_TAPS * DEN_TILE_LANES * DEN_TILE_COLS]
+        __attribute__((aligned(64)));
     for (size_t k = 0; k < len; k += DEN_TILE_LANES, u += DEN_TILE_LANES * cols) {
-        const den_real *rows[4];
-        for (size_t t = 0; t < 4; t++) {
+        const den_real *rows[DEN_WINOGRAD_TAPS];
+        for (size_t t = 0; t < p->r * p->r; t++) {
             den_real *to = turned + t * DEN_TILE_LANES * cols;
             den_turn(DEN_TILE_LANES, cols, tap[t] + k, g->wc, to, cols);
             rows[t] = to;
         }
-        job->tile->weights(p->m, rows, cols, DEN_TILE_LANES, cols, u, u_point);
+        job->fast->weights(rows, cols, DEN_TILE_LANES, cols, u, u_point);
     }
 }
 
@@ -169,16 +172,16 @@ static void transform_tile(const struct job *job, size_t panel, size_t t, den_re
     size_t grid = panel_grid(p, panel), image, y, x;
     const struct den_product *g = &job->grid[grid];
     den_winograd_place(&job->tiles[grid], panel_first(p, panel) + t, &image, &y, &x);
-    size_t across = g->taps.nx / 2, gap = phase_gap(g), step = step_of(g);
+    size_t across = g->taps.nx / p->r, gap = phase_gap(g), step = step_of(g);
     size_t line = p->span * DEN_TILE_LANES, lines = g->taps.len / DEN_TILE_LANES;
     v += t * DEN_TILE_LANES;
     for (size_t phase = 0; phase < p->phases; phase++, v += lines * line) {
-        const den_real *d[POINTS_MOST];
+        const den_real *d[DEN_WINOGRAD_POINTS];
         den_winograd_window(g->in, image,
                             g->in_y + (ptrdiff_t)(y * step + phase / across * gap),
-                            g->in_x + (ptrdiff_t)(x * step + phase % across * gap),
-                            p->m + 1, step, job->zero, d);
-        job->tile->input(p->m, d, g->taps.len, v, line, p->k * p->span);
+                            g->in_x + (ptrdiff_t)(x * step + phase % across * gap), p->n,
+                            step, job->zero, d);
+        job->fast->input(d, g->taps.len, v, line, p->k * p->span);
     }
 }
 
@@ -236,9 +239,9 @@ static void output_block(const struct job *job, size_t panel, size_t block,
     if (g->bias != NULL)
         memcpy(bias, g->bias + first, cols * sizeof *bias);
     for (size_t t = 0; t < tiles; t++) {
-        den_real *y[POINTS_MOST];
+        den_real *y[DEN_WINOGRAD_POINTS];
         find_outputs(job, panel, t, first, y);
-        job->tile->output(p->m, sums + t * cols, p->span * cols, cols, bias, g->add, y);
+        job->fast->output(sums + t * cols, p->span * cols, cols, bias, g->add, y);
     }
 }
 
@@ -301,6 +304,7 @@ static struct job make_job(const struct den_exec *ex, size_t m,
     struct job job = {.plan = make_plan(m, &c, den_pool_threads(ex->pool)),
                       .tile = den_cpu_tile_best(),
                       .grid = all->item};
+    job.fast = den_cpu_winograd_find(job.tile, m, job.plan.r);
     for (size_t i = 0; i < all->count; i++)
         job.tiles[i] =
             den_winograd_tiles(m, all->item[i].n, all->item[i].h, all->item[i].w);

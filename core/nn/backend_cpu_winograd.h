@@ -1,13 +1,16 @@
 #ifndef DEN_BACKEND_CPU_WINOGRAD_H
 #define DEN_BACKEND_CPU_WINOGRAD_H
 
-/* Private to backend_cpu: 4x4 convolutions, with stride 2 or 1, as sums of 2x2
- * convolutions with stride 1, which Winograd's F(2x2, 2x2) does with 9 products instead
- * of 16 and F(4x4, 2x2) with 25 instead of 64 [Lavin and Gray, CVPR 2016].
+/* Private to backend_cpu: 4x4 convolutions with stride 2 or 1, and 3x3 ones with stride
+ * 1, by Winograd's algorithms F(m x m, r x r) [Lavin and Gray, CVPR 2016]: a tile of m x
+ * m outputs of an r x r convolution from (m + r - 1)^2 products instead of m^2 r^2.
+ *     F(2x2, 2x2)    9 for  16        F(2x2, 3x3)   16 for  36
+ *     F(4x4, 2x2)   25 for  64        F(4x4, 3x3)   36 for 144
  *
- * A grid of outputs (struct den_product) sees its taps as phases of 2x2: with stride 2
- * tap k = 2 t + a belongs to phase a, with stride 1 tap k = 2 a + t.  Phases are summed
- * like channels: V of a tile holds K = phases * input channels numbers per point.     */
+ * A grid of outputs (struct den_product) sees its taps as phases of r x r: those of 4x4
+ * as four phases of 2x2, where with stride 2 tap k = 2 t + a belongs to phase a, with
+ * stride 1 tap k = 2 a + t; 3x3 is one phase.  Phases are summed like channels: V of a
+ * tile holds K = phases * input channels numbers per point.     */
 
 #include "backend_cpu_product.h"
 
@@ -26,7 +29,9 @@ enum den_winograd_use {
     DEN_WINOGRAD_USES
 };
 
-/* m of F(m x m, 2 x 2): 4, 2, or 0 where plain sums are faster or the only way. */
+/* r: the taps a side of each phase. */
+size_t den_winograd_taps(const struct den_winograd_case *c);
+/* m of F(m x m, r x r): 4, 2, or 0 where plain sums are faster or the only way. */
 size_t den_winograd_choose(enum den_winograd mode, const struct den_winograd_case *c,
                            enum den_winograd_use use);
 /* For tests and measurements, while no kernel runs: from now on m instead of the fastest,

@@ -1,160 +1,185 @@
 /* Included once per instruction set by backend_cpu_isa.h: the transforms of whole tiles,
- * columns first, then rows (see backend_cpu_winograd_sides.h). */
+ * columns first, then rows (see backend_cpu_winograd_sides.h).  An algorithm F(m x m, r x
+ * r) has n x n points, n = m + r - 1.  All sizes are known to the compiler. */
 
-enum { TILE(most) = 5 }; /* m + 1 of the larger algorithm */
+enum { TILE(most) = 6 }; /* n of the largest algorithm */
 
-/* A square of vectors: input m + 1 inputs wide, spread from m to m + 1. */
-TILE_INLINE void TILE(store_points)(size_t m, VEC x[TILE(most)][TILE(most)], den_real *to,
-                                    size_t to_point)
+/* One direction of algorithm (m, r). */
+#define TILE_SIDE(kind)                                                       \
+    TILE_INLINE void TILE(kind##_side)(size_t m, size_t r, VEC * x, size_t s) \
+    {                                                                         \
+        if (r == 2 && m == 2)                                                 \
+            TILE(kind##_22)(x, s);                                            \
+        else if (r == 2)                                                      \
+            TILE(kind##_42)(x, s);                                            \
+        else if (m == 2)                                                      \
+            TILE(kind##_23)(x, s);                                            \
+        else                                                                  \
+            TILE(kind##_43)(x, s);                                            \
+    }
+TILE_SIDE(input)
+TILE_SIDE(output)
+TILE_SIDE(spread)
+TILE_SIDE(weights)
+TILE_SIDE(gradient)
+#undef TILE_SIDE
+
+TILE_INLINE void TILE(input_tile)(size_t m, size_t r, const den_real *const d[],
+                                  size_t count, den_real *v, size_t v_line,
+                                  size_t v_point)
 {
-    for (size_t i = 0; i <= m; i++)
-        for (size_t j = 0; j <= m; j++)
-            *(VEC *)(to + (i * (m + 1) + j) * to_point) = x[i][j];
-}
-
-TILE_INLINE void TILE(input_tile)(size_t m, const den_real *const d[], size_t count,
-                                  den_real *v, size_t v_line, size_t v_point)
-{
+    const size_t n = m + r - 1;
     VEC x[TILE(most)][TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
-        for (size_t i = 0; i <= m; i++)
-            for (size_t j = 0; j <= m; j++)
-                x[i][j] = *(const VEC *)(d[i * (m + 1) + j] + at);
-        for (size_t j = 0; j <= m; j++)
-            TILE(input_side)(m, &x[0][j], TILE(most));
-        for (size_t i = 0; i <= m; i++)
-            TILE(input_side)(m, x[i], 1);
-        TILE(store_points)
-        (m, x, v + at / DEN_TILE_LANES * v_line + at % DEN_TILE_LANES, v_point);
+        for (size_t j = 0; j < n; j++) {
+            for (size_t i = 0; i < n; i++)
+                x[i][j] = *(const VEC *)(d[i * n + j] + at);
+            TILE(input_side)(m, r, &x[0][j], TILE(most));
+        }
+        den_real *to = v + at / DEN_TILE_LANES * v_line + at % DEN_TILE_LANES;
+        for (size_t i = 0; i < n; i++) {
+            TILE(input_side)(m, r, x[i], 1);
+            for (size_t j = 0; j < n; j++)
+                *(VEC *)(to + (i * n + j) * v_point) = x[i][j];
+        }
     }
 }
 
-TILE_INLINE void TILE(spread_tile)(size_t m, const den_real *const dy[], size_t count,
-                                   den_real *v, size_t v_line, size_t v_point)
+TILE_INLINE void TILE(spread_tile)(size_t m, size_t r, const den_real *const dy[],
+                                   size_t count, den_real *v, size_t v_line,
+                                   size_t v_point)
 {
+    const size_t n = m + r - 1;
     VEC x[TILE(most)][TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
-        for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < m; j++)
+        for (size_t j = 0; j < m; j++) {
+            for (size_t i = 0; i < m; i++)
                 x[i][j] = *(const VEC *)(dy[i * m + j] + at);
-        for (size_t j = 0; j < m; j++)
-            TILE(spread_side)(m, &x[0][j], TILE(most));
-        for (size_t i = 0; i <= m; i++)
-            TILE(spread_side)(m, x[i], 1);
-        TILE(store_points)
-        (m, x, v + at / DEN_TILE_LANES * v_line + at % DEN_TILE_LANES, v_point);
+            TILE(spread_side)(m, r, &x[0][j], TILE(most));
+        }
+        den_real *to = v + at / DEN_TILE_LANES * v_line + at % DEN_TILE_LANES;
+        for (size_t i = 0; i < n; i++) {
+            TILE(spread_side)(m, r, x[i], 1);
+            for (size_t j = 0; j < n; j++)
+                *(VEC *)(to + (i * n + j) * v_point) = x[i][j];
+        }
     }
 }
 
-TILE_INLINE void TILE(output_tile)(size_t m, const den_real *sums, size_t point,
+/* One pixel of output_tile. */
+TILE_INLINE void TILE(put_output)(VEC sum, bool add, den_real *to)
+{
+    if (add)
+        sum += *(VEC *)to;
+    *(VEC *)to = sum;
+}
+
+TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, size_t point,
                                    size_t count, const den_real *bias, bool add,
                                    den_real *const y[])
 {
+    const size_t n = m + r - 1;
     VEC x[TILE(most)][TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
-        for (size_t i = 0; i <= m; i++)
-            for (size_t j = 0; j <= m; j++)
-                x[i][j] = *(const VEC *)(sums + (i * (m + 1) + j) * point + at);
-        for (size_t j = 0; j <= m; j++)
-            TILE(output_side)(m, &x[0][j], TILE(most));
-        for (size_t i = 0; i < m; i++)
-            TILE(output_side)(m, x[i], 1);
-        for (size_t i = 0; i < m; i++)
-            for (size_t j = 0; j < m; j++) {
-                if (y[i * m + j] == NULL)
-                    continue;
-                VEC *to = (VEC *)(y[i * m + j] + at);
-                VEC sum = x[i][j] + *(const VEC *)(bias + at);
-                if (add)
-                    sum += *to;
-                *to = sum;
-            }
+        for (size_t j = 0; j < n; j++) {
+            for (size_t i = 0; i < n; i++)
+                x[i][j] = *(const VEC *)(sums + (i * n + j) * point + at);
+            TILE(output_side)(m, r, &x[0][j], TILE(most));
+        }
+        const VEC shift = *(const VEC *)(bias + at);
+        for (size_t i = 0; i < m; i++) {
+            TILE(output_side)(m, r, x[i], 1);
+            for (size_t j = 0; j < m; j++)
+                if (y[i * m + j] != NULL)
+                    TILE(put_output)(x[i][j] + shift, add, y[i * m + j] + at);
+        }
     }
 }
 
-TILE_INLINE void TILE(weights_row)(size_t m, const den_real *const g[], size_t at,
-                                   size_t count, den_real *u, size_t u_point)
+TILE_INLINE void TILE(weights_row)(size_t m, size_t r, const den_real *const g[],
+                                   size_t at, size_t count, den_real *u, size_t u_point)
 {
+    const size_t n = m + r - 1;
     VEC x[TILE(most)][TILE(most)];
     for (size_t end = at + count; at < end; at += LANES, u += LANES) {
-        for (size_t i = 0; i < 2; i++)
-            for (size_t j = 0; j < 2; j++)
-                x[i][j] = *(const VEC *)(g[2 * i + j] + at);
-        for (size_t j = 0; j < 2; j++)
-            TILE(weights_side)(m, &x[0][j], TILE(most));
-        for (size_t i = 0; i <= m; i++)
-            TILE(weights_side)(m, x[i], 1);
-        for (size_t i = 0; i <= m; i++)
-            for (size_t j = 0; j <= m; j++)
-                TILE_STREAM(u + (i * (m + 1) + j) * u_point, x[i][j]);
+        for (size_t j = 0; j < r; j++) {
+            for (size_t i = 0; i < r; i++)
+                x[i][j] = *(const VEC *)(g[r * i + j] + at);
+            TILE(weights_side)(m, r, &x[0][j], TILE(most));
+        }
+        for (size_t i = 0; i < n; i++) {
+            TILE(weights_side)(m, r, x[i], 1);
+            for (size_t j = 0; j < n; j++)
+                TILE_STREAM(u + (i * n + j) * u_point, x[i][j]);
+        }
     }
 }
 
-TILE_INLINE void TILE(gradient_tile)(size_t m, const den_real *du, size_t point,
+TILE_INLINE void TILE(gradient_tile)(size_t m, size_t r, const den_real *du, size_t point,
                                      size_t count, den_real *const dw[])
 {
+    const size_t n = m + r - 1;
     VEC x[TILE(most)][TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
-        for (size_t i = 0; i <= m; i++)
-            for (size_t j = 0; j <= m; j++)
-                x[i][j] = *(const VEC *)(du + (i * (m + 1) + j) * point + at);
-        for (size_t j = 0; j <= m; j++)
-            TILE(gradient_side)(m, &x[0][j], TILE(most));
-        for (size_t i = 0; i < 2; i++)
-            TILE(gradient_side)(m, x[i], 1);
-        for (size_t i = 0; i < 2; i++)
-            for (size_t j = 0; j < 2; j++)
-                *(VEC *)(dw[2 * i + j] + at) += x[i][j];
+        for (size_t j = 0; j < n; j++) {
+            for (size_t i = 0; i < n; i++)
+                x[i][j] = *(const VEC *)(du + (i * n + j) * point + at);
+            TILE(gradient_side)(m, r, &x[0][j], TILE(most));
+        }
+        for (size_t i = 0; i < r; i++) {
+            TILE(gradient_side)(m, r, x[i], 1);
+            for (size_t j = 0; j < r; j++)
+                *(VEC *)(dw[r * i + j] + at) += x[i][j];
+        }
     }
 }
 
-/* ---- the functions of a row of den_cpu_tiles[], with m known to the compiler ---- */
+/* ---- the rows of this instruction set ---- */
 
-static TILE_TARGET void TILE(input)(size_t m, const den_real *const d[], size_t count,
-                                    den_real *v, size_t v_line, size_t v_point)
-{
-    if (m == 2)
-        TILE(input_tile)(2, d, count, v, v_line, v_point);
-    else
-        TILE(input_tile)(4, d, count, v, v_line, v_point);
-}
+#define TILE_ALGORITHM(m, r)                                                             \
+    static TILE_TARGET void TILE(input_f##m##r)(const den_real *const d[], size_t count, \
+                                                den_real *v, size_t v_line,              \
+                                                size_t v_point)                          \
+    {                                                                                    \
+        TILE(input_tile)(m, r, d, count, v, v_line, v_point);                            \
+    }                                                                                    \
+    static TILE_TARGET void TILE(spread_f##m##r)(const den_real *const dy[],             \
+                                                 size_t count, den_real *v,              \
+                                                 size_t v_line, size_t v_point)          \
+    {                                                                                    \
+        TILE(spread_tile)(m, r, dy, count, v, v_line, v_point);                          \
+    }                                                                                    \
+    static TILE_TARGET void TILE(output_f##m##r)(const den_real *sums, size_t point,     \
+                                                 size_t count, const den_real *bias,     \
+                                                 bool add, den_real *const y[])          \
+    {                                                                                    \
+        TILE(output_tile)(m, r, sums, point, count, bias, add, y);                       \
+    }                                                                                    \
+    static TILE_TARGET void TILE(weights_f##m##r)(                                       \
+        const den_real *const g[], size_t g_row, size_t rows, size_t count, den_real *u, \
+        size_t u_point)                                                                  \
+    {                                                                                    \
+        for (size_t row = 0; row < rows; row++, u += count)                              \
+            TILE(weights_row)(m, r, g, row * g_row, count, u, u_point);                  \
+        TILE_FENCE();                                                                    \
+    }                                                                                    \
+    static TILE_TARGET void TILE(gradient_f##m##r)(const den_real *du, size_t point,     \
+                                                   size_t count, den_real *const dw[])   \
+    {                                                                                    \
+        TILE(gradient_tile)(m, r, du, point, count, dw);                                 \
+    }
+TILE_ALGORITHM(2, 2)
+TILE_ALGORITHM(4, 2)
+TILE_ALGORITHM(2, 3)
+TILE_ALGORITHM(4, 3)
+#undef TILE_ALGORITHM
 
-static TILE_TARGET void TILE(spread)(size_t m, const den_real *const dy[], size_t count,
-                                     den_real *v, size_t v_line, size_t v_point)
-{
-    if (m == 2)
-        TILE(spread_tile)(2, dy, count, v, v_line, v_point);
-    else
-        TILE(spread_tile)(4, dy, count, v, v_line, v_point);
-}
-
-static TILE_TARGET void TILE(output)(size_t m, const den_real *sums, size_t point,
-                                     size_t count, const den_real *bias, bool add,
-                                     den_real *const y[])
-{
-    if (m == 2)
-        TILE(output_tile)(2, sums, point, count, bias, add, y);
-    else
-        TILE(output_tile)(4, sums, point, count, bias, add, y);
-}
-
-static TILE_TARGET void TILE(weights)(size_t m, const den_real *const g[], size_t g_row,
-                                      size_t rows, size_t count, den_real *u,
-                                      size_t u_point)
-{
-    for (size_t row = 0; row < rows; row++, u += count)
-        if (m == 2)
-            TILE(weights_row)(2, g, row * g_row, count, u, u_point);
-        else
-            TILE(weights_row)(4, g, row * g_row, count, u, u_point);
-    TILE_FENCE();
-}
-
-static TILE_TARGET void TILE(gradient)(size_t m, const den_real *du, size_t point,
-                                       size_t count, den_real *const dw[])
-{
-    if (m == 2)
-        TILE(gradient_tile)(2, du, point, count, dw);
-    else
-        TILE(gradient_tile)(4, du, point, count, dw);
-}
+#define TILE_ROW(m, r)                                                         \
+    {                                                                          \
+        m, r, TILE(input_f##m##r), TILE(spread_f##m##r), TILE(output_f##m##r), \
+            TILE(weights_f##m##r), TILE(gradient_f##m##r)                      \
+    }
+static const struct den_cpu_winograd TILE(winograd)[] = {
+    TILE_ROW(2, 2), TILE_ROW(4, 2), TILE_ROW(2, 3), TILE_ROW(4, 3), {.m = 0},
+};
+#undef TILE_ROW

@@ -25,7 +25,7 @@
  *      2 x 2     512   512                3.7      5.0     10.0    plain     */
 
 struct algorithm {
-    size_t m; /* of F(m x m, 2 x 2); 0: plain sums */
+    size_t m, r; /* of F(m x m, r x r); m = 0: plain sums */
     double products;
     double unit[DEN_WINOGRAD_USES];  /* relative to what the product kernel reaches */
     double extra[DEN_WINOGRAD_USES]; /* making and reading U, or adding dU, in units */
@@ -33,9 +33,9 @@ struct algorithm {
 };
 
 static const struct algorithm algorithms[] = {
-    {0, 4, {1, 1, 1.5}, {34, 10, 25}, 0},
-    {2, 9, {1, 1, 1}, {27, 10, 26}, 10},
-    {4, 25, {1, 1, 1}, {23, 10, 17}, 10},
+    {0, 2, 4, {1, 1, 1.5}, {34, 10, 25}, 0}, {2, 2, 9, {1, 1, 1}, {27, 10, 26}, 10},
+    {4, 2, 25, {1, 1, 1}, {23, 10, 17}, 10}, {0, 3, 9, {1, 1, 1.5}, {34, 10, 25}, 0},
+    {2, 3, 16, {1, 1, 1}, {27, 10, 26}, 10}, {4, 3, 36, {1, 1, 1}, {23, 10, 17}, 10},
 };
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
@@ -55,11 +55,17 @@ void den_winograd_prefer(size_t m)
     atomic_store(&preferred, m);
 }
 
+size_t den_winograd_taps(const struct den_winograd_case *c)
+{
+    return c->kh % 2 == 0 ? 2 : 3;
+}
+
 static bool possible(const struct den_winograd_case *c, enum den_winograd_use use)
 {
     bool four = c->kh == 4 && c->kw == 4 && c->step <= 2;
     bool two = c->kh == 2 && c->kw == 2 && c->step == 1 && use != DEN_WINOGRAD_WEIGHTS;
-    return (four || two) && c->len % DEN_TILE_LANES == 0 &&
+    bool three = c->kh == 3 && c->kw == 3 && c->step == 1;
+    return (four || two || three) && c->len % DEN_TILE_LANES == 0 &&
            c->channels % DEN_TILE_LANES == 0 && c->h > 1 && c->w > 1 &&
            c->grids <= DEN_PRODUCTS;
 }
@@ -67,7 +73,7 @@ static bool possible(const struct den_winograd_case *c, enum den_winograd_use us
 static double time_of(const struct algorithm *a, const struct den_winograd_case *c,
                       enum den_winograd_use use)
 {
-    size_t phases = c->kh * c->kw / 4;
+    size_t phases = c->kh * c->kw / (a->r * a->r);
     double k = (double)(phases * c->len), channels = (double)c->channels;
     double u = a->products * k * channels * (double)c->grids, price = 1;
     if (a->m == 4 && u > u_most[use])
@@ -87,11 +93,19 @@ size_t den_winograd_choose(enum den_winograd mode, const struct den_winograd_cas
     size_t most = mode == DEN_WINOGRAD_F22 ? 2 : 4, wanted = atomic_load(&preferred);
     if (wanted > 0)
         return wanted < most ? wanted : most;
-    const struct algorithm *best = algorithms;
-    for (size_t i = 1; i < ALGORITHMS && algorithms[i].m <= most; i++)
-        if (time_of(&algorithms[i], c, use) < time_of(best, c, use))
-            best = &algorithms[i];
-    return best->m;
+    size_t best = 0, taps = den_winograd_taps(c);
+    double least = INFINITY;
+    for (size_t i = 0; i < ALGORITHMS; i++) {
+        const struct algorithm *a = &algorithms[i];
+        if (a->r != taps || a->m > most)
+            continue;
+        double time = time_of(a, c, use);
+        if (time < least) {
+            least = time;
+            best = a->m;
+        }
+    }
+    return best;
 }
 
 /* ---- tiles ---- */

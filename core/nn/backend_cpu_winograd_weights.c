@@ -16,8 +16,7 @@ enum {
     TILES_LEAST = 64,  /* per chunk, so that sums outweigh the traffic of dW */
     TILES_MOST = 1024, /* so many products are summed in registers */
     TILES_UNIT = 8,
-    ROWS_UNIT = 8 * DEN_TILE_ROWS,
-    POINTS_MOST = 25
+    ROWS_UNIT = 8 * DEN_TILE_ROWS
 };
 
 static size_t at_most(size_t n, size_t most)
@@ -32,7 +31,8 @@ static size_t parts(size_t n, size_t of)
 
 /* Sizes in reals.  V: [point][line of k][tile][16].  dM: [block][point][tile][32]. */
 struct plan {
-    size_t m, points, k, channels, blocks;
+    size_t m, r, n, points; /* F(m x m, r x r), n x n points */
+    size_t k, channels, blocks;
     struct den_winograd_tiles tiles;
     size_t chunk; /* tiles */
     size_t zero_count, v_count, dm_count;
@@ -40,9 +40,11 @@ struct plan {
 
 static struct plan make_plan(size_t m, const struct den_winograd_case *c)
 {
-    struct plan p = {.m = m, .points = (m + 1) * (m + 1), .channels = c->channels};
+    struct plan p = {.m = m, .r = den_winograd_taps(c), .channels = c->channels};
+    p.n = p.m + p.r - 1;
+    p.points = p.n * p.n;
     p.tiles = den_winograd_tiles(m, c->n, c->h, c->w);
-    p.k = c->kh * c->kw / 4 * c->len;
+    p.k = c->kh * c->kw / (p.r * p.r) * c->len;
     p.blocks = parts(c->channels, DEN_TILE_COLS);
     size_t tile = p.points * (p.k + c->channels), chunk = CHUNK / tile;
     chunk = chunk < TILES_LEAST ? TILES_LEAST : at_most(chunk, TILES_MOST);
@@ -62,6 +64,7 @@ size_t den_winograd_weights_scratch(size_t m, const struct den_winograd_case *c)
 struct job {
     struct plan plan;
     const struct den_cpu_tile *tile;
+    const struct den_cpu_winograd *fast;
     struct den_conv_geom g;
     const struct den_view *x, *dy;
     den_real *dw, *zero, *v, *dm;
@@ -79,18 +82,18 @@ static size_t phase_gap(const struct job *job)
 static void transform_input(const struct job *job, size_t t)
 {
     const struct plan *p = &job->plan;
-    size_t image, y, x, across = job->g.kw / 2, gap = phase_gap(job);
+    size_t image, y, x, across = job->g.kw / p->r, gap = phase_gap(job);
     size_t step = job->g.stride, len = job->x->shape.c;
     den_winograd_place(&p->tiles, job->first + t, &image, &y, &x);
     size_t line = p->chunk * DEN_TILE_LANES, lines = len / DEN_TILE_LANES;
     den_real *v = job->v + t * DEN_TILE_LANES;
     for (size_t phase = 0; phase * len < p->k; phase++, v += lines * line) {
-        const den_real *d[POINTS_MOST];
+        const den_real *d[DEN_WINOGRAD_POINTS];
         size_t py = y * step + phase / across * gap, px = x * step + phase % across * gap;
         den_winograd_window(job->x, image, (ptrdiff_t)py - (ptrdiff_t)job->g.pad,
-                            (ptrdiff_t)px - (ptrdiff_t)job->g.pad, p->m + 1, step,
-                            job->zero, d);
-        job->tile->input(p->m, d, len, v, line, p->k * p->chunk);
+                            (ptrdiff_t)px - (ptrdiff_t)job->g.pad, p->n, step, job->zero,
+                            d);
+        job->fast->input(d, len, v, line, p->k * p->chunk);
     }
 }
 
@@ -103,14 +106,14 @@ static void transform_output(const struct job *job, size_t t)
 {
     const struct plan *p = &job->plan;
     size_t image, y, x;
-    const den_real *dy[POINTS_MOST];
+    const den_real *dy[DEN_WINOGRAD_POINTS];
     den_winograd_place(&p->tiles, job->first + t, &image, &y, &x);
     den_winograd_window(job->dy, image, (ptrdiff_t)y, (ptrdiff_t)x, p->m, 1, job->zero,
                         dy);
     den_real *dm = job->dm;
     for (size_t block = 0; block < p->blocks; block++) {
         size_t cols = block_columns(p, block);
-        job->tile->spread(p->m, dy, cols, dm + t * cols, DEN_TILE_LANES, p->chunk * cols);
+        job->fast->spread(dy, cols, dm + t * cols, DEN_TILE_LANES, p->chunk * cols);
         for (size_t i = 0; i < p->m * p->m; i++)
             dy[i] += cols;
         dm += p->points * p->chunk * cols;
@@ -130,14 +133,15 @@ static void transform_unit(void *context, size_t unit, int thread)
 
 /* ---- products ---- */
 
-/* dw of the four taps of row k, at channel `first`. */
-static void find_taps(const struct job *job, size_t k, size_t first, den_real *ret[4])
+/* dw of the r x r taps of row k, at channel `first`. */
+static void find_taps(const struct job *job, size_t k, size_t first, den_real **ret)
 {
     size_t ci = job->x->shape.c, co = job->dy->shape.c, phase = k / ci;
-    size_t across = job->g.kw / 2, gap = phase_gap(job), step = job->g.stride;
-    for (size_t t = 0; t < 4; t++) {
-        size_t ky = t / 2 * step + phase / across * gap;
-        size_t kx = t % 2 * step + phase % across * gap;
+    size_t r = job->plan.r, across = job->g.kw / r;
+    size_t gap = phase_gap(job), step = job->g.stride;
+    for (size_t t = 0; t < r * r; t++) {
+        size_t ky = t / r * step + phase / across * gap;
+        size_t kx = t % r * step + phase % across * gap;
         ret[t] = job->dw + ((ky * job->g.kw + kx) * ci + k % ci) * co + first;
     }
 }
@@ -151,7 +155,8 @@ static void add_rows(const struct job *job, size_t k, size_t block)
         .n = 1, .h = 1, .w = job->count, .a_pixel = DEN_TILE_LANES, .b_pixel = cols};
     const den_real *v = job->v + k / DEN_TILE_LANES * p->chunk * DEN_TILE_LANES;
     const den_real *dm = job->dm + block * DEN_TILE_COLS * p->points * p->chunk;
-    den_real du[POINTS_MOST * DEN_TILE_ROWS * DEN_TILE_COLS] __attribute__((aligned(64)));
+    den_real du[DEN_WINOGRAD_POINTS * DEN_TILE_ROWS * DEN_TILE_COLS]
+        __attribute__((aligned(64)));
     for (size_t point = 0; point < p->points; point++) {
         const den_real *a[DEN_TILE_ROWS];
         for (size_t r = 0; r < DEN_TILE_ROWS; r++)
@@ -161,9 +166,9 @@ static void add_rows(const struct job *job, size_t k, size_t block)
         dm += p->chunk * cols;
     }
     for (size_t r = 0; r < DEN_TILE_ROWS; r++) {
-        den_real *dw[4];
+        den_real *dw[DEN_WINOGRAD_TAPS];
         find_taps(job, k + r, block * DEN_TILE_COLS, dw);
-        job->tile->gradient(p->m, du + r * cols, rows, cols, dw);
+        job->fast->gradient(du + r * cols, rows, cols, dw);
     }
 }
 
@@ -191,6 +196,7 @@ void den_winograd_weights(const struct den_exec *ex, size_t m,
                       .dy = dy,
                       .dw = dw,
                       .zero = ex->scratch};
+    job.fast = den_cpu_winograd_find(job.tile, m, job.plan.r);
     const struct plan *p = &job.plan;
     memset(job.zero, 0, p->zero_count * sizeof *job.zero);
     job.v = job.zero + p->zero_count;

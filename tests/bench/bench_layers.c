@@ -3,17 +3,17 @@
 #include "net.h"
 #include "str.h"
 
-/* Each 4x4 convolution of the U-Net and the PatchGAN alone, in the four ways it is run.
- */
+/* Each 4x4 convolution of the U-Net and the PatchGAN alone, and 3x3 ones as U-Nets of two
+ * convolutions per level have them, in the four ways a layer is run.     */
 
 enum { NAME = 24 };
 
-static const size_t kernel = 4, pad = 1;
+static const size_t pad = 1;
 
 struct layer {
     char name[NAME];
     bool transposed;
-    size_t stride, in, out, side; /* channels; side of the input */
+    size_t kernel, stride, in, out, side; /* channels; side of the input */
 };
 
 struct arrays {
@@ -89,6 +89,7 @@ static bool arrays_new(struct arrays *a, struct den_err *err)
     const struct den_backend *be = &den_backend_cpu;
     const struct layer *l = a->layer;
     const struct bench *b = a->b;
+    size_t kernel = l->kernel;
     size_t out = l->transposed ? (l->side - 1) * l->stride + kernel - 2 * pad
                                : (l->side + 2 * pad - kernel) / l->stride + 1;
     struct den_shape in = {b->batch, l->side, l->side, l->in};
@@ -126,7 +127,7 @@ static bool run_layer(struct bench *b, const struct layer *layer, struct den_err
     struct arrays a = {.b = b, .layer = layer};
     bool done = arrays_new(&a, err);
     struct den_shape y = a.y.shape;
-    double flop = 2.0 * (double)(kernel * kernel * layer->in * layer->out) *
+    double flop = 2.0 * (double)(layer->kernel * layer->kernel * layer->in * layer->out) *
                   (double)(y.n * y.h * y.w);
     for (size_t i = 0; done && i < sizeof parts / sizeof parts[0]; i++)
         bench_write(b, &(struct bench_row){
@@ -146,6 +147,22 @@ static struct layer named(char kind, size_t number, struct layer l)
     return l;
 }
 
+/* 96 and 192 input channels: a skip connection beside what comes from below. */
+static bool bench_3x3(struct bench *b, struct den_err *err)
+{
+    static const struct {
+        size_t in, out, side;
+    } rows[] = {{1, 32, 128},  {32, 32, 128},  {96, 32, 128},  {32, 64, 64}, {64, 64, 64},
+                {192, 64, 64}, {128, 128, 32}, {256, 256, 16}, {512, 512, 8}};
+    bool done = true;
+    for (size_t i = 0; done && i < sizeof rows / sizeof rows[0]; i++) {
+        struct layer l = {"", false, 3, 1, rows[i].in, rows[i].out, rows[i].side};
+        den_str_format(l.name, sizeof l.name, "K3 %zu>%zu %zu", l.in, l.out, l.side);
+        done = run_layer(b, &l, err);
+    }
+    return done;
+}
+
 bool bench_layers(struct bench *b, struct den_err *err)
 {
     size_t width = (size_t)b->config.ngf, depth = (size_t)b->config.downs;
@@ -154,14 +171,14 @@ bool bench_layers(struct bench *b, struct den_err *err)
     for (size_t k = 1; done && k <= depth; k++) {
         size_t in = k == 1 ? 1 : den_net_channels(width, k - 2);
         struct layer l = {
-            "", false, 2, in, den_net_channels(width, k - 1), side >> (k - 1)};
+            "", false, 4, 2, in, den_net_channels(width, k - 1), side >> (k - 1)};
         l = named('E', k, l);
         done = run_layer(b, &l, err);
     }
     for (size_t k = depth; done && k >= 1; k--) {
         size_t out = k == 1 ? 1 : den_net_channels(width, k - 2);
         size_t in = den_net_channels(width, k - 1) * (k == depth ? 1 : 2);
-        struct layer l = {"", true, 2, in, out, side >> k};
+        struct layer l = {"", true, 4, 2, in, out, side >> k};
         l = named('D', k, l);
         done = run_layer(b, &l, err);
     }
@@ -170,10 +187,10 @@ bool bench_layers(struct bench *b, struct den_err *err)
     for (size_t k = 0; done && k <= depth + 1; k++) {
         size_t in = k == 0 ? 2 : den_net_channels(width, k - 1);
         size_t out = k == depth + 1 ? 1 : den_net_channels(width, k);
-        struct layer l = {"", false, k < depth ? 2 : 1, in, out, side};
+        struct layer l = {"", false, 4, k < depth ? 2 : 1, in, out, side};
         l = named('C', k + 1, l);
         done = run_layer(b, &l, err);
-        side = (side + 2 * pad - kernel) / l.stride + 1;
+        side = (side + 2 * pad - l.kernel) / l.stride + 1;
     }
-    return done;
+    return done && bench_3x3(b, err);
 }
