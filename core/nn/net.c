@@ -3,7 +3,8 @@
 #include <string.h>
 
 /* One row per net. */
-const struct den_net *const den_nets[] = {&den_net_unet, &den_net_patchgan, NULL};
+const struct den_net *const den_nets[] = {&den_net_unet, &den_net_patchgan, &den_net_care,
+                                          NULL};
 
 const struct den_net *den_net_find(const char *name)
 {

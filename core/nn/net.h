@@ -8,15 +8,19 @@
 struct den_net_options {
     size_t channels_in, channels_out;
     size_t width;       /* ngf or ndf: channels of the first layer */
-    size_t depth;       /* downs of a U-Net (5-8), layers of a PatchGAN (1-5) */
+    size_t depth;       /* downs of a U-Net (5-8) or of care (1-5), layers of a PatchGAN
+                           (1-5) */
     bool instance_norm; /* else batch norm */
     bool dropout;
     bool tanh_output;           /* else linear */
     enum den_winograd winograd; /* how convolutions may be computed */
+    size_t kernel;              /* where has_kernel: side of the kernels, 3 or 5 */
 };
 
 struct den_net {
     const char *name, *doc;
+    size_t depth_min, depth_max; /* of options->depth */
+    bool has_kernel;             /* options->kernel counts; else kernels are 4 wide */
     /* Input sides must be multiples of this. */
     size_t (*multiple_of)(const struct den_net_options *options);
     bool (*check)(const struct den_net_options *options, struct den_err *err);
@@ -28,8 +32,9 @@ struct den_net {
  * 2015]; parameters named as UnetGenerator's state_dict (model.model.0.weight,
  * model.model.1.model.1.weight, ...). "patchgan": discriminator with `depth` strided
  * layers; NLayerDiscriminator's names (model.0.weight, ...).  Input = concat(noisy, clean
- * or fake). */
-extern const struct den_net den_net_unet, den_net_patchgan;
+ * or fake).  "care": residual U-Net of 3 x 3 convolutions [Weigert et al., 2018]; its
+ * parameters are down.0.0.weight, ... (see net_care.c). */
+extern const struct den_net den_net_unet, den_net_patchgan, den_net_care;
 extern const struct den_net *const den_nets[]; /* ends with NULL */
 const struct den_net *den_net_find(const char *name);
 /* The net's `build` in a graph that computes as the options say. */

@@ -58,6 +58,8 @@ static den_node build(struct den_graph *g, den_node x, const struct den_net_opti
 const struct den_net den_net_patchgan = {
     .name = "patchgan",
     .doc = "PatchGAN discriminator of pix2pix",
+    .depth_min = DEPTH_MIN,
+    .depth_max = DEPTH_MAX,
     .multiple_of = multiple_of,
     .check = check,
     .build = build,

@@ -38,6 +38,7 @@ static bool put_model(struct den_tensor_writer *writer, const struct den_model *
            put_count(writer, "channels_out", o->channels_out, err) &&
            put_count(writer, "width", o->width, err) &&
            put_count(writer, "depth", o->depth, err) &&
+           (!model->net->has_kernel || put_count(writer, "kernel", o->kernel, err)) &&
            den_tensor_writer_meta(writer, "norm_layer",
                                   o->instance_norm ? "instance" : "batch", err) &&
            den_tensor_writer_meta(writer, "dropout", o->dropout ? "true" : "false",
@@ -167,13 +168,14 @@ static bool get_winograd(const struct den_tensor_file *file, enum den_winograd *
                text);
 }
 
-static bool get_options(const struct den_tensor_file *file, struct den_net_options *ret,
-                        struct den_err *err)
+static bool get_options(const struct den_tensor_file *file, const struct den_net *net,
+                        struct den_net_options *ret, struct den_err *err)
 {
     return get_count(file, "channels_in", &ret->channels_in, err) &&
            get_count(file, "channels_out", &ret->channels_out, err) &&
            get_count(file, "width", &ret->width, err) &&
            get_count(file, "depth", &ret->depth, err) &&
+           (!net->has_kernel || get_count(file, "kernel", &ret->kernel, err)) &&
            get_choice(file, "norm_layer", "batch", "instance", &ret->instance_norm,
                       err) &&
            get_choice(file, "dropout", "false", "true", &ret->dropout, err) &&
@@ -223,7 +225,7 @@ bool den_model_load(const struct den_backend *backend, const char *path,
     struct den_net_options options = {0};
     struct den_norm norm = {0};
     bool done = den_tensor_file_open(path, DEN_MODEL_FILE_MAX, &file, err) &&
-                get_net(file, &net, err) && get_options(file, &options, err) &&
+                get_net(file, &net, err) && get_options(file, net, &options, err) &&
                 get_norm(file, &norm, err) && check_size(file, net, &options, err) &&
                 den_model_new(backend, net, &options, &norm, &model, err) &&
                 den_params_load(model->params, "", false, file, err);

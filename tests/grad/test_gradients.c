@@ -294,6 +294,13 @@ static den_node small_unet_instance(struct den_graph *g, den_node a, den_node b)
     return den_net_unet.build(g, den_concat(g, a, b), &o);
 }
 
+static den_node small_care(struct den_graph *g, den_node a, den_node b)
+{
+    const struct den_net_options o = {
+        .channels_in = 2, .channels_out = 2, .width = 2, .depth = 2, .kernel = 3};
+    return den_net_care.build(g, den_concat(g, a, b), &o);
+}
+
 static den_node small_patchgan(struct den_graph *g, den_node a, den_node b)
 {
     const struct den_net_options o = {
@@ -309,6 +316,7 @@ static const struct {
     {"U-Net with batch norm and dropout", small_unet, 64},
     {"U-Net with instance norm", small_unet_instance, 32},
     {"PatchGAN", small_patchgan, 32},
+    {"CARE", small_care, 8},
 };
 
 START_TEST(nets_have_the_right_derivatives)

@@ -395,7 +395,8 @@ START_TEST(backward_does_only_what_was_asked_for)
         bool params, inputs;
         size_t data, weights;
     } rows[] = {{true, true, 3, 3}, {false, true, 3, 0}, {true, false, 2, 3}};
-    const struct den_net_options o = {2, 1, 2, 1, false, false, false, DEN_WINOGRAD_AUTO};
+    const struct den_net_options o = {2, 1, 2, 1, false, false, false, DEN_WINOGRAD_AUTO,
+                                      0};
     struct den_backend spy = den_backend_ref;
     spy.conv_backward_data = count_data;
     spy.conv_backward_weights = count_weights;

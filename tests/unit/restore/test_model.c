@@ -141,6 +141,33 @@ START_TEST(a_model_has_every_parameter_of_its_net)
 }
 END_TEST
 
+START_TEST(a_care_model_comes_back_with_its_kernels)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_norm norm = {"mean_std", 3, 2};
+    for (size_t kernel = 3; kernel <= 5; kernel += 2) {
+        struct den_net_options options = {.channels_in = 1,
+                                          .channels_out = 1,
+                                          .width = 3,
+                                          .depth = 1,
+                                          .kernel = kernel};
+        struct den_model *model = NULL, *back = NULL;
+        must(
+            den_model_new(den_backends[0], &den_net_care, &options, &norm, &model, &err));
+        den_params_init(model->params, 1);
+        must(den_model_save(model, NULL, 0, path, &err));
+        must(den_model_load(den_backends[0], path, &back, &err));
+        ck_assert_ptr_eq(back->net, &den_net_care);
+        ck_assert_uint_eq(back->options.kernel, kernel);
+        const struct den_param *weight = den_params_find(back->params, "down.0.1.weight");
+        ck_assert_ptr_nonnull(weight);
+        ck_assert_uint_eq(weight->count, 9 * kernel * kernel);
+        den_model_free(model);
+        den_model_free(back);
+    }
+}
+END_TEST
+
 START_TEST(a_patchgan_is_a_model_too)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -428,6 +455,7 @@ int main(void)
     tcase_set_timeout(files, 60);
     tcase_add_checked_fixture(files, make_folder, remove_folder);
     tcase_add_test(files, a_saved_model_comes_back_bit_for_bit);
+    tcase_add_test(files, a_care_model_comes_back_with_its_kernels);
     tcase_add_test(files, extra_metadata_cannot_change_the_model);
     tcase_add_test(files, a_file_that_lies_is_refused_with_a_sentence);
     tcase_add_test(files, a_file_without_the_choice_of_algorithms_has_the_usual_one);

@@ -226,7 +226,8 @@ START_TEST(the_file_gives_back_step_best_and_its_weights)
     job.checkpoint_path = path_of("checkpoint", path);
     struct den_train_images images;
     must(den_train_images_choose(pairs, &job.config, 1, &images, &err));
-    struct den_net_options options = {1, 1, 2, 5, false, false, false, DEN_WINOGRAD_AUTO};
+    struct den_net_options options = {1, 1, 2, 5, false, false, false, DEN_WINOGRAD_AUTO,
+                                      0};
     struct den_model *one = NULL, *two = NULL;
     must(den_model_new(backend(), &den_net_unet, &options, &images.norm, &one, &err));
     must(den_model_new(backend(), &den_net_unet, &options, &images.norm, &two, &err));

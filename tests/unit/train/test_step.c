@@ -54,7 +54,8 @@ static struct bench *open_bench(const char *gan_mode, double gan, double l1, dou
     b->job.backend = den_backend_find("ref");
     b->job.hooks.metric = metric;
     b->job.hooks.context = b;
-    struct den_net_options options = {1, 1, 4, 5, false, false, false, DEN_WINOGRAD_AUTO};
+    struct den_net_options options = {1, 1, 4, 5, false, false, false, DEN_WINOGRAD_AUTO,
+                                      0};
     struct den_norm norm = {"mean_std", 0, 1};
     must(den_model_new(b->job.backend, &den_net_unet, &options, &norm, &b->model, &err));
     den_params_init(b->model->params, 1);
