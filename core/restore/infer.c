@@ -16,8 +16,9 @@ struct den_infer {
     den_node input;
     struct den_axis x, y;
     size_t batch;
-    float *tiles;  /* [batch][y.tile][x.tile], network values in */
-    float *result; /* the same, out */
+    struct den_norm norm; /* of the page at hand */
+    float *tiles;         /* [batch][y.tile][x.tile], network values in */
+    float *result;        /* the same, out */
 };
 
 /* Options with the defaults filled in. */
@@ -163,7 +164,7 @@ size_t den_infer_tiles(const struct den_infer *infer)
 static void run_batch(struct den_infer *infer, const float *noisy, size_t from,
                       size_t count)
 {
-    const struct den_norm *norm = &infer->model->norm;
+    const struct den_norm *norm = &infer->norm;
     size_t pixels = infer->x.tile * infer->y.tile;
     for (size_t i = 0; i < count; i++)
         den_tile_cut(&infer->x, &infer->y, (from + i) % infer->x.tiles,
@@ -188,7 +189,7 @@ static bool go_on(enum den_verdict verdict, struct den_err *err)
 static bool finish_page(const struct den_infer *infer, float *denoised,
                         struct den_err *err)
 {
-    const struct den_norm *norm = &infer->model->norm;
+    const struct den_norm *norm = &infer->norm;
     for (size_t i = 0; i < infer->x.size * infer->y.size; i++) {
         float value = (float)((double)denoised[i] * norm->scale + norm->shift);
         if (!isfinite(value))
@@ -208,6 +209,9 @@ bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised
                     struct den_err *err)
 {
     size_t tiles = den_infer_tiles(infer), pixels = infer->x.tile * infer->y.tile;
+    if (!den_norm_of_image(&infer->model->norm, noisy, infer->x.size * infer->y.size,
+                           &infer->norm, err))
+        return false;
     memset(denoised, 0, infer->x.size * infer->y.size * sizeof *denoised);
     for (size_t from = 0; from < tiles; from += infer->batch) {
         size_t count = tiles - from < infer->batch ? tiles - from : infer->batch;

@@ -2,7 +2,7 @@
 #define DEN_INFER_H
 
 /* A net on an image of any size: reflect padding, tiles with overlap, feathered blend,
- * normalised once per model, bounded memory. */
+ * normalised once per model or once per page, never per tile; bounded memory. */
 
 #include "model.h"
 #include "progress.h"

@@ -7,8 +7,9 @@
 #include "net.h"
 #include "weights.h"
 
-/* network value = (grey value - shift) / scale.  One pair per model: training statistics,
- * never those of a tile or of the image at hand. */
+/* network value = (grey value - shift) / scale.  One pair per model, of the training
+ * images; a kind that goes by the image takes the pair of the whole image at hand
+ * instead, never of a tile. */
 struct den_norm {
     const char *kind;    /* a name of den_norm_kinds[] */
     double shift, scale; /* grey values; scale > 0 */
@@ -18,11 +19,17 @@ struct den_norm_kind {
     /* From all training noisy pixels (any order), n > 0. */
     bool (*fit)(const float *pixels, size_t n, double *ret_shift, double *ret_scale,
                 struct den_err *err);
+    bool per_image; /* in use, fitted to each image; in training, to each batch */
 };
 /* mean_std: mean and standard deviation; percentile: 0.1 and 99.9 % to -1 and 1;
- * min_max: minimum and maximum to -1 and 1.  A constant image gets scale 1. */
+ * min_max: minimum and maximum to -1 and 1; batch_joint: the same of each batch or image.
+ * A constant image gets scale 1. */
 extern const struct den_norm_kind den_norm_kinds[]; /* ends with name NULL */
 const struct den_norm_kind *den_norm_find(const char *name);
+/* What an image of n pixels is normalised by: norm, or, where its kind goes by the image,
+ * the fit to these pixels.  DEN_E_UNPROCESSABLE for a pixel that is not finite. */
+bool den_norm_of_image(const struct den_norm *norm, const float *pixels, size_t n,
+                       struct den_norm *ret, struct den_err *err) DEN_CHECKED;
 
 struct den_model {
     const struct den_net *net;

@@ -6,7 +6,8 @@
 #include "convert.h"
 
 /* How grey values become network values.  One hot pixel must not set the scale, hence
- * mean_std or percentile; min_max is what pix2pix does and is kept for comparison. */
+ * mean_std or percentile; min_max and batch_joint are what pix2pix and the authors of the
+ * method do and are kept for comparison. */
 
 static bool refuse_nonfinite(struct den_err *err)
 {
@@ -71,11 +72,15 @@ static bool fit_percentile(const float *pixels, size_t n, double *ret_shift,
 
 const struct den_norm_kind den_norm_kinds[] = {
     {"mean_std", "Mean and standard deviation of the training images become 0 and 1.",
-     fit_mean_std},
+     fit_mean_std, false},
     {"percentile", "The 0.1 and 99.9 percentiles of the training images become -1 and 1.",
-     fit_percentile},
+     fit_percentile, false},
     {"min_max", "Minimum and maximum of the training images become -1 and 1.",
-     fit_min_max},
+     fit_min_max, false},
+    {"batch_joint",
+     "Minimum and maximum of the batch at hand, noisy and clean, become -1 and 1; of an "
+     "image to be denoised those of the image itself. As in the authors' code.",
+     fit_min_max, true},
     {0},
 };
 
@@ -85,4 +90,16 @@ const struct den_norm_kind *den_norm_find(const char *name)
         if (strcmp(kind->name, name) == 0)
             return kind;
     return NULL;
+}
+
+bool den_norm_of_image(const struct den_norm *norm, const float *pixels, size_t n,
+                       struct den_norm *ret, struct den_err *err)
+{
+    const struct den_norm_kind *kind = den_norm_find(norm->kind);
+    struct den_norm own = *norm;
+    if (kind != NULL && kind->per_image &&
+        !kind->fit(pixels, n, &own.shift, &own.scale, err))
+        return false;
+    *ret = own;
+    return true;
 }

@@ -1,5 +1,6 @@
 #include "patch.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "rng.h"
@@ -84,6 +85,20 @@ static void augment(const struct den_patches *patches, size_t position, float *n
     }
 }
 
+/* Of both images jointly, as the authors' code does; all pixels are finite. */
+static void fit_batch(const float *noisy, const float *clean, size_t n,
+                      struct den_norm *norm)
+{
+    float low = noisy[0], high = noisy[0];
+    for (size_t i = 0; i < n; i++) {
+        float least = fminf(noisy[i], clean[i]), most = fmaxf(noisy[i], clean[i]);
+        low = fminf(low, least);
+        high = fmaxf(high, most);
+    }
+    norm->shift = ((double)low + (double)high) / 2;
+    norm->scale = high > low ? ((double)high - (double)low) / 2 : 1;
+}
+
 void den_patches_fill(const struct den_patches *patches, size_t step, float *noisy,
                       float *clean)
 {
@@ -96,6 +111,10 @@ void den_patches_fill(const struct den_patches *patches, size_t step, float *noi
         if (patches->augment)
             augment(patches, position, x, y);
     }
-    normalise(&patches->norm, noisy, patches->batch * pixels);
-    normalise(&patches->norm, clean, patches->batch * pixels);
+    size_t all = patches->batch * pixels;
+    struct den_norm norm = patches->norm;
+    if (patches->per_batch)
+        fit_batch(noisy, clean, all, &norm);
+    normalise(&norm, noisy, all);
+    normalise(&norm, clean, all);
 }

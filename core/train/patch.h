@@ -16,7 +16,8 @@ struct den_patches {
     bool augment, match_gain;
     uint64_t seed;
     struct den_norm norm;
-    size_t *order; /* [count] scratch for the order of an epoch */
+    size_t *order;  /* [count] scratch for the order of an epoch */
+    bool per_batch; /* instead of norm: minimum and maximum of each batch to -1 and 1 */
 };
 
 /* Which image is at `position` of the endless list of images, in which each epoch is a

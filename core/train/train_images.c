@@ -123,11 +123,17 @@ out:
     return ok;
 }
 
+/* The extremes of the training images, or of each batch. */
+static bool reaches_from_minus_1_to_1(const char *kind)
+{
+    return strcmp(kind, "min_max") == 0 || den_norm_find(kind)->per_image;
+}
+
 static void find_range(const struct den_dataset *dataset, struct den_train_images *images)
 {
     images->lo = -1;
     images->hi = 1;
-    if (strcmp(images->norm.kind, "min_max") == 0)
+    if (reaches_from_minus_1_to_1(images->norm.kind))
         return;
     struct extremes all = extremes_of(den_dataset_at(dataset, images->train[0]));
     for (size_t i = 1; i < images->train_count; i++) {

@@ -104,6 +104,7 @@ static bool open_batches(struct run *run, struct den_err *err)
         .match_gain = config->match_gain,
         .seed = run->job->seed,
         .norm = run->images.norm,
+        .per_batch = den_norm_find(run->images.norm.kind)->per_image,
         .order = run->order,
     };
     return true;

@@ -327,6 +327,89 @@ START_TEST(batches_and_threads_change_rounding_only)
 }
 END_TEST
 
+/* ---- normalisation by the image ---- */
+
+START_TEST(a_batch_joint_model_goes_by_the_extremes_of_the_whole_image)
+{
+    enum { WIDTH = 200, HEIGHT = 150, N = WIDTH * HEIGHT };
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model *model = unet_model(4, true);
+    const struct den_infer_options tiled = {.tile = 96};
+    float *in = make_image(WIDTH, HEIGHT, 7), *want = den_calloc(N, 4);
+    float *out = den_calloc(N, 4);
+    in[0] = -40;     /* the extremes lie in opposite corners: */
+    in[N - 1] = 210; /* no tile but the whole image knows both */
+    model->norm = (struct den_norm){"min_max", 85, 125};
+    ck_assert_uint_gt(run(model, WIDTH, HEIGHT, tiled, in, want), 1);
+    model->norm = (struct den_norm){"batch_joint", 1e5, 7}; /* of other images */
+    run(model, WIDTH, HEIGHT, tiled, in, out);
+    ck_assert_mem_eq(out, want, N * sizeof *out);
+
+    /* The next page of the same stack has its own. */
+    struct den_infer *infer = NULL;
+    must(den_infer_new(model, NULL, WIDTH, HEIGHT, &tiled, &infer, &err));
+    for (size_t i = 0; i < N; i++)
+        in[i] = 4 * in[i];
+    must(den_infer_page(infer, in, out, NULL, 0, 1, &err));
+    for (size_t i = 0; i < N; i++) {
+        in[i] /= 4; /* exactly */
+        ck_assert(out[i] == 4 * want[i]);
+    }
+    must(den_infer_page(infer, in, out, NULL, 0, 1, &err));
+    ck_assert_mem_eq(out, want, N * sizeof *out);
+    in[7] = (float)NAN;
+    must_fail(den_infer_page(infer, in, out, NULL, 0, 1, &err), DEN_E_UNPROCESSABLE,
+              "a pixel that is not a finite number");
+    den_infer_free(infer);
+    den_free(in);
+    den_free(want);
+    den_free(out);
+    den_model_free(model);
+}
+END_TEST
+
+START_TEST(gain_and_offset_pass_through_a_batch_joint_model)
+{
+    enum { WIDTH = 130, HEIGHT = 70, N = WIDTH * HEIGHT };
+    static const struct {
+        double gain, offset;
+    } rows[] = {{3, 0}, {0.013, 100}, {1, -5000}, {257, 32768}};
+    struct den_model *model = unet_model(4, true);
+    const struct den_infer_options tiled = {.tile = 64};
+    float *in = make_image(WIDTH, HEIGHT, 8), *out = den_calloc(N, 4);
+    float *other = den_calloc(N, 4), *moved = den_calloc(N, 4);
+    model->norm.kind = "batch_joint";
+    run(model, WIDTH, HEIGHT, tiled, in, out);
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+        double most = 0, largest = fabs(rows[r].offset) + 150 * rows[r].gain;
+        for (size_t i = 0; i < N; i++)
+            moved[i] = (float)(rows[r].gain * (double)in[i] + rows[r].offset);
+        run(model, WIDTH, HEIGHT, tiled, moved, other);
+        for (size_t i = 0; i < N; i++)
+            most = fmax(most, fabs((double)other[i] -
+                                   (rows[r].gain * (double)out[i] + rows[r].offset)));
+        ck_assert_msg(most < 2e-6 * largest + 1e-5 * rows[r].gain * 100, "%zu: %g", r,
+                      most);
+    }
+    /* A constant image has no extremes to go by and yet a result. */
+    for (size_t i = 0; i < N; i++)
+        moved[i] = 77;
+    run(model, WIDTH, HEIGHT, tiled, moved, other);
+    ck_assert(isfinite(other[0]) && fabs((double)other[0] - 77) <= 1);
+    model->norm.kind = "mean_std"; /* the others do not do that */
+    for (size_t i = 0; i < N; i++)
+        moved[i] = in[i] + 300;
+    run(model, WIDTH, HEIGHT, tiled, moved, other);
+    run(model, WIDTH, HEIGHT, tiled, in, out);
+    ck_assert(fabs((double)other[N / 2] - (double)out[N / 2] - 300) > 1);
+    den_free(in);
+    den_free(out);
+    den_free(other);
+    den_free(moved);
+    den_model_free(model);
+}
+END_TEST
+
 /* ---- progress ---- */
 
 struct watch {
@@ -649,6 +732,8 @@ int main(void)
     tcase_add_test(results, beyond_the_reach_of_the_net_tiles_do_not_show);
     tcase_add_test(results, a_u_net_shows_no_seams);
     tcase_add_test(results, batches_and_threads_change_rounding_only);
+    tcase_add_test(results, a_batch_joint_model_goes_by_the_extremes_of_the_whole_image);
+    tcase_add_test(results, gain_and_offset_pass_through_a_batch_joint_model);
     tcase_add_test(results, every_tile_ticks_and_may_stop_the_work);
     tcase_add_test(results, what_cannot_be_denoised_is_refused_with_a_sentence);
     tcase_add_test(results, values_that_leave_the_finite_numbers_are_refused);

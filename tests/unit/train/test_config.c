@@ -60,6 +60,8 @@ START_TEST(presets_hold_what_the_method_prescribes)
     close_to(paper.lambda_l1, 1, 0);
     ck_assert_str_eq(paper.checkpoint, "last");
     ck_assert(paper.dropout);
+    ck_assert_str_eq(paper.normalisation, "min_max");
+    ck_assert_str_eq(code.normalisation, "batch_joint");
     ck_assert_int_eq(code.epochs, 800);
     ck_assert_int_eq(code.batch, 128);
     close_to(code.decay_fraction, 300.0 / 800.0, 0);

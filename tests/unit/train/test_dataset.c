@@ -364,7 +364,7 @@ static struct den_patches plan(const struct den_dataset *set, const size_t *imag
                                size_t count, size_t *order)
 {
     return (struct den_patches){
-        set, images, count, 5, 2, true, false, 3, {"mean_std", 3, 2}, order};
+        set, images, count, 5, 2, true, false, 3, {"mean_std", 3, 2}, order, false};
 }
 
 START_TEST(every_epoch_shows_each_image_once_in_a_new_order)
@@ -424,6 +424,48 @@ START_TEST(a_batch_is_normalised_and_turns_both_images_alike)
 }
 END_TEST
 
+START_TEST(a_batch_may_be_normalised_by_its_own_extremes)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_dataset *set = NULL;
+    char noisy_path[PATH], clean_path[PATH];
+    write_tiff("noisy.tif", 4, 4, 1, 100, 1);
+    write_tiff("clean.tif", 4, 4, 1, 97, 2); /* reaches further on both sides */
+    path_of("noisy.tif", noisy_path);
+    path_of("clean.tif", clean_path);
+    struct den_source sources[FRAMES];
+    for (size_t i = 0; i < FRAMES; i++)
+        sources[i] = (struct den_source){"f", noisy_path, 0, clean_path, 0, NULL};
+    must(open_set(DEN_PAIRS, sources, FRAMES, 1 << 20, &set, &err));
+    size_t images[FRAMES], order[FRAMES];
+    for (size_t i = 0; i < FRAMES; i++)
+        images[i] = i;
+    struct den_patches patches = plan(set, images, FRAMES, order);
+    float noisy[20], clean[20], grey_noisy[20], grey_clean[20];
+    for (size_t step = 0; step < 10; step++) {
+        patches.per_batch = false;
+        patches.norm = (struct den_norm){"mean_std", 0, 1};
+        den_patches_fill(&patches, step, grey_noisy, grey_clean);
+        patches.per_batch = true;
+        patches.norm = (struct den_norm){"batch_joint", 1e6, 5};
+        den_patches_fill(&patches, step, noisy, clean);
+        float low = grey_noisy[0], high = grey_noisy[0];
+        for (size_t i = 0; i < 20; i++) {
+            low = fminf(low, fminf(grey_noisy[i], grey_clean[i]));
+            high = fmaxf(high, fmaxf(grey_noisy[i], grey_clean[i]));
+        }
+        for (size_t i = 0; i < 20; i++) {
+            double scale = 2 / ((double)high - (double)low);
+            close_to((double)noisy[i], scale * ((double)grey_noisy[i] - (double)low) - 1,
+                     1e-6);
+            close_to((double)clean[i], scale * ((double)grey_clean[i] - (double)low) - 1,
+                     1e-6);
+        }
+    }
+    den_dataset_free(set);
+}
+END_TEST
+
 START_TEST(without_augmentation_crops_keep_their_orientation)
 {
     struct den_dataset *set = frames_of(0);
@@ -466,6 +508,7 @@ int main(void)
     tcase_add_test(t, four_quarter_turns_and_two_flips_change_nothing);
     tcase_add_test(t, every_epoch_shows_each_image_once_in_a_new_order);
     tcase_add_test(t, a_batch_is_normalised_and_turns_both_images_alike);
+    tcase_add_test(t, a_batch_may_be_normalised_by_its_own_extremes);
     tcase_add_test(t, without_augmentation_crops_keep_their_orientation);
     suite_add_tcase(suite, t);
     return den_check_main(suite);

@@ -103,6 +103,7 @@ static const struct {
     {"instance norm", instance_norm, 6, 4, 6, true},
     {"tanh", tanh_min_max, 6, 4, 2, true},
     {"percentile", percentile, 6, 4, 2, true},
+    {"batch joint", batch_joint, 6, 4, 2, true},
     {"dropout", dropout, 6, 4, 2, true},
     {"ssim window 11", wide_window, 6, 4, 3, true},
     {"two samples", two_samples, 6, 2, 2, true},

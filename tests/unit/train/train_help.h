@@ -248,6 +248,12 @@ static inline void percentile(struct den_train_config *c)
     den_str_copy(c->normalisation, DEN_WORD, "percentile");
 }
 
+static inline void batch_joint(struct den_train_config *c)
+{
+    den_str_copy(c->normalisation, DEN_WORD, "batch_joint");
+    den_str_copy(c->output, DEN_WORD, "tanh");
+}
+
 static inline void dropout(struct den_train_config *c)
 {
     c->downs = 6; /* dropout sits in downs - 5 blocks */
