@@ -332,7 +332,7 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
     size_t pixels = (size_t)(config->batch * config->crop * config->crop);
     size_t of_g, of_d = 0;
     struct den_shape one = {1, (size_t)config->crop, (size_t)config->crop, 1};
-    if (!den_train_net_bytes(&den_net_unet, &g, config, threads, &of_g, err) ||
+    if (!den_train_net_bytes(den_train_net(config), &g, config, threads, &of_g, err) ||
         (config->lambda_gan > 0 && !den_adversary_bytes(config, threads, &of_d, err)))
         return false;
     size_t host = 4 * pixels * sizeof(float); /* noisy, clean, generated, gradient */

@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "log.h"
 #include "str.h"
+#include "train_plan.h"
 
 const struct den_preset den_presets[DEN_PRESETS] = {
     {"cpu",
@@ -55,7 +56,11 @@ const struct den_train_key den_train_keys[] = {
     INT(batch, 1, 1024, {"8", "8", "32", "128"}, "Crops per step."),
     INT(crop, 32, 2048, {"128", "128", "256", "256"},
         "Side of the square training crops in pixels; a multiple of 2^downs."),
-    INT(downs, 5, 8, {"5", "5", "7", "8"}, "Halvings of the U-Net on its way down."),
+    WORD(net, "unet care", ALL("unet"),
+        "Net that restores images: U-Net of pix2pix, or residual U-Net of CARE."),
+    INT(kernel, 3, 5, ALL("3"), "Side of the kernels of net care: 3 or 5 pixels."),
+    INT(downs, 1, 8, {"5", "5", "7", "8"},
+        "Halvings of the net on its way down: 5 to 8 of net unet, 1 to 5 of net care."),
     INT(ngf, 1, 256, {"16", "16", "64", "64"},
         "Channels of the generator's first layer."),
     INT(ndf, 1, 256, {"16", "16", "64", "64"},
@@ -288,9 +293,22 @@ static bool check_ranges(const struct den_train_config *config, struct den_err *
     return true;
 }
 
+/* What the net can be, in the words of the settings. */
+static bool check_net(const struct den_train_config *config, struct den_err *err)
+{
+    const struct den_net *net = den_train_net(config);
+    struct den_net_options options = den_train_generator(config);
+    if (options.depth < net->depth_min || options.depth > net->depth_max)
+        return den_err_field(err, DEN_E_INVALID, "downs",
+                             "downs is %zu, but net %s takes %zu to %zu", options.depth,
+                             net->name, net->depth_min, net->depth_max);
+    return net->check(&options, err);
+}
+
 static bool check_crop(const struct den_train_config *config, struct den_err *err)
 {
-    int64_t multiple = (int64_t)1 << config->downs;
+    struct den_net_options options = den_train_generator(config);
+    int64_t multiple = (int64_t)den_train_net(config)->multiple_of(&options);
     if (config->crop % multiple != 0)
         return den_err_field(err, DEN_E_INVALID, "crop",
                              "crop is %" PRId64 ", but with downs %" PRId64
@@ -309,7 +327,7 @@ static bool check_crop(const struct den_train_config *config, struct den_err *er
 
 bool den_train_config_check(const struct den_train_config *config, struct den_err *err)
 {
-    if (!check_ranges(config, err) || !check_crop(config, err))
+    if (!check_ranges(config, err) || !check_net(config, err) || !check_crop(config, err))
         return false;
     if (config->ssim_window != 5 && config->ssim_window != 11)
         return den_err_field(err, DEN_E_INVALID, "ssim_window",

@@ -16,6 +16,8 @@ struct den_train_config {
         epochs; /* epochs > 0 wins: iterations = epochs * ceil(samples / batch) */
     double decay_fraction; /* last part of the run with linearly falling learning rate */
     int64_t batch, crop;
+    char net[DEN_WORD]; /* a row of den_nets[] that makes an image of an image */
+    int64_t kernel;     /* of nets that have a choice */
     int64_t downs, ngf, ndf, d_layers;
     char norm_layer[DEN_WORD]; /* batch, instance */
     bool dropout;

@@ -66,6 +66,12 @@ static enum den_winograd winograd_of(const struct den_train_config *config)
     return den_winograd_find(config->winograd, &winograd) ? winograd : DEN_WINOGRAD_AUTO;
 }
 
+const struct den_net *den_train_net(const struct den_train_config *config)
+{
+    const struct den_net *net = den_net_find(config->net);
+    return net != NULL ? net : &den_net_unet;
+}
+
 struct den_net_options den_train_generator(const struct den_train_config *config)
 {
     return (struct den_net_options){
@@ -77,6 +83,7 @@ struct den_net_options den_train_generator(const struct den_train_config *config
         .dropout = config->dropout,
         .tanh_output = strcmp(config->output, "tanh") == 0,
         .winograd = winograd_of(config),
+        .kernel = den_train_net(config)->has_kernel ? (size_t)config->kernel : 0,
     };
 }
 
@@ -111,13 +118,14 @@ bool den_train_net_bytes(const struct den_net *net, const struct den_net_options
 static bool beside_training(const struct den_train_config *config, int threads,
                             size_t *ret, struct den_err *err)
 {
+    const struct den_net *net = den_train_net(config);
     struct den_net_options options = den_train_generator(config);
     struct den_infer_options standard = {.threads = threads};
     size_t best = 0, infer = 0, tiles;
     if (config->validation_fraction > 0 &&
-        (!den_model_bytes(&den_net_unet, &options, &best, err) ||
-         !den_infer_bytes(&den_net_unet, &options, DEN_VALIDATION_SIDE,
-                          DEN_VALIDATION_SIDE, &standard, &infer, &tiles, err)))
+        (!den_model_bytes(net, &options, &best, err) ||
+         !den_infer_bytes(net, &options, DEN_VALIDATION_SIDE, DEN_VALIDATION_SIDE,
+                          &standard, &infer, &tiles, err)))
         return false;
     *ret = best + infer;
     return true;

@@ -24,6 +24,8 @@ bool den_train_plan_reports(const struct den_train_plan *plan, size_t done);
  * measure of quality; so only the part with falling rate counts, when there is one. */
 bool den_train_plan_may_be_best(const struct den_train_plan *plan, size_t done);
 
+/* The net that is trained to restore images: key `net`. */
+const struct den_net *den_train_net(const struct den_train_config *config);
 struct den_net_options den_train_generator(const struct den_train_config *config);
 struct den_net_options den_train_discriminator(const struct den_train_config *config);
 

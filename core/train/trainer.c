@@ -58,13 +58,13 @@ static void close_run(struct run *run)
 static bool open_training(struct run *run, struct den_err *err)
 {
     const struct den_train_job *job = run->job;
+    const struct den_net *net = den_train_net(&job->config);
     struct den_net_options options = den_train_generator(&job->config);
-    if (!den_model_new(job->backend, &den_net_unet, &options, &run->images.norm,
-                       &run->model, err))
+    if (!den_model_new(job->backend, net, &options, &run->images.norm, &run->model, err))
         return false;
     den_params_init(run->model->params, job->seed);
-    if (run->validation != NULL && !den_model_new(job->backend, &den_net_unet, &options,
-                                                  &run->images.norm, &run->best, err))
+    if (run->validation != NULL &&
+        !den_model_new(job->backend, net, &options, &run->images.norm, &run->best, err))
         return false;
     return run->method->start(job, run->model, run->images.lo, run->images.hi,
                               &run->state, err);

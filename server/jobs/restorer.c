@@ -137,8 +137,8 @@ static bool plan_model(struct den_service *s, const struct den_job_row *row, siz
     struct den_net_options options = den_train_generator(&config);
     struct den_infer_options infer = {.tile = s->config.model_tile,
                                       .threads = s->config.threads};
-    return den_infer_bytes(&den_net_unet, &options, width, height, &infer, ret_bytes,
-                           ret_units, err);
+    return den_infer_bytes(den_train_net(&config), &options, width, height, &infer,
+                           ret_bytes, ret_units, err);
 }
 
 bool den_restorer_plan(struct den_service *service, const struct den_job_row *row,

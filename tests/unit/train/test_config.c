@@ -5,7 +5,7 @@
 #include "loss.h"
 #include "model.h"
 #include "str.h"
-#include "train_config.h"
+#include "train_plan.h"
 
 static struct den_train_config preset(const char *name)
 {
@@ -76,6 +76,9 @@ START_TEST(words_of_the_table_are_rows_of_the_seams)
         must(den_train_config_set(&config, "normalisation", n->name, &err));
     for (size_t i = 0; den_gan_modes[i] != NULL; i++)
         must(den_train_config_set(&config, "gan_mode", den_gan_modes[i]->name, &err));
+    for (size_t i = 0; den_nets[i] != NULL; i++) /* but the discriminator */
+        ck_assert(den_train_config_set(&config, "net", den_nets[i]->name, NULL) ==
+                  (den_nets[i] != &den_net_patchgan));
     for (enum den_winograd w = DEN_WINOGRAD_AUTO; w <= DEN_WINOGRAD_OFF; w++)
         must(den_train_config_set(&config, "winograd", den_winograd_name(w), &err));
 }
@@ -139,6 +142,10 @@ static const struct {
     {"downs", "8", NULL, NULL,
      "crop is 128, but with downs 8 it must be a multiple of 256"},
     {"crop", "64", "d_layers", "5", "needs at least 96"},
+    {"downs", "2", NULL, NULL, "downs is 2, but net unet takes 5 to 8"},
+    {"net", "care", "downs", "6", "downs is 6, but net care takes 1 to 5"},
+    {"net", "care", "kernel", "4", "3 or 5 pixels wide, not 4"},
+    {"net", "care", "dropout", "true", "The net care has no dropout"},
     {"ssim_window", "7", NULL, NULL, "ssim_window must be 5 or 11, not 7"},
     {"output", "tanh", NULL, NULL, "output tanh reaches only -1 to 1"},
 };
@@ -161,6 +168,23 @@ START_TEST(a_small_crop_is_fine_without_a_discriminator)
     config.crop = 64;
     config.d_layers = 5;
     must(den_train_config_check(&config, &err));
+}
+END_TEST
+
+START_TEST(the_net_follows_from_the_configuration)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_train_config config = preset("cpu");
+    ck_assert_ptr_eq(den_train_net(&config), &den_net_unet);
+    ck_assert_uint_eq(den_train_generator(&config).kernel, 0);
+    must(den_train_config_set(&config, "net", "care", &err));
+    must(den_train_config_set(&config, "downs", "2", &err));
+    must(den_train_config_set(&config, "crop", "100", &err)); /* 4 divides it */
+    must(den_train_config_set(&config, "kernel", "5", &err));
+    must(den_train_config_check(&config, &err));
+    ck_assert_ptr_eq(den_train_net(&config), &den_net_care);
+    ck_assert_uint_eq(den_train_generator(&config).kernel, 5);
+    ck_assert_uint_eq(den_train_generator(&config).depth, 2);
 }
 END_TEST
 
@@ -240,6 +264,7 @@ int main(void)
     tcase_add_loop_test(t, values_that_do_not_go_together_are_refused, 0,
                         (int)(sizeof clashes / sizeof clashes[0]));
     tcase_add_test(t, a_small_crop_is_fine_without_a_discriminator);
+    tcase_add_test(t, the_net_follows_from_the_configuration);
     tcase_add_test(t, a_run_without_any_loss_is_refused);
     tcase_add_test(t, a_configuration_filled_by_hand_is_held_to_the_ranges_too);
     tcase_add_test(t, an_unknown_preset_is_told_the_known_ones);
