@@ -37,7 +37,8 @@ static void remember_validation(struct watch *watch, const json_t *metric)
                              json_number_value(value));
 }
 
-/* true to go on. */
+/* Goes on behind `done`, too: the server ends the stream with it, and a stream read to
+ * its end leaves the connection to the requests that follow. */
 static bool on_event(void *context, const struct den_sse_event *event)
 {
     struct watch *watch = context;
@@ -47,7 +48,7 @@ static bool on_event(void *context, const struct den_sse_event *event)
         show(watch, den_get_text(event->data, "state"), NULL);
     else if (strcmp(event->type, "metric") == 0)
         remember_validation(watch, event->data);
-    return strcmp(event->type, "done") != 0;
+    return true;
 }
 
 static void pause_for(double seconds)

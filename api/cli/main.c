@@ -50,7 +50,8 @@ int main(int argc, char **argv)
     struct den_cli cli = {.failure = DEN_EXIT_USAGE};
     struct den_err err = DEN_ERR_INIT;
     struct den_args args = {0};
-    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+    /* curl starts itself, and the TLS library, with the first request: what needs no
+     * server does not wait for them. */
     bool done = run(&cli, argc, argv, &args, &err);
     if (done && (fflush(stdout) != 0 || ferror(stdout)))
         done = den_err_set(&err, DEN_E_IO, "the output could not be written");
