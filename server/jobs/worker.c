@@ -201,6 +201,7 @@ static void settle(struct den_job_context *context, struct den_job_row *row, boo
         set_error(row, result);
     if (!finish(context, row))
         return;
+    den_service_notify(s); /* first of all: somebody waits for this */
     struct den_err err = DEN_ERR_INIT;
     if (!den_fs_remove_tree(context->work, &err))
         den_log(DEN_WARN, "work_not_removed", " job=%s code=%s", row->id,
@@ -209,7 +210,6 @@ static void settle(struct den_job_context *context, struct den_job_row *row, boo
     den_log(DEN_INFO, "job_ended", " job=%s kind=%s state=%s seconds=%.3f error=%s",
             row->id, row->kind, den_job_state_name(row->state), row->seconds,
             den_log_quote(row->error_text, text, sizeof text));
-    den_service_notify(s);
 }
 
 /* ---- the loop ---- */
