@@ -69,6 +69,71 @@ static enum den_winograd_use use_of(const struct den_exec *ex)
     return ex->packed != NULL ? DEN_WINOGRAD_PACKED : DEN_WINOGRAD_CALL;
 }
 
+/* ---- fast products ------------------------------------------------------------------
+ */
+
+/* Reals of U (see backend_cpu_winograd.h) that a call makes at once; a larger one is made
+ * grid by grid and, if need be, for some of the channels at a time. */
+enum { U_PART = 1 << 23 };
+
+static struct den_winograd_case part_of(size_t m, const struct den_winograd_case *c)
+{
+    struct den_winograd_case part = *c;
+    if (den_winograd_packed(m, &part) > U_PART)
+        part.grids = 1;
+    while (den_winograd_packed(m, &part) > U_PART && part.channels > DEN_TILE_COLS)
+        part.channels = round_up(part.channels / 2, DEN_TILE_COLS);
+    return part;
+}
+
+/* Channels [first, first + count) of a grid. */
+static struct den_product some_channels(const struct den_product *p, size_t first,
+                                        size_t count)
+{
+    struct den_product part = *p;
+    part.channels = count;
+    part.y += first;
+    part.from += first * p->wc;
+    part.bias = p->bias != NULL ? p->bias + first : NULL;
+    return part;
+}
+
+/* Runs and empties the list. */
+static void run_fast(const struct den_exec *ex, size_t m,
+                     const struct den_winograd_case *c, struct den_products *all)
+{
+    struct den_winograd_case part = ex->packed != NULL ? *c : part_of(m, c);
+    for (size_t i = 0; i < all->count; i += part.grids)
+        for (size_t first = 0; first < c->channels; first += part.channels) {
+            struct den_products some = {.count = 0};
+            size_t left = c->channels - first;
+            size_t channels = left < part.channels ? left : part.channels;
+            for (size_t k = i; k < all->count && some.count < part.grids; k++)
+                some.item[some.count++] = some_channels(&all->item[k], first, channels);
+            den_winograd_run(ex, m, &some);
+        }
+    all->count = 0;
+}
+
+/* A part of fewer grids may have one row or column of outputs less. */
+static size_t fast_products_scratch(size_t m, const struct den_winograd_case *c,
+                                    int threads)
+{
+    struct den_winograd_case part = part_of(m, c);
+    size_t most = 0, fewer = part.grids < c->grids ? 1 : 0;
+    for (size_t i = 0; i <= 3 * fewer; i++) {
+        struct den_winograd_case one = part;
+        one.h -= i / 2;
+        one.w -= i % 2;
+        size_t count = den_winograd_scratch(m, &one, threads, false);
+        most = count > most ? count : most;
+    }
+    return most;
+}
+
+/* ---- forward and backward-data -------------------------------------------------------
+ */
+
 /* Runs and empties the list. */
 static void run_direct(const struct den_exec *ex, struct den_products *all,
                        den_real *scratch)
@@ -87,7 +152,7 @@ void den_cpu_conv_forward(const struct den_exec *ex, struct den_conv_geom g,
     struct den_winograd_case c = forward_case(g, x->shape, y->shape);
     size_t m = den_winograd_choose(ex->winograd, &c, use_of(ex));
     if (m > 0)
-        den_winograd_run(ex, m, &all);
+        run_fast(ex, m, &c, &all);
     else
         run_direct(ex, &all, ex->scratch);
 }
@@ -145,6 +210,8 @@ static size_t haloed_count(struct den_shape s, size_t halo)
 {
     return s.n * (s.h + 2 * halo) * (s.w + 2 * halo) * s.c;
 }
+
+enum { WIDE = 1 << 20 }; /* reals that are copied for a wider halo at a time, about */
 
 struct widen {
     const struct den_view *from;
@@ -259,28 +326,64 @@ static bool backward_products(const struct phases *b, size_t *at,
     return ret->count > 0;
 }
 
+static struct den_view some_images(const struct den_view *v, size_t first, size_t count)
+{
+    struct den_view some = *v;
+    some.data = den_view_at(v, first, 0, 0);
+    some.shape.n = count;
+    return some;
+}
+
+/* Plain sums over all phases; dy's halo is wide enough. */
+static void run_phases(const struct den_exec *ex, const struct phases *phases,
+                       den_real *scratch)
+{
+    struct den_products all;
+    size_t at = 0;
+    while (backward_products(phases, &at, &all))
+        run_direct(ex, &all, scratch);
+}
+
+/* So many images get a wider halo at a time. */
+static size_t wide_images(struct den_shape y, size_t halo)
+{
+    size_t images = WIDE / haloed_count((struct den_shape){1, y.h, y.w, y.c}, halo) + 1;
+    return images < y.n ? images : y.n;
+}
+
+static void run_widened(const struct den_exec *ex, const struct phases *phases,
+                        size_t halo)
+{
+    size_t n = phases->dy->shape.n, step = wide_images(phases->dy->shape, halo);
+    for (size_t i = 0; i < n; i += step) {
+        size_t count = n - i < step ? n - i : step;
+        struct den_view dy = some_images(phases->dy, i, count), wide;
+        struct den_view dx = some_images(phases->dx, i, count);
+        den_real *free_part = widen(ex, &dy, halo, ex->scratch, &wide);
+        struct phases some = *phases;
+        some.dy = &wide;
+        some.dx = &dx;
+        run_phases(ex, &some, free_part);
+    }
+}
+
 void den_cpu_conv_backward_data(const struct den_exec *ex, struct den_conv_geom g,
                                 const struct den_view *dy, const den_real *w,
                                 const den_real *bias, const struct den_view *dx, bool add)
 {
     struct den_winograd_case c = backward_case(g, dx->shape, dy->shape);
     size_t m = den_winograd_choose(ex->winograd, &c, use_of(ex)), at = 0;
+    size_t halo = conv_halo(g, dx->shape, dy->shape);
     struct phases phases = {g, dy, dx, w, bias, add};
     struct den_products all;
     if (m > 0) {
         if (backward_products(&phases, &at, &all))
-            den_winograd_run(ex, m, &all);
-        return;
+            run_fast(ex, m, &c, &all);
+    } else if (dy->halo < halo) {
+        run_widened(ex, &phases, halo);
+    } else {
+        run_phases(ex, &phases, ex->scratch);
     }
-    struct den_view wide;
-    den_real *free_part = ex->scratch;
-    size_t halo = conv_halo(g, dx->shape, dy->shape);
-    if (dy->halo < halo) {
-        free_part = widen(ex, dy, halo, free_part, &wide);
-        phases.dy = &wide;
-    }
-    while (backward_products(&phases, &at, &all))
-        run_direct(ex, &all, free_part);
 }
 
 static size_t larger(size_t a, size_t b)
@@ -292,6 +395,7 @@ static size_t larger(size_t a, size_t b)
 static size_t wide_count(struct den_conv_geom g, struct den_shape x, struct den_shape y)
 {
     size_t halo = conv_halo(g, x, y);
+    y.n = wide_images(y, halo);
     return halo > 0 ? round_up(haloed_count(y, halo), DEN_TILE_LANES) : 0;
 }
 
@@ -305,7 +409,7 @@ static size_t fast_scratch(const struct den_winograd_case *c, enum den_winograd_
         if (m > 0)
             most = larger(most, use == DEN_WINOGRAD_WEIGHTS
                                     ? den_winograd_weights_scratch(m, c)
-                                    : den_winograd_scratch(m, c, threads, false));
+                                    : fast_products_scratch(m, c, threads));
     }
     return most;
 }

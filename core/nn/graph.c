@@ -245,10 +245,7 @@ static struct den_run make_run(const struct den_graph *g)
 {
     return (struct den_run){
         .backend = g->backend,
-        .ex = {.pool = g->pool,
-               .scratch = g->memory + g->plan.scratch_at,
-               .scratch_count = g->plan.scratch_count,
-               .winograd = g->winograd},
+        .ex = {.pool = g->pool, .winograd = g->winograd},
         .key = g->key,
         .training = g->trained,
         .input_grads = !g->no_input_grads,
@@ -370,6 +367,17 @@ static void pack_weights(struct den_graph *g, const struct den_run *run)
     g->version = version;
 }
 
+/* array: where the value goes, DEN_VALUE or DEN_AGAIN. */
+static void forward_node(struct den_graph *g, struct den_run *run, struct den_gnode *node,
+                         int array)
+{
+    if (node->again)
+        den_plan_bind_value(g, node, array);
+    den_plan_lend(g, node, 0, &run->ex);
+    if (node->op->forward != NULL)
+        node->op->forward(run, node);
+}
+
 void den_graph_forward(struct den_graph *g, bool training, uint64_t key)
 {
     assert(g->memory != NULL);
@@ -380,8 +388,8 @@ void den_graph_forward(struct den_graph *g, bool training, uint64_t key)
     for (size_t i = 0; i < g->size; i++) {
         den_plan_enter(g, i);
         run.ex.packed = g->nodes[i]->packed;
-        if (g->nodes[i]->live && g->nodes[i]->op->forward != NULL)
-            g->nodes[i]->op->forward(&run, g->nodes[i]);
+        if (g->nodes[i]->live)
+            forward_node(g, &run, g->nodes[i], DEN_VALUE);
     }
 }
 
@@ -390,6 +398,18 @@ void den_graph_get_output(struct den_graph *g, den_real *data)
     assert(g->memory != NULL);
     struct den_run run = make_run(g);
     g->backend->pack_out(&run.ex, &g->plan.output->value, data);
+}
+
+/* Makes the values again that were dropped after forward and that backward of this node
+ * is the first to read. */
+static void recall_inputs(struct den_graph *g, struct den_run *run,
+                          struct den_gnode *node)
+{
+    for (size_t k = 0; k < node->op->inputs; k++) {
+        struct den_gnode *in = node->in[k];
+        if (in->again && in->last_use == node->index)
+            forward_node(g, run, in, DEN_AGAIN);
+    }
 }
 
 void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param_grads)
@@ -402,10 +422,14 @@ void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param
     for (size_t i = g->size; i-- > 0;) {
         den_plan_enter(g, 2 * g->size - i);
         struct den_gnode *node = g->nodes[i];
-        bool wanted = node->live && (node->learns || run.input_grads);
-        if (wanted && node->op->backward != NULL)
+        if (!node->live)
+            continue;
+        recall_inputs(g, &run, node);
+        den_plan_lend(g, node, 1, &run.ex);
+        if ((node->learns || run.input_grads) && node->op->backward != NULL)
             node->op->backward(&run, node);
     }
+    g->trained = false; /* the values are gone */
 }
 
 void den_graph_set_input_grads(struct den_graph *g, bool on)

@@ -12,7 +12,7 @@ typedef int
     den_node; /* handle; negative after an error, and then passed through silently */
 
 enum den_purpose {
-    DEN_FOR_TRAINING,  /* gradients, every value kept */
+    DEN_FOR_TRAINING,  /* values kept until backward has read them, and gradients */
     DEN_FOR_INFERENCE, /* values only; buffers are reused where lifetimes allow */
 };
 
@@ -83,8 +83,8 @@ void den_graph_set_input(struct den_graph *g, den_node input, const den_real *da
 void den_graph_forward(struct den_graph *g, bool training, uint64_t key);
 void den_graph_get_output(struct den_graph *g, den_real *data);
 /* From dL/d output [n][h][w][c]: parameter gradients are ADDED (when wanted), and input
- * gradients are made for den_graph_get_input_grad.  DEN_FOR_TRAINING only, after a
- * forward with training. */
+ * gradients are made for den_graph_get_input_grad.  DEN_FOR_TRAINING only, once after
+ * each forward with training: only the inputs and the output outlive it. */
 void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param_grads);
 void den_graph_get_input_grad(struct den_graph *g, den_node input, den_real *data);
 /* Off: from now on backward leaves out what only the inputs' gradients need, and they

@@ -29,7 +29,8 @@ struct den_place {
     size_t channel;
     size_t block;
 };
-enum { DEN_VALUE, DEN_GRAD, DEN_ARRAYS };
+/* DEN_AGAIN: the value that is made once more for backward. */
+enum { DEN_VALUE, DEN_GRAD, DEN_AGAIN, DEN_ARRAYS };
 
 struct den_gnode {
     const struct den_op *op;
@@ -44,11 +45,15 @@ struct den_gnode {
     /* Set by the plan. */
     bool live;               /* the output depends on it */
     size_t uses;             /* how many inputs of live nodes it is */
-    size_t last_use;         /* highest index of a live node that reads it */
+    size_t first_use;        /* lowest index of a live node that reads it; else its own */
+    size_t last_use;         /* highest */
     size_t halo;             /* at least, on each side */
     bool reached;            /* backward has written its gradient */
     bool add[DEN_OP_INPUTS]; /* backward adds to the gradient of that input */
+    bool again;              /* the value is dropped after forward and made once more */
     struct den_place place[DEN_ARRAYS];
+    size_t scratch;          /* reals */
+    size_t scratch_block[2]; /* of forward and of backward, if there is scratch */
     size_t state_at;
     size_t packed_count; /* reals; 0: the op takes the weights as they are */
 
@@ -77,6 +82,9 @@ enum {
     DEN_OP_IN_PLACE_INFERENCE = 2,
     DEN_OP_READS_OUTPUT = 4, /* backward reads the output's value */
     DEN_OP_JOINS = 8,        /* inputs lie side by side in the output's channels */
+    /* Forward costs little, needs no scratch and changes nothing but the output, so that
+     * it may run again before the backward passes that read the output. */
+    DEN_OP_REPEATS = 16,
 };
 
 struct den_op {

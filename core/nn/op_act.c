@@ -53,7 +53,8 @@ const struct den_op den_op_leaky_relu = {
     .name = "leaky_relu",
     .doc = "x where positive, else slope times x",
     .inputs = 1,
-    .traits = DEN_OP_IN_PLACE | DEN_OP_IN_PLACE_INFERENCE | DEN_OP_READS_OUTPUT,
+    .traits = DEN_OP_IN_PLACE | DEN_OP_IN_PLACE_INFERENCE | DEN_OP_READS_OUTPUT |
+              DEN_OP_REPEATS,
     .infer = infer_lrelu,
     .forward = forward_lrelu,
     .backward = backward_lrelu,

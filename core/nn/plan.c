@@ -6,7 +6,8 @@
 
 #include "mem.h"
 
-#define LINE 16 /* reals; arrays begin on a cache line */
+#define PASSES 2 /* forward and backward */
+#define LINE 16  /* reals; arrays begin on a cache line */
 
 void den_plan_release(struct den_plan *plan)
 {
@@ -14,8 +15,7 @@ void den_plan_release(struct den_plan *plan)
     memset(plan, 0, sizeof *plan);
 }
 
-/* Given from outside: before the forward pass, and perhaps only once for several. */
-static bool is_input(const struct den_gnode *node)
+bool den_plan_is_input(const struct den_gnode *node)
 {
     return node->op->inputs == 0;
 }
@@ -54,6 +54,7 @@ static void mark_inputs(struct den_gnode *node)
         in->uses++;
         if (in->last_use < node->index)
             in->last_use = node->index;
+        in->first_use = node->index;
         raise_halo(in, node->attr.pad);
         /* Backward runs from the last node to the first: whoever comes first writes. */
         node->add[k] = in->reached;
@@ -61,15 +62,17 @@ static void mark_inputs(struct den_gnode *node)
     }
 }
 
-/* Marks what the output depends on and counts the uses. */
+/* Marks what the output depends on and counts the uses, from the last to the first. */
 static void mark(struct den_graph *g, struct den_gnode *output)
 {
     for (size_t i = 0; i < g->size; i++) {
         struct den_gnode *node = g->nodes[i];
-        node->live = node == output || is_input(node);
+        node->live = node == output || den_plan_is_input(node);
         node->reached = node == output;
         node->uses = node->last_use = 0;
+        node->first_use = node->index;
         node->halo = 1;
+        node->again = false;
         memset(node->place, 0, sizeof node->place);
     }
     for (size_t i = g->size; i-- > 0;)
@@ -77,97 +80,39 @@ static void mark(struct den_graph *g, struct den_gnode *output)
             mark_inputs(g->nodes[i]);
 }
 
-/* ---- fusion: which arrays lie inside others ---- */
-
-/* The node whose block holds the array. */
-static struct den_gnode *root_of(struct den_gnode *node, int array)
-{
-    while (node->place[array].parent != NULL)
-        node = node->place[array].parent;
-    return node;
-}
-
-static bool placed(const struct den_gnode *node, int array)
-{
-    return node->place[array].parent != NULL;
-}
-
-/* Lays the inputs of a concatenation into its buffer.  A graph input is filled before the
- * forward pass and may be read again, so it keeps its own array.  A gradient can be
- * shared only if the concatenation is the first to contribute to it. */
-static void join(struct den_gnode *node)
-{
-    size_t channel = 0;
-    for (size_t k = 0; k < node->op->inputs; k++) {
-        struct den_gnode *in = node->in[k];
-        const struct den_place inside = {.parent = node, .channel = channel};
-        if (!is_input(in) && !placed(in, DEN_VALUE))
-            in->place[DEN_VALUE] = inside;
-        if (in->last_use == node->index && !placed(in, DEN_GRAD))
-            in->place[DEN_GRAD] = inside;
-        channel += in->shape.c;
-    }
-}
-
-/* May the value of x be overwritten by y, its only reader?  Whatever else lies in the
- * same buffer must not be needed any more: while training everything is. */
-static bool overwritable(struct den_graph *g, struct den_gnode *x,
-                         const struct den_gnode *y)
-{
-    bool training = g->plan.purpose == DEN_FOR_TRAINING;
-    if (training && (x->op->traits & DEN_OP_READS_OUTPUT) != 0)
-        return false;
-    for (size_t i = 0; i < g->size; i++) {
-        struct den_gnode *other = g->nodes[i];
-        if (other == x || !other->live || root_of(other, DEN_VALUE) != x)
-            continue;
-        if (training || other->last_use >= y->index)
-            return false;
-    }
-    return true;
-}
-
-/* Lets y write over its only input where its op allows that. */
-static void overwrite(struct den_graph *g, struct den_gnode *y)
-{
-    bool training = g->plan.purpose == DEN_FOR_TRAINING;
-    unsigned trait = training ? DEN_OP_IN_PLACE : DEN_OP_IN_PLACE_INFERENCE;
-    struct den_gnode *x = y->in[0];
-    if ((y->op->traits & trait) == 0 || x->uses != 1)
-        return;
-    const struct den_place same = {.parent = y, .channel = 0};
-    if (!is_input(x) && !placed(x, DEN_VALUE) && overwritable(g, x, y))
-        x->place[DEN_VALUE] = same;
-    if (!placed(x, DEN_GRAD))
-        x->place[DEN_GRAD] = same;
-}
-
-/* Joins first: an array that lies in a concatenation stays there. */
-static void fuse(struct den_graph *g)
-{
-    for (size_t i = 0; i < g->size; i++)
-        if (g->nodes[i]->live && (g->nodes[i]->op->traits & DEN_OP_JOINS) != 0)
-            join(g->nodes[i]);
-    for (size_t i = 0; i < g->size; i++)
-        if (g->nodes[i]->live && g->nodes[i]->op->inputs == 1)
-            overwrite(g, g->nodes[i]);
-}
-
 /* ---- blocks and their lifetimes ---- */
+
+/* The last moment at which a value is read.  Backward of a node may read its inputs'
+ * values, and its own where its op says so; it runs after that of the node's readers. */
+static size_t last_read(const struct den_graph *g, const struct den_gnode *node)
+{
+    if (den_plan_is_input(node) || node == g->plan.output)
+        return end_of_time(g);
+    if (g->plan.purpose != DEN_FOR_TRAINING)
+        return node->last_use;
+    bool itself = (node->op->traits & DEN_OP_READS_OUTPUT) != 0;
+    return backward_moment(g, itself ? node->index : node->first_use);
+}
+
+static size_t first_backward_read(const struct den_graph *g, const struct den_gnode *node)
+{
+    return backward_moment(g, node->last_use);
+}
 
 /* First and last moment of one node's own array. */
 static void lifetime(const struct den_graph *g, const struct den_gnode *node, int array,
                      size_t *ret_first, size_t *ret_last)
 {
     size_t end = end_of_time(g);
-    bool keep = g->plan.purpose == DEN_FOR_TRAINING || node == g->plan.output;
     if (array == DEN_VALUE) {
-        *ret_first = is_input(node) ? 0 : node->index;
-        *ret_last = keep || is_input(node) ? end : node->last_use;
+        *ret_first = den_plan_is_input(node) ? 0 : node->index;
+        *ret_last = node->again ? node->last_use : last_read(g, node);
+    } else if (array == DEN_AGAIN) {
+        *ret_first = first_backward_read(g, node);
+        *ret_last = last_read(g, node);
     } else {
-        *ret_first =
-            node == g->plan.output ? g->size : backward_moment(g, node->last_use);
-        *ret_last = is_input(node) ? end : backward_moment(g, node->index);
+        *ret_first = node == g->plan.output ? g->size : first_backward_read(g, node);
+        *ret_last = den_plan_is_input(node) ? end : backward_moment(g, node->index);
     }
     if (g->plain) {
         *ret_first = 0;
@@ -190,7 +135,8 @@ static void add_block(struct den_graph *g, struct den_gnode *node, int array)
 /* A block is needed from the first to the last moment of all that lies in it. */
 static void extend_block(struct den_graph *g, struct den_gnode *node, int array)
 {
-    struct den_block *block = &g->plan.blocks[root_of(node, array)->place[array].block];
+    struct den_block *block =
+        &g->plan.blocks[den_plan_root(node, array)->place[array].block];
     size_t first, last;
     lifetime(g, node, array, &first, &last);
     if (block->first > first)
@@ -201,15 +147,22 @@ static void extend_block(struct den_graph *g, struct den_gnode *node, int array)
         block->halo = node->halo;
 }
 
+static bool has_array(const struct den_graph *g, const struct den_gnode *node, int array)
+{
+    bool training = g->plan.purpose == DEN_FOR_TRAINING;
+    return node->live && (array == DEN_VALUE || (training && array == DEN_GRAD) ||
+                          (array == DEN_AGAIN && node->again));
+}
+
 static void each_array(struct den_graph *g,
                        void (*visit)(struct den_graph *g, struct den_gnode *node,
                                      int array),
                        bool roots_only)
 {
-    int arrays = g->plan.purpose == DEN_FOR_TRAINING ? DEN_ARRAYS : DEN_GRAD;
-    for (int array = 0; array < arrays; array++)
+    for (int array = 0; array < DEN_ARRAYS; array++)
         for (size_t i = 0; i < g->size; i++)
-            if (g->nodes[i]->live && !(roots_only && placed(g->nodes[i], array)))
+            if (has_array(g, g->nodes[i], array) &&
+                !(roots_only && den_plan_placed(g->nodes[i], array)))
                 visit(g, g->nodes[i], array);
 }
 
@@ -299,13 +252,17 @@ static bool arrange(struct den_plan *plan, struct den_err *err)
     return true;
 }
 
-/* The scratch of one node, and room for its packed weights where no backward follows. */
-static size_t node_scratch(struct den_graph *g, struct den_gnode *node, int threads)
+/* ---- what nodes have besides ---- */
+
+/* Of forward and of backward: the same. */
+static size_t node_scratch(struct den_graph *g, struct den_gnode *node)
 {
     struct den_plan *plan = &g->plan;
     const struct den_op *op = node->op;
+    int threads = den_pool_threads(g->pool);
     size_t scratch = 0;
     node->packed_count = 0;
+    /* no backward: room for packed weights */
     if (plan->purpose == DEN_FOR_INFERENCE && !g->plain && op->packed != NULL)
         node->packed_count = op->packed(node, g->backend, g->winograd, threads, &scratch);
     plan->packed += line_up(node->packed_count);
@@ -314,24 +271,32 @@ static size_t node_scratch(struct den_graph *g, struct den_gnode *node, int thre
     return op->scratch == NULL ? 0 : op->scratch(node, g->backend, threads);
 }
 
-/* What nodes keep from forward to backward, and the scratch of the hungriest op. */
-static void add_extras(struct den_graph *g)
+/* Scratch holds nothing from one moment to the next. */
+static void add_scratch(struct den_graph *g)
 {
     struct den_plan *plan = &g->plan;
-    int threads = den_pool_threads(g->pool);
+    size_t passes = plan->purpose == DEN_FOR_TRAINING ? PASSES : 1;
     for (size_t i = 0; i < g->size; i++) {
         struct den_gnode *node = g->nodes[i];
-        if (!node->live)
-            continue;
-        node->state_at = plan->total;
-        if (node->op->state != NULL)
-            plan->total += line_up(node->op->state(node));
-        size_t scratch = node_scratch(g, node, threads);
-        if (plan->scratch_count < scratch)
-            plan->scratch_count = scratch;
+        node->scratch = node->live ? node_scratch(g, node) : 0;
+        for (size_t pass = 0; pass < passes && node->scratch > 0; pass++) {
+            size_t moment = pass == 0 ? i : backward_moment(g, i);
+            node->scratch_block[pass] = plan->size;
+            plan->blocks[plan->size++] = (struct den_block){
+                .first = moment, .last = moment, .count = line_up(node->scratch)};
+        }
     }
-    plan->scratch_at = plan->total;
-    plan->total += line_up(plan->scratch_count);
+}
+
+/* What nodes keep from forward to backward. */
+static void add_state(struct den_graph *g)
+{
+    for (size_t i = 0; i < g->size; i++) {
+        struct den_gnode *node = g->nodes[i];
+        node->state_at = g->plan.total;
+        if (node->live && node->op->state != NULL)
+            g->plan.total += line_up(node->op->state(node));
+    }
 }
 
 static bool check_training(const struct den_graph *g, struct den_err *err)
@@ -349,15 +314,17 @@ bool den_plan_make(struct den_graph *g, struct den_gnode *output,
                    enum den_purpose purpose, struct den_err *err)
 {
     struct den_plan *plan = &g->plan;
+    bool training = purpose == DEN_FOR_TRAINING;
     den_plan_release(plan);
     plan->purpose = purpose;
     plan->output = output;
     mark(g, output);
-    if (purpose == DEN_FOR_TRAINING && !check_training(g, err))
+    if (training && !check_training(g, err))
         return false;
     if (!g->plain)
-        fuse(g);
-    plan->blocks = den_new(DEN_ARRAYS * g->size, sizeof *plan->blocks, err);
+        den_plan_fuse(g);
+    size_t per_node = training ? DEN_ARRAYS + PASSES : 2; /* value and scratch */
+    plan->blocks = den_new(per_node * g->size, sizeof *plan->blocks, err);
     if (plan->blocks == NULL)
         return false;
     each_array(g, add_block, true);     /* roots */
@@ -365,9 +332,10 @@ bool den_plan_make(struct den_graph *g, struct den_gnode *output,
     for (size_t i = 0; i < plan->size; i++)
         if (!size_block(&plan->blocks[i], err))
             return false;
+    add_scratch(g);
     if (!arrange(plan, err))
         return false;
-    add_extras(g);
+    add_state(g);
     return true;
 }
 
@@ -378,13 +346,18 @@ static struct den_view view_of(struct den_graph *g, struct den_gnode *node, int 
 {
     size_t channel = 0;
     struct den_gnode *root = node;
-    for (; placed(root, array); root = root->place[array].parent)
+    for (; den_plan_placed(root, array); root = root->place[array].parent)
         channel += root->place[array].channel;
     const struct den_block *block = &g->plan.blocks[root->place[array].block];
     struct den_view view = {node->shape, root->shape.c, block->halo, NULL};
     view.data = g->memory + block->offset + channel +
                 block->halo * (den_view_row(&view) + view.ld);
     return view;
+}
+
+void den_plan_bind_value(struct den_graph *g, struct den_gnode *node, int array)
+{
+    node->value = view_of(g, node, array);
 }
 
 void den_plan_bind(struct den_graph *g)
@@ -394,7 +367,7 @@ void den_plan_bind(struct den_graph *g)
         struct den_gnode *node = g->nodes[i];
         if (!node->live)
             continue;
-        node->value = view_of(g, node, DEN_VALUE);
+        den_plan_bind_value(g, node, DEN_VALUE);
         if (g->plan.purpose == DEN_FOR_TRAINING)
             node->grad = view_of(g, node, DEN_GRAD);
         node->state = g->memory + node->state_at;
@@ -419,6 +392,14 @@ static void clear_halo(const struct den_backend *backend, const struct den_block
         backend->zero(at, halo * (row + c));
         at += halo * (row + c);
     }
+}
+
+void den_plan_lend(const struct den_graph *g, const struct den_gnode *node, int pass,
+                   struct den_exec *ex)
+{
+    size_t block = node->scratch_block[pass];
+    ex->scratch_count = node->scratch;
+    ex->scratch = node->scratch == 0 ? NULL : g->memory + g->plan.blocks[block].offset;
 }
 
 void den_plan_enter(struct den_graph *g, size_t moment)

@@ -45,7 +45,7 @@ static struct den_params *params_new(const struct den_backend *backend)
 }
 
 /* The output for a fixed image; free with den_free. */
-static den_real *run(struct fixture *f)
+static den_real *run_pass(struct fixture *f, bool training)
 {
     size_t n = den_shape_count(f->in);
     den_real *image = den_calloc(n, sizeof *image);
@@ -56,10 +56,15 @@ static den_real *run(struct fixture *f)
         image[i] = (den_real)(sin((double)i * 0.7) * cos((double)row * 0.3));
     }
     den_graph_set_input(f->g, f->x, image);
-    den_graph_forward(f->g, false, 0);
+    den_graph_forward(f->g, training, 0);
     den_graph_get_output(f->g, out);
     den_free(image);
     return out;
+}
+
+static den_real *run(struct fixture *f)
+{
+    return run_pass(f, false);
 }
 
 static double gap(const den_real *a, const den_real *b, size_t n)
@@ -276,6 +281,63 @@ START_TEST(weights_of_two_layers_are_not_taken)
 }
 END_TEST
 
+/* One convolution of 256 to 400 channels, whose weights a call transforms in parts. */
+static struct fixture wide_layer(struct den_params *params, bool transposed,
+                                 enum den_winograd mode, enum den_purpose purpose)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct fixture f = {.params = params, .in = {1, 9, 11, 256}};
+    must(den_graph_new(params, NULL, &f.g, &err));
+    den_graph_set_winograd(f.g, mode);
+    f.x = den_input(f.g, f.in);
+    f.y = transposed ? den_convt(f.g, "a", f.x, 400, 4, 2, 1, true)
+                     : den_conv(f.g, "a", f.x, 400, 4, 2, 1, true);
+    must(den_graph_finish(f.g, f.y, purpose, &err));
+    f.out = den_graph_shape(f.g, f.y);
+    return f;
+}
+
+/* The gradient of the input for dy = y; free with den_free. */
+static den_real *input_gradient(struct fixture *f)
+{
+    den_real *dx = den_calloc(den_shape_count(f->in), sizeof *dx), *y;
+    ck_assert_ptr_nonnull(dx);
+    y = run_pass(f, true);
+    den_graph_backward(f->g, y, false);
+    den_graph_get_input_grad(f->g, f->x, dx);
+    den_free(y);
+    return dx;
+}
+
+START_TEST(weights_transformed_in_parts_give_the_bytes_of_the_whole)
+{
+    bool transposed = _i == 1;
+    struct den_params *params = params_new(&den_backend_cpu);
+    den_winograd_prefer(4);
+    struct fixture whole =
+        wide_layer(params, transposed, DEN_WINOGRAD_AUTO, DEN_FOR_INFERENCE);
+    struct fixture parts =
+        wide_layer(params, transposed, DEN_WINOGRAD_AUTO, DEN_FOR_TRAINING);
+    struct fixture plain =
+        wide_layer(params, transposed, DEN_WINOGRAD_OFF, DEN_FOR_TRAINING);
+    ck_assert_uint_gt(den_graph_bytes(whole.g), (size_t)40 << 20);
+    ck_assert_uint_lt(den_graph_bytes(parts.g), (size_t)40 << 20);
+    den_params_init(params, 5);
+    den_real *want = run(&whole), *got = run(&parts);
+    ck_assert_mem_eq(got, want, den_shape_count(whole.out) * sizeof *got);
+    den_real *dx = input_gradient(&parts), *want_dx = input_gradient(&plain);
+    ck_assert(gap(dx, want_dx, den_shape_count(parts.in)) < 1e-4);
+    den_winograd_prefer(0);
+    den_real *const all[] = {want, got, dx, want_dx};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        den_free(all[i]);
+    den_graph_free(whole.g);
+    den_graph_free(parts.g);
+    den_graph_free(plain.g);
+    den_params_free(params);
+}
+END_TEST
+
 START_TEST(packed_weights_are_part_of_the_planned_bytes)
 {
     struct den_params *params = params_new(&den_backend_cpu);
@@ -301,6 +363,8 @@ int main(void)
     tcase_add_loop_test(
         tc, a_graph_that_takes_the_weights_gives_the_same_bytes_with_less_memory, 0, 3);
     tcase_add_test(tc, weights_of_two_layers_are_not_taken);
+    tcase_add_loop_test(tc, weights_transformed_in_parts_give_the_bytes_of_the_whole, 0,
+                        2);
     tcase_add_test(tc, packed_weights_are_part_of_the_planned_bytes);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);

@@ -118,15 +118,22 @@ static void all_close(const char *what, const den_real *got, const den_real *wan
     }
 }
 
+/* The values are gone after a backward pass. */
+static void both_run(struct built *got, struct built *plain)
+{
+    den_real y[OUT_MAX], want[OUT_MAX];
+    run(got, true, y);
+    run(plain, true, want);
+    all_close("output", y, want, got->out_count);
+}
+
 /* Everything that `got` makes, against the plain plan. */
 static void same_as_plain(struct built *got, struct built *plain)
 {
     den_real y[OUT_MAX], want[OUT_MAX], dx[BOTH_IN], want_dx[BOTH_IN];
     /* twice: nothing may be left over from the step before */
     for (int step = 0; step < 2; step++) {
-        run(got, true, y);
-        run(plain, true, want);
-        all_close("output", y, want, got->out_count);
+        both_run(got, plain);
         backward(got, true, dx);
         backward(plain, true, want_dx);
         all_close("input gradient", dx, want_dx, BOTH_IN);
@@ -138,9 +145,12 @@ static void same_as_plain(struct built *got, struct built *plain)
                 all_close(p->name, p->grad, q->grad, p->count);
         }
         double norm = den_params_grad_norm(got->f.params);
+        both_run(got, plain);
+        backward(plain, true, want_dx);
         backward(got, false, dx);
         all_close("input gradient, frozen", dx, want_dx, BOTH_IN);
         ck_assert(den_params_grad_norm(got->f.params) <= 0);
+        both_run(got, plain);
         backward(got, true, NULL);
         close_to(den_params_grad_norm(got->f.params), norm, 0);
     }
@@ -219,6 +229,44 @@ START_TEST(inference_on_shared_memory_equals_the_plain_forward_pass)
 }
 END_TEST
 
+enum { LEVELS = 4, BIG = 64 };
+
+/* Leaky rectifiers kept for a concatenation each, which is rectified and convolved. */
+static size_t ladder_bytes(bool fusion)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct fixture f = new_graph(&den_backend_ref);
+    den_node side[LEVELS], x = image(f.g, BIG, BIG, 8);
+    for (int i = 0; i < LEVELS; i++) {
+        char name[16];
+        ck_assert(den_str_format(name, sizeof name, "down%d", i));
+        x = side[i] = den_leaky_relu(f.g, den_conv(f.g, name, x, 8, 3, 1, 1, true), 0.2);
+    }
+    for (int i = LEVELS; i-- > 0;) {
+        char name[16];
+        ck_assert(den_str_format(name, sizeof name, "up%d", i));
+        x = den_leaky_relu(f.g, den_concat(f.g, side[i], x), 0);
+        x = den_conv(f.g, name, x, 8, 3, 1, 1, true);
+    }
+    den_graph_set_fusion(f.g, fusion);
+    must(den_graph_finish(f.g, x, DEN_FOR_TRAINING, &err));
+    size_t bytes = den_graph_bytes(f.g);
+    free_graph(&f);
+    return bytes;
+}
+
+/* In maps of 8 channels: LEVELS joins of two maps stay for the layers below them, and
+ * their gradients come on top; besides there are the input, its gradient, the output and
+ * one gradient on its way.  The rectified joins are made again one by one. */
+START_TEST(training_keeps_only_what_backward_reads)
+{
+    size_t map = (size_t)(BIG + 2) * (BIG + 2) * 8 * sizeof(den_real);
+    size_t bytes = ladder_bytes(true);
+    ck_assert_uint_le(bytes, (4 + 4 * LEVELS) * map);
+    ck_assert_uint_gt(ladder_bytes(false), 2 * bytes);
+}
+END_TEST
+
 START_TEST(a_map_that_is_read_after_its_join_is_not_overwritten)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -250,6 +298,7 @@ int main(void)
     tcase_add_test(tcase, a_fused_plan_computes_what_the_plain_one_does);
     tcase_add_test(tcase, every_backend_runs_fused_plans);
     tcase_add_test(tcase, inference_on_shared_memory_equals_the_plain_forward_pass);
+    tcase_add_test(tcase, training_keeps_only_what_backward_reads);
     tcase_add_test(tcase, a_map_that_is_read_after_its_join_is_not_overwritten);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
