@@ -21,6 +21,9 @@ enum den_stream {
     DEN_STREAM_DROPOUT,
     DEN_STREAM_SPLIT,
     DEN_STREAM_SYNTH,
+    DEN_STREAM_VIEWS,
+    DEN_STREAM_HEAD,
+    DEN_STREAM_DIFF_AUGMENT,
 };
 
 void den_rng_seed(struct den_rng *rng, uint64_t seed, uint64_t stream, uint64_t index);

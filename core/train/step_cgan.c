@@ -3,14 +3,15 @@
 #include <math.h>
 #include <string.h>
 
-#include "adversary.h"
+#include "contrast.h"
 #include "mem.h"
 #include "train_plan.h"
 
 /* Conditional GAN for denoising: pix2pix [Isola et al., CVPR 2017] with structural
  * similarity and total variation beside L1.  One step, in the order of pix2pix:
  *     1. y' = G(x)
- *     2. L_D = (GAN(D(x, y'), fake) + GAN(D(x, y), real)) / 2, y' held fixed; Adam on D
+ *     2. the contrastive term, if any, with an Adam step on D of its own; then
+ *        L_D = (GAN(D(x, y'), fake) + GAN(D(x, y), real)) / 2, y' held fixed; Adam on D
  *     3. L_G = lambda_gan GAN(D(x, y'), real) + lambda_l1 L1 + lambda_ssim DSSIM
  *              + lambda_tv TV, through D into G; Adam on G
  * D works with batch statistics throughout.  With lambda_gan 0 there is no D. */
@@ -18,10 +19,17 @@
 enum { L1, DSSIM, TV, PIXEL_TERMS };
 
 /* What is averaged between two reports. */
-enum { SUM_G, SUM_GAN, SUM_D, SUM_PIXEL, SUMS = SUM_PIXEL + PIXEL_TERMS };
+enum {
+    SUM_G,
+    SUM_GAN,
+    SUM_D,
+    SUM_CONTRASTIVE,
+    SUM_PIXEL,
+    SUMS = SUM_PIXEL + PIXEL_TERMS
+};
 
 static const char *const sum_names[SUMS] = {
-    "loss_g", "loss_gan", "loss_d", "loss_l1", "loss_ssim", "loss_tv",
+    "loss_g", "loss_gan", "loss_d", "loss_contrastive", "loss_l1", "loss_ssim", "loss_tv",
 };
 static const char *const loss_names[PIXEL_TERMS] = {"l1", "dssim", "tv"};
 
@@ -36,9 +44,11 @@ struct cgan {
     struct den_params *params; /* of the model, borrowed */
     struct den_graph *graph;
     den_node input;
-    struct den_shape shape; /* of a batch: [n][side][side][1] */
-    float *fake, *dfake;    /* [n][side][side] */
-    struct den_adversary d; /* all NULL without GAN */
+    struct den_shape shape;                    /* of a batch: [n][side][side][1] */
+    float *fake, *dfake;                       /* [n][side][side] */
+    struct den_adversary d;                    /* all NULL without GAN */
+    const struct den_contrastive *contrastive; /* NULL without */
+    void *contrast;                            /* its state */
     struct pixel_term terms[PIXEL_TERMS];
     struct den_pixel_loss_options options;
     double *values;  /* [n][PIXEL_TERMS]: of each image */
@@ -68,6 +78,8 @@ static void stop(void *state)
     struct cgan *s = state;
     if (s == NULL)
         return;
+    if (s->contrastive != NULL)
+        s->contrastive->stop(s->contrast);
     den_graph_free(s->graph);
     den_adversary_release(&s->d);
     den_free(s->fake);
@@ -115,6 +127,19 @@ static bool start_pixel_terms(struct cgan *s, double lo, double hi, struct den_e
            (s->scratch = den_new(scratch, sizeof(double), err)) != NULL;
 }
 
+/* Discriminator and contrastive term, as far as they are wanted. */
+static bool start_adversary(struct cgan *s, struct den_err *err)
+{
+    const struct den_train_config *config = &s->job->config;
+    const struct den_contrastive *row = den_contrastive_find(config->contrastive);
+    bool extra = row != NULL && row->on_discriminator;
+    if (config->lambda_gan > 0 &&
+        !den_adversary_start(&s->d, s->job, s->shape, extra ? 1 : 0, err))
+        return false;
+    s->contrastive = row;
+    return row == NULL || row->start(row, s->job, &s->d, &s->contrast, err);
+}
+
 static bool start(const struct den_train_job *job, struct den_model *model, double lo,
                   double hi, void **ret_state, struct den_err *err)
 {
@@ -126,8 +151,7 @@ static bool start(const struct den_train_job *job, struct den_model *model, doub
     size_t side = (size_t)job->config.crop;
     s->shape = (struct den_shape){(size_t)job->config.batch, side, side, 1};
     if (!start_generator(s, model, err) || !start_pixel_terms(s, lo, hi, err) ||
-        (job->config.lambda_gan > 0 &&
-         !den_adversary_start(&s->d, job, s->shape, 0, err))) {
+        !start_adversary(s, err)) {
         stop(s);
         return false;
     }
@@ -216,6 +240,8 @@ static bool check_gradients(const struct cgan *s, const struct den_batch *batch,
 
 static bool is_reported(const struct cgan *s, size_t k)
 {
+    if (k == SUM_CONTRASTIVE)
+        return s->contrastive != NULL;
     if (k == SUM_GAN || k == SUM_D)
         return has_adversary(s);
     return k < SUM_PIXEL || s->terms[k - SUM_PIXEL].active;
@@ -252,7 +278,10 @@ static bool step(void *state, const struct den_batch *batch, bool report,
 
     memset(s->dfake, 0, den_shape_count(s->shape) * sizeof *s->dfake);
     if (has_adversary(s)) {
-        losses[SUM_D] = den_adversary_train(&s->d, batch, s->fake, 0);
+        if (s->contrastive != NULL)
+            losses[SUM_CONTRASTIVE] = s->contrastive->step(s->contrast, batch, s->fake);
+        losses[SUM_D] =
+            den_adversary_train(&s->d, batch, s->fake, s->contrastive != NULL ? 1 : 0);
         losses[SUM_GAN] = den_adversary_fool(&s->d, batch, s->fake, s->dfake);
         losses[SUM_G] = s->job->config.lambda_gan * losses[SUM_GAN];
     }
@@ -297,7 +326,8 @@ static bool save(void *state, struct den_tensor_writer *writer, struct den_err *
     return den_tensor_writer_add(writer, "cgan.state", DEN_TENSOR_I64, dims, 1, words,
                                  err) &&
            den_params_save(s->params, "g.", true, writer, err) &&
-           (!has_adversary(s) || den_params_save(s->d.params, "d.", true, writer, err));
+           (!has_adversary(s) || den_params_save(s->d.params, "d.", true, writer, err)) &&
+           (s->contrastive == NULL || s->contrastive->save(s->contrast, writer, err));
 }
 
 static bool load(void *state, const struct den_tensor_file *file, struct den_err *err)
@@ -315,7 +345,8 @@ static bool load(void *state, const struct den_tensor_file *file, struct den_err
         return den_err_set(err, DEN_E_UNPROCESSABLE,
                            "the checkpoint holds a loss that is not finite");
     if (!den_params_load(s->params, "g.", true, file, err) ||
-        (has_adversary(s) && !den_params_load(s->d.params, "d.", true, file, err)))
+        (has_adversary(s) && !den_params_load(s->d.params, "d.", true, file, err)) ||
+        (s->contrastive != NULL && !s->contrastive->load(s->contrast, file, err)))
         return false;
     memcpy(s->sums, saved.sums, sizeof s->sums);
     s->first_l1 = saved.first_l1;
@@ -330,16 +361,19 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
 {
     struct den_net_options g = den_train_generator(config);
     size_t pixels = (size_t)(config->batch * config->crop * config->crop);
-    size_t of_g, of_d = 0;
+    const struct den_contrastive *row = den_contrastive_find(config->contrastive);
+    size_t of_g, of_d = 0, of_row = 0;
     struct den_shape one = {1, (size_t)config->crop, (size_t)config->crop, 1};
     if (!den_train_net_bytes(den_train_net(config), &g, config, threads, &of_g, err) ||
         (config->lambda_gan > 0 && !den_adversary_bytes(config, threads, &of_d, err)))
+        return false;
+    if (row != NULL && !row->bytes(config, threads, &of_row, err))
         return false;
     size_t host = 4 * pixels * sizeof(float); /* noisy, clean, generated, gradient */
     if (config->lambda_ssim > 0)
         host +=
             (size_t)config->batch * den_loss_find("dssim")->scratch(one) * sizeof(double);
-    *ret = of_g + of_d + host;
+    *ret = of_g + of_d + of_row + host;
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "backend.h"
+#include "contrast.h"
 #include "log.h"
 #include "str.h"
 #include "train_plan.h"
@@ -87,6 +88,16 @@ const struct den_train_key den_train_keys[] = {
         "Adversarial loss: binary cross entropy (vanilla) or least squares (lsgan)."),
     INT(d_steps, 1, 2, ALL("1"),
         "Steps of the discriminator per step of the generator, on the same batch."),
+    WORD(contrastive, "none disc-infonce disc-ntxent",
+        {"none", "none", "disc-ntxent", "disc-infonce"},
+        "Contrastive term: InfoNCE or NT-Xent on two views of what the discriminator sees."),
+    REAL(contrastive_weight, 1e-6, 1e6, ALL("1"), "Weight of the contrastive term."),
+    REAL(contrastive_tau, 0.001, 100, ALL("0.1"),
+        "Temperature of the contrastive term; small sharpens the comparison."),
+    BOOL(contrastive_l2norm, {"false", "false", "true", "false"},
+        "Compare directions alone: embeddings are divided by their length."),
+    WORD(contrastive_head, "fixed trained", ALL("fixed"),
+        "Projection of logits to embeddings: random and fixed, or trained."),
     WORD(normalisation, "mean_std percentile min_max batch_joint",
         {"mean_std", "mean_std", "min_max", "batch_joint"},
         "How grey values of the training images become network values."),
@@ -337,6 +348,8 @@ bool den_train_config_check(const struct den_train_config *config, struct den_er
         return den_err_field(err, DEN_E_INVALID, "lambda_l1",
                              "lambda_gan, lambda_l1 and lambda_ssim are all 0, so there "
                              "is nothing to learn");
+    if (!den_contrastive_check(config, err))
+        return false;
     /* Standardised pixels above one standard deviation would be out of reach. */
     if (strcmp(config->output, "tanh") == 0 &&
         strcmp(config->normalisation, "mean_std") == 0)

@@ -1,6 +1,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "contrast.h"
 #include "den_check.h"
 #include "loss.h"
 #include "model.h"
@@ -62,6 +63,12 @@ START_TEST(presets_hold_what_the_method_prescribes)
     ck_assert(paper.dropout);
     ck_assert_str_eq(paper.normalisation, "min_max");
     ck_assert_str_eq(code.normalisation, "batch_joint");
+    ck_assert_str_eq(paper.contrastive, "disc-ntxent");
+    ck_assert(paper.contrastive_l2norm);
+    ck_assert_str_eq(code.contrastive, "disc-infonce");
+    ck_assert(!code.contrastive_l2norm);
+    ck_assert_str_eq(cpu.contrastive, "none");
+    ck_assert_str_eq(gan.contrastive, "none");
     ck_assert_int_eq(code.epochs, 800);
     ck_assert_int_eq(code.batch, 128);
     close_to(code.decay_fraction, 300.0 / 800.0, 0);
@@ -76,6 +83,10 @@ START_TEST(words_of_the_table_are_rows_of_the_seams)
         must(den_train_config_set(&config, "normalisation", n->name, &err));
     for (size_t i = 0; den_gan_modes[i] != NULL; i++)
         must(den_train_config_set(&config, "gan_mode", den_gan_modes[i]->name, &err));
+    must(den_train_config_set(&config, "contrastive", "none", &err));
+    for (size_t i = 0; den_contrastives[i] != NULL; i++)
+        must(den_train_config_set(&config, "contrastive", den_contrastives[i]->name,
+                                  &err));
     for (size_t i = 0; den_nets[i] != NULL; i++) /* but the discriminator */
         ck_assert(den_train_config_set(&config, "net", den_nets[i]->name, NULL) ==
                   (den_nets[i] != &den_net_patchgan));
@@ -148,6 +159,12 @@ static const struct {
     {"net", "care", "dropout", "true", "The net care has no dropout"},
     {"ssim_window", "7", NULL, NULL, "ssim_window must be 5 or 11, not 7"},
     {"output", "tanh", NULL, NULL, "output tanh reaches only -1 to 1"},
+    {"contrastive", "disc-infonce", "lambda_gan", "0",
+     "contrastive disc-infonce works on the discriminator, so lambda_gan must be above "
+     "0"},
+    {"contrastive", "disc-ntxent", "crop", "1024",
+     "contrastive disc-ntxent takes at most 4096 logits per crop, but crop 1024 with "
+     "d_layers 3 has 15876"},
 };
 
 START_TEST(values_that_do_not_go_together_are_refused)

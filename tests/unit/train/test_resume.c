@@ -60,10 +60,21 @@ static const struct {
     size_t stop_at;
     void (*change)(struct den_train_config *config);
 } breaks[] = {
-    {"cpu", 1, gan},           {"cpu", 7, gan},          {"cpu", 12, gan},
-    {"cpu", 0, gan},           {"cpu", 5, dropout},      {"ref", 5, gan},
-    {"ref", 8, dropout},       {"cpu", 9, without_gain}, {"cpu", 201, long_run},
-    {"cpu", 6, instance_norm}, {"cpu", 7, two_d_steps},
+    {"cpu", 1, gan},
+    {"cpu", 7, gan},
+    {"cpu", 12, gan},
+    {"cpu", 0, gan},
+    {"cpu", 5, dropout},
+    {"ref", 5, gan},
+    {"ref", 8, dropout},
+    {"cpu", 9, without_gain},
+    {"cpu", 201, long_run},
+    {"cpu", 6, instance_norm},
+    {"cpu", 7, two_d_steps},
+    {"cpu", 1, infonce},
+    {"cpu", 7, infonce},
+    {"cpu", 5, ntxent_trained},
+    {"ref", 6, ntxent_trained},
 };
 
 START_TEST(an_interrupted_run_goes_on_to_the_same_bytes)

@@ -101,6 +101,8 @@ static const struct {
     {"gan", gan, 6, 4, 6, true},
     {"lsgan", lsgan, 6, 4, 6, true},
     {"instance norm", instance_norm, 6, 4, 6, true},
+    {"contrastive", infonce, 6, 4, 7, true},
+    {"contrastive, two steps of D", ntxent_trained, 6, 4, 7, true},
     {"tanh", tanh_min_max, 6, 4, 2, true},
     {"percentile", percentile, 6, 4, 2, true},
     {"batch joint", batch_joint, 6, 4, 2, true},

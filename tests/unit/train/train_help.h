@@ -231,6 +231,20 @@ static inline void two_d_steps(struct den_train_config *c)
     c->d_steps = 2;
 }
 
+static inline void infonce(struct den_train_config *c)
+{
+    gan(c);
+    den_str_copy(c->contrastive, DEN_WORD, "disc-infonce");
+}
+
+static inline void ntxent_trained(struct den_train_config *c)
+{
+    two_d_steps(c);
+    den_str_copy(c->contrastive, DEN_WORD, "disc-ntxent");
+    den_str_copy(c->contrastive_head, DEN_WORD, "trained");
+    c->contrastive_l2norm = true;
+}
+
 static inline void instance_norm(struct den_train_config *c)
 {
     gan(c);

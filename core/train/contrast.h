@@ -1,0 +1,40 @@
+#ifndef DEN_CONTRAST_H
+#define DEN_CONTRAST_H
+
+/* The seam of contrastive terms: each is a file contrast_x.c and a row.  A term runs once
+ * per iteration, before the plain steps of the discriminator, and keeps its random
+ * numbers to streams of its own: data order, crops and dropout are the same with and
+ * without it. */
+
+#include "adversary.h"
+#include "loss_contrastive.h"
+
+struct den_contrastive {
+    const char *name, *doc;
+    const struct den_pair_loss *loss;
+    bool on_discriminator; /* takes one Adam step on D per iteration, so it needs one */
+    /* d: NULL when there is no discriminator; borrowed. */
+    bool (*start)(const struct den_contrastive *row, const struct den_train_job *job,
+                  struct den_adversary *d, void **ret_state, struct den_err *err);
+    /* One iteration; fake: G of batch->noisy [n][side][side], held fixed.  Returns the
+     * unweighted loss. */
+    double (*step)(void *state, const struct den_batch *batch, const float *fake);
+    bool (*save)(void *state, struct den_tensor_writer *writer, struct den_err *err);
+    bool (*load)(void *state, const struct den_tensor_file *file, struct den_err *err);
+    void (*stop)(void *state); /* NULL is fine */
+    bool (*bytes)(const struct den_train_config *config, int threads, size_t *ret,
+                  struct den_err *err);
+    /* May be NULL: whether its settings go together with the others. */
+    bool (*check)(const struct den_train_config *config, struct den_err *err);
+};
+
+extern const struct den_contrastive *const den_contrastives[]; /* ends with NULL */
+/* NULL for "none" and for words that are no row. */
+const struct den_contrastive *den_contrastive_find(const char *name);
+/* A sentence when the configuration's term cannot run; none always can. */
+bool den_contrastive_check(const struct den_train_config *config,
+                           struct den_err *err) DEN_CHECKED;
+
+extern const struct den_contrastive den_contrast_disc_infonce, den_contrast_disc_ntxent;
+
+#endif

@@ -1,0 +1,151 @@
+#include "contrast_head.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "mem.h"
+
+/* A net like any other, so that kernels, Adam, checkpoints and the count of bytes are
+ * those of nets.  A linear layer on rows is a convolution with a 1 x 1 kernel: the rows
+ * lie side by side as the pixels of one image. */
+
+#define SLOPE 0.01
+
+static size_t multiple_of(const struct den_net_options *o)
+{
+    (void)o;
+    return 1;
+}
+
+static bool check(const struct den_net_options *o, struct den_err *err)
+{
+    (void)o, (void)err;
+    return true;
+}
+
+static den_node build(struct den_graph *g, den_node x, const struct den_net_options *o)
+{
+    x = den_leaky_relu(g, den_conv(g, "0", x, o->channels_in, 1, 1, 0, false), SLOPE);
+    return den_conv(g, "2", x, o->channels_out, 1, 1, 0, false);
+}
+
+static const struct den_net net_head = {
+    .name = "head",
+    .doc = "projection head of contrastive learning",
+    .multiple_of = multiple_of,
+    .check = check,
+    .build = build,
+};
+
+static struct den_net_options options_of(size_t width)
+{
+    return (struct den_net_options){
+        .channels_in = width,
+        .channels_out = DEN_CONTRAST_WIDTH,
+        .winograd = DEN_WINOGRAD_OFF,
+    };
+}
+
+static bool trains(const struct den_train_config *config)
+{
+    return strcmp(config->contrastive_head, "trained") == 0;
+}
+
+/* ---- start and end --------------------------------------------------------------- */
+
+/* Uniform within +-1 / sqrt(inputs), row by row. */
+static bool fill(struct den_contrast_head *head, size_t index, struct den_err *err)
+{
+    struct den_param *param = den_params_at(head->params, index);
+    float *values = den_new(param->count, sizeof(float), err);
+    if (values == NULL)
+        return false;
+    struct den_rng rng;
+    double reach = 1 / sqrt((double)param->dims[1]);
+    den_rng_seed(&rng, head->job->seed, DEN_STREAM_HEAD, index);
+    for (size_t i = 0; i < param->count; i++)
+        values[i] = (float)(reach * (2 * den_rng_unit(&rng) - 1));
+    den_param_write(head->params, param, values);
+    den_free(values);
+    return true;
+}
+
+bool den_contrast_head_start(struct den_contrast_head *head,
+                             const struct den_train_job *job, size_t rows, size_t width,
+                             struct den_err *err)
+{
+    struct den_net_options options = options_of(width);
+    head->job = job;
+    head->trained = trains(&job->config);
+    if (!den_params_new(job->backend, &head->params, err) ||
+        !den_graph_new(head->params, job->pool, &head->graph, err))
+        return false;
+    head->input = den_input(head->graph, (struct den_shape){1, 1, rows, width});
+    den_node output = den_net_build(&net_head, head->graph, head->input, &options);
+    if (!den_graph_finish(head->graph, output, DEN_FOR_TRAINING, err))
+        return false;
+    for (size_t i = 0; i < den_params_size(head->params); i++)
+        if (!fill(head, i, err))
+            return false;
+    return !head->trained || den_params_train(head->params, err);
+}
+
+void den_contrast_head_release(struct den_contrast_head *head)
+{
+    den_graph_free(head->graph);
+    den_params_free(head->params);
+    *head = (struct den_contrast_head){0};
+}
+
+/* ---- use ------------------------------------------------------------------------- */
+
+void den_contrast_head_forward(struct den_contrast_head *head, const float *from,
+                               float *to)
+{
+    den_graph_set_input(head->graph, head->input, from);
+    den_graph_forward(head->graph, true, 0); /* no dropout */
+    den_graph_get_output(head->graph, to);
+}
+
+void den_contrast_head_backward(struct den_contrast_head *head,
+                                const struct den_batch *batch, const float *dto,
+                                float *dfrom)
+{
+    const struct den_train_config *config = &head->job->config;
+    if (head->trained)
+        den_params_zero_grad(head->params);
+    den_graph_backward(head->graph, dto, head->trained);
+    den_graph_get_input_grad(head->graph, head->input, dfrom);
+    struct den_exec ex = {.pool = head->job->pool};
+    struct den_adam step = {batch->lr, config->beta1, config->beta2, 1e-8,
+                            batch->step + 1};
+    if (head->trained)
+        den_params_adam(head->params, &ex, &step);
+}
+
+/* ---- checkpoint and bytes -------------------------------------------------------- */
+
+bool den_contrast_head_save(struct den_contrast_head *head,
+                            struct den_tensor_writer *writer, struct den_err *err)
+{
+    return !head->trained || den_params_save(head->params, "head.", true, writer, err);
+}
+
+bool den_contrast_head_load(struct den_contrast_head *head,
+                            const struct den_tensor_file *file, struct den_err *err)
+{
+    return !head->trained || den_params_load(head->params, "head.", true, file, err);
+}
+
+bool den_contrast_head_bytes(const struct den_train_config *config, size_t rows,
+                             size_t width, int threads, size_t *ret, struct den_err *err)
+{
+    struct den_net_options options = options_of(width);
+    size_t params, graph;
+    if (!den_model_plan(&net_head, &options, 1, 1, rows, DEN_FOR_TRAINING, threads,
+                        &params, &graph, err))
+        return false;
+    /* value, and gradient and the two moments of Adam; or a copy while it is made */
+    *ret = graph + (trains(config) ? 4 : 2) * params;
+    return true;
+}
