@@ -59,6 +59,23 @@ const struct den_migration den_migrations[] = {
         " validation_psnr REAL NOT NULL, created_ms INTEGER NOT NULL,"
         " PRIMARY KEY (name, version)) STRICT, WITHOUT ROWID;"
         "CREATE INDEX models_sha256 ON models (sha256);"},
+    /* A cell is stored when it is finished, so that no crash costs more than one.  Crops
+     * lie apart: most questions are about the numbers. */
+    {4, "CREATE TABLE experiments ("
+        " job TEXT PRIMARY KEY REFERENCES jobs ON DELETE CASCADE, grid TEXT NOT NULL,"
+        " test_dataset TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+        "CREATE INDEX experiments_test ON experiments (test_dataset)"
+        " WHERE test_dataset <> '';"
+        "CREATE TABLE experiment_cells ("
+        " job TEXT NOT NULL REFERENCES experiments ON DELETE CASCADE,"
+        " cell INTEGER NOT NULL, state TEXT NOT NULL, seconds REAL NOT NULL,"
+        " images INTEGER NOT NULL, metrics TEXT NOT NULL, text TEXT NOT NULL,"
+        " PRIMARY KEY (job, cell)) STRICT, WITHOUT ROWID;"
+        "CREATE TABLE experiment_crops ("
+        " job TEXT NOT NULL, cell INTEGER NOT NULL, png TEXT NOT NULL,"
+        " PRIMARY KEY (job, cell),"
+        " FOREIGN KEY (job, cell) REFERENCES experiment_cells ON DELETE CASCADE)"
+        " STRICT;"},
     {0, NULL},
 };
 

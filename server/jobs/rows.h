@@ -103,6 +103,19 @@ struct den_score_row {
     double value; /* +infinity for identical images */
 };
 
+/* What came out of one cell of an experiment, or of a row it is compared with. */
+struct den_cell_row {
+    int64_t cell;      /* from 0 in the order of running; else one of the below */
+    char state[12];    /* done, diverged */
+    double seconds;    /* of training */
+    uint64_t images;   /* noisy images trained on */
+    char values[2048]; /* "metric=value\n" lines, means over the test images */
+    char text[400];    /* diverged: what happened */
+};
+#define DEN_CELL_NOISY (-1)     /* the test images as they are */
+#define DEN_CELL_REFERENCE (-2) /* a crop, and no values */
+#define DEN_CELL_FILTER (-3)    /* -3 - i: number i of the experiment's filters */
+
 /* 26 characters of ULID behind the prefix, ascending in time: "job_" -> "job_01JDB...".
  */
 void den_id_new(const char *prefix, char *to /* [DEN_ID_SIZE] */);

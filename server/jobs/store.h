@@ -103,6 +103,24 @@ struct den_store_kind {
     bool (*score_list)(struct den_store *s, const char *job, struct den_score_row **ret,
                        size_t *ret_count, struct den_err *err);
 
+    /* experiments: job_add with the grid, as text, and the data set it tests on ("" =
+     * part of row's), in one transaction */
+    bool (*experiment_add)(struct den_store *s, const struct den_job_row *row,
+                           const char *grid, const char *test_dataset, size_t queue_limit,
+                           struct den_err *err);
+    /* The grid: fresh memory, den_free; DEN_E_NOT_FOUND for a job that has none. */
+    bool (*experiment_get)(struct den_store *s, const char *job, char **ret,
+                           struct den_err *err);
+    /* A cell that is there already is replaced.  crop: a PNG file in base64, or NULL. */
+    bool (*cell_add)(struct den_store *s, const char *job, const struct den_cell_row *row,
+                     const char *crop, struct den_err *err);
+    /* All cells of a job, ascending by number: fresh memory, den_free. */
+    bool (*cell_list)(struct den_store *s, const char *job, struct den_cell_row **ret,
+                      size_t *ret_count, struct den_err *err);
+    /* Its crop: fresh memory, den_free; NULL when it has none. */
+    bool (*cell_crop)(struct den_store *s, const char *job, int64_t cell, char **ret,
+                      struct den_err *err);
+
     bool (*model_get)(struct den_store *s, const char *name,
                       int64_t version /* 0 = newest */, struct den_model_row *ret,
                       struct den_err *err);

@@ -121,6 +121,21 @@ bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
                              struct den_err *err);
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err);
+/* Inside experiment_add, too: the job behind all that wait. */
+void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t queue_limit);
+/* store_sqlite_cells.c */
+bool den_sqlite_experiment_add(struct den_store *s, const struct den_job_row *row,
+                               const char *grid, const char *test_dataset,
+                               size_t queue_limit, struct den_err *err);
+bool den_sqlite_experiment_get(struct den_store *s, const char *job, char **ret,
+                               struct den_err *err);
+bool den_sqlite_cell_add(struct den_store *s, const char *job,
+                         const struct den_cell_row *row, const char *crop,
+                         struct den_err *err);
+bool den_sqlite_cell_list(struct den_store *s, const char *job, struct den_cell_row **ret,
+                          size_t *ret_count, struct den_err *err);
+bool den_sqlite_cell_crop(struct den_store *s, const char *job, int64_t cell, char **ret,
+                          struct den_err *err);
 /* store_sqlite_facts.c */
 bool den_sqlite_event_add(struct den_store *s, const char *job,
                           struct den_event_row *rows, size_t count, struct den_err *err);

@@ -271,6 +271,13 @@ bool den_sqlite_dataset_delete(struct den_store *s, const char *id, struct den_e
                       id) > 0)
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "a job that has not ended needs the data set '%.40s'", id);
+    if (den_tx_number(&tx,
+                      "SELECT count(*) FROM experiments JOIN jobs ON jobs.id = job WHERE "
+                      "test_dataset = ?1 AND state IN ('queued', 'running', "
+                      "'cancelling')",
+                      id) > 0)
+        den_tx_fail(&tx, DEN_E_CONFLICT,
+                    "an experiment that has not ended tests on the data set '%.40s'", id);
     den_tx_query(&tx, "DELETE FROM datasets WHERE id = ?1");
     den_tx_text(&tx, id);
     den_tx_run(&tx);

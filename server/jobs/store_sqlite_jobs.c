@@ -116,22 +116,27 @@ static void need_objects(struct den_tx *tx, const struct den_job_row *row)
                     (long long)row->version, row->model);
 }
 
+void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t queue_limit)
+{
+    int64_t queued =
+        den_tx_number(tx, "SELECT count(*) FROM jobs WHERE state = ?1", "queued");
+    if (tx->ok && queue_limit > 0 && (uint64_t)queued >= queue_limit) {
+        den_err_limit(tx->err, DEN_E_BUSY, (int64_t)queue_limit, queued,
+                      "%lld jobs are waiting and no more than %zu may; try later",
+                      (long long)queued, queue_limit);
+        tx->ok = false;
+    }
+    need_objects(tx, row);
+    insert_job(tx, row);
+    tell_state(tx, row);
+}
+
 bool den_sqlite_job_add(struct den_store *s, const struct den_job_row *row,
                         size_t queue_limit, struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    int64_t queued =
-        den_tx_number(&tx, "SELECT count(*) FROM jobs WHERE state = ?1", "queued");
-    if (tx.ok && queue_limit > 0 && (uint64_t)queued >= queue_limit) {
-        den_err_limit(err, DEN_E_BUSY, (int64_t)queue_limit, queued,
-                      "%lld jobs are waiting and no more than %zu may; try later",
-                      (long long)queued, queue_limit);
-        tx.ok = false;
-    }
-    need_objects(&tx, row);
-    insert_job(&tx, row);
-    tell_state(&tx, row);
+    den_tx_add_job(&tx, row, queue_limit);
     return den_tx_end(&tx);
 }
 

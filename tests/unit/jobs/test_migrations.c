@@ -72,6 +72,8 @@ START_TEST(every_older_layout_upgrades_and_keeps_its_rows)
         den_free(items);
         struct den_job_row job = {.id = "job_1", .kind = "denoise", .image = "img_1"};
         must(den_stores[0]->job_add(store, &job, 0, &err)); /* the new tables are there */
+        struct den_job_row grid = {.id = "job_2", .kind = "experiment"};
+        must(den_stores[0]->experiment_add(store, &grid, "row a\n", "", 0, &err));
         den_stores[0]->close(store);
         must(den_fs_remove(path, &err));
     }
