@@ -111,12 +111,21 @@ static bool connect(struct den_graph *g, struct den_gnode *node, const den_node 
     return true;
 }
 
-/* For backward passes without the inputs' gradients. */
-static void find_learning(struct den_gnode *node)
+static bool is_frozen(const struct den_gnode *node)
 {
-    node->learns = node->param[0] != NULL;
+    return node->param[0] != NULL && node->param[0]->frozen;
+}
+
+/* For backward passes without the inputs' gradients.  Ops do not know frozen weights:
+ * backward ends before it comes to them. */
+static bool find_learning(struct den_gnode *node, struct den_err *err)
+{
+    node->learns = node->param[0] != NULL && !is_frozen(node);
     for (size_t k = 0; k < node->op->inputs; k++)
         node->learns = node->learns || node->in[k]->learns;
+    return !(is_frozen(node) && node->learns) ||
+           den_op_refuse(node, err,
+                         "its weights are frozen, but a layer before it learns");
 }
 
 static bool set_up(struct den_graph *g, struct den_gnode *node, const char *name,
@@ -143,11 +152,10 @@ static den_node add_node(struct den_graph *g, struct den_gnode template, const c
     *node = template;
     node->index = g->size;
     const den_node inputs[DEN_OP_INPUTS] = {a, b};
-    if (!set_up(g, node, name, inputs)) {
+    if (!set_up(g, node, name, inputs) || !find_learning(node, &g->err)) {
         den_free(node);
         return BROKEN;
     }
-    find_learning(node);
     g->nodes[g->size++] = node;
     return (den_node)node->index;
 }
@@ -426,7 +434,9 @@ void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param
             continue;
         recall_inputs(g, &run, node);
         den_plan_lend(g, node, 1, &run.ex);
-        if ((node->learns || run.input_grads) && node->op->backward != NULL)
+        bool wanted = node->learns || run.input_grads;
+        assert(!(wanted && is_frozen(node))); /* no way from the output to the input */
+        if (wanted && node->op->backward != NULL)
             node->op->backward(&run, node);
     }
     g->trained = false; /* the values are gone */

@@ -88,7 +88,8 @@ void den_graph_get_output(struct den_graph *g, den_real *data);
 void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param_grads);
 void den_graph_get_input_grad(struct den_graph *g, den_node input, den_real *data);
 /* Off: from now on backward leaves out what only the inputs' gradients need, and they
- * must not be asked for (default on).  At any time. */
+ * must not be asked for (default on).  At any time.  Must be off where weights are frozen
+ * (den_params_freeze). */
 void den_graph_set_input_grads(struct den_graph *g, bool on);
 
 #endif

@@ -26,6 +26,9 @@ struct den_net {
     bool (*check)(const struct den_net_options *options, struct den_err *err);
     den_node (*build)(struct den_graph *g, den_node x,
                       const struct den_net_options *options);
+    /* Does the parameter of this name belong to the encoder, that is, to a layer before
+     * the first that enlarges a map?  NULL: the net has none. */
+    bool (*encodes)(const char *param);
 };
 
 /* "unet": generator of pix2pix [Isola et al., CVPR 2017; U-Net: Ronneberger et al.,

@@ -96,6 +96,11 @@ static den_node build(struct den_graph *g, den_node x, const struct den_net_opti
     return den_add(g, y, x);
 }
 
+static bool encodes(const char *param)
+{
+    return den_str_starts(param, "down.") || den_str_starts(param, "middle.");
+}
+
 const struct den_net den_net_care = {
     .name = "care",
     .doc = "residual U-Net of 3 x 3 or 5 x 5 convolutions, as in CARE",
@@ -105,4 +110,5 @@ const struct den_net den_net_care = {
     .multiple_of = multiple_of,
     .check = check,
     .build = build,
+    .encodes = encodes,
 };

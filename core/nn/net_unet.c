@@ -1,4 +1,7 @@
 #include "net.h"
+
+#include <string.h>
+
 #include "str.h"
 
 /* Generator of pix2pix [Isola et al., CVPR 2017, section 6.1.1], UnetGenerator of its
@@ -105,6 +108,14 @@ static den_node build(struct den_graph *g, den_node x, const struct den_net_opti
     return o->tanh_output ? den_tanh(g, x) : x;
 }
 
+/* Every name ends in ".<place in its block>.<weight, bias, ...>": convolution and norm of
+ * the way down have places up to 2, those of the way up from 3. */
+static bool encodes(const char *param)
+{
+    const char *end = strrchr(param, '.');
+    return end != NULL && end > param + 1 && end[-2] == '.' && end[-1] <= '2';
+}
+
 const struct den_net den_net_unet = {
     .name = "unet",
     .doc = "U-Net generator of pix2pix",
@@ -113,4 +124,5 @@ const struct den_net den_net_unet = {
     .multiple_of = multiple_of,
     .check = check,
     .build = build,
+    .encodes = encodes,
 };

@@ -40,7 +40,7 @@ struct den_gnode {
     struct den_attr attr;
     struct den_shape shape;
     struct den_param *param[DEN_OP_PARAMS]; /* NULL where there is none */
-    bool learns;                            /* it or a node before it has parameters */
+    bool learns; /* it or a node before it has parameters that are not frozen */
 
     /* Set by the plan. */
     bool live;               /* the output depends on it */

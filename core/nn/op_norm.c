@@ -4,6 +4,8 @@
  * Batch norm [Ioffe and Szegedy, ICML 2015, algorithm 1]: moments per channel over images
  * and pixels while training, running ones otherwise; gamma, beta [c].  Instance norm
  * [Ulyanov et al., 2016]: moments per image and channel always, no gamma and beta.
+ * Frozen batch norm is a fixed scaling: what learns behind it sees in training what it
+ * will see in use.
  * State: mean [G][c], then var [G][c] (biased); G = 1 or n. */
 
 #define EPS 1e-5
@@ -91,7 +93,7 @@ static void forward_batch(const struct den_run *run, struct den_gnode *node)
     const struct den_view *x = &node->in[0]->value;
     const den_real *mean = den_op_value(node, RUNNING_MEAN);
     const den_real *var = den_op_value(node, RUNNING_VAR);
-    if (run->training) {
+    if (run->training && !node->param[GAMMA]->frozen) {
         run->backend->moments(&run->ex, x, false, node->state,
                               node->state + node->shape.c);
         track(run->backend, node);

@@ -105,7 +105,7 @@ static bool same_dims(const struct den_param *param, const size_t *dims, size_t 
 static bool train_param(const struct den_backend *backend, struct den_param *param,
                         struct den_err *err)
 {
-    if (param->kind != DEN_PARAM_WEIGHT)
+    if (param->kind != DEN_PARAM_WEIGHT || param->frozen)
         return true;
     return (param->grad != NULL || backend->alloc(param->count, &param->grad, err)) &&
            (param->m != NULL || backend->alloc(param->count, &param->m, err)) &&
@@ -194,6 +194,14 @@ bool den_params_undrop(struct den_params *params, struct den_err *err)
             return false;
     }
     return true;
+}
+
+void den_params_freeze(struct den_params *params, bool (*which)(const char *name))
+{
+    assert(!params->trains);
+    for (size_t i = 0; i < params->size; i++)
+        if (which(params->all[i]->name))
+            params->all[i]->frozen = true;
 }
 
 bool den_params_train(struct den_params *params, struct den_err *err)

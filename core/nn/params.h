@@ -42,8 +42,9 @@ struct den_param {
     size_t dims[4]; /* in FILE order; unused are 1 */
     size_t ndim;    /* 0 (counter), 1 or 4 */
     size_t count;
+    bool frozen;            /* training leaves it as it is */
     den_real *value;        /* device; NULL after den_params_drop */
-    den_real *grad, *m, *v; /* device; NULL until den_params_train */
+    den_real *grad, *m, *v; /* device; NULL until den_params_train, and when frozen */
 };
 
 struct den_params;
@@ -73,6 +74,10 @@ void den_params_drop(struct den_params *params, struct den_param *param);
 /* Allocates the values dropped before; they are 0 and for the caller to load. */
 bool den_params_undrop(struct den_params *params, struct den_err *err) DEN_CHECKED;
 
+/* The parameters whose names `which` picks stay as they are from now on: no gradient, no
+ * moments, and batch norm with frozen weights uses and keeps its running statistics.
+ * Before any graph is built of them and before den_params_train. */
+void den_params_freeze(struct den_params *params, bool (*which)(const char *name));
 /* Allocates gradients and Adam moments. */
 bool den_params_train(struct den_params *params, struct den_err *err) DEN_CHECKED;
 void den_params_zero_grad(struct den_params *params);

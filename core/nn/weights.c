@@ -45,7 +45,8 @@ static bool each_array(struct den_params *params, const char *prefix, bool momen
 {
     for (size_t i = 0; i < den_params_size(params); i++) {
         const struct den_param *param = den_params_at(params, i);
-        int arrays = moments && param->kind == DEN_PARAM_WEIGHT ? ARRAYS : 1;
+        bool learns = param->kind == DEN_PARAM_WEIGHT && !param->frozen;
+        int arrays = moments && learns ? ARRAYS : 1;
         for (int which = 0; which < arrays; which++) {
             struct array array;
             if (!make_array(param, which, prefix, &array, err) ||

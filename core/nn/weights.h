@@ -66,7 +66,7 @@ void den_tensor_unload(const struct den_tensor_file *file,
 
 /* ---- parameter sets ---- */
 /* Adds every parameter's value as prefix + name; with `moments` also prefix + "adam_m." +
- * name and "adam_v.". */
+ * name and "adam_v." of those that learn. */
 bool den_params_save(struct den_params *params, const char *prefix, bool moments,
                      struct den_tensor_writer *writer, struct den_err *err) DEN_CHECKED;
 /* Every parameter of the set must be in the file with the right type, shape and finite
