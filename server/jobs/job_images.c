@@ -110,6 +110,80 @@ void den_job_images_release(struct den_job_images *images)
     *images = (struct den_job_images){0};
 }
 
+bool den_job_images_select(const struct den_job_images *images, const bool *keep,
+                           struct den_job_images *ret, struct den_err *err)
+{
+    struct den_job_images chosen = {.kind = images->kind};
+    memcpy(chosen.name, images->name, sizeof chosen.name);
+    chosen.items = den_new(images->count, sizeof *chosen.items, err);
+    if (chosen.items == NULL)
+        return false;
+    for (size_t i = 0; i < images->count; i++)
+        if (keep[i])
+            chosen.items[chosen.count++] = images->items[i];
+    if (chosen.count == 0) {
+        chosen.smallest_side = SIZE_MAX;
+    } else if (!sum_up(&chosen, err)) {
+        den_job_images_release(&chosen);
+        return false;
+    }
+    *ret = chosen;
+    return true;
+}
+
+static int descending(const void *a, const void *b)
+{
+    const size_t *p = a, *q = b;
+    return (*p < *q) - (*p > *q);
+}
+
+/* Images of each scene into sizes[samples]: a scene is a page of a clean image. */
+static bool size_scenes(const struct den_job_images *images, size_t *sizes,
+                        size_t *ret_count, struct den_err *err)
+{
+    size_t scenes = 0;
+    const struct den_job_item **order = den_new(images->count, sizeof(void *), err);
+    if (order == NULL)
+        return false;
+    for (size_t i = 0; i < images->count; i++)
+        order[i] = &images->items[i];
+    qsort(order, images->count, sizeof(void *), compare_clean);
+    for (size_t i = 0, next; i < images->count; i = next) {
+        size_t noisy = 0, pages = order[i]->clean.info.pages;
+        for (next = i;
+             next < images->count && compare_clean(&order[i], &order[next]) == 0; next++)
+            noisy += order[next]->noisy.info.pages;
+        for (size_t page = 0; page < pages; page++)
+            sizes[scenes++] = noisy / pages; /* one clean page for all, or one for each */
+    }
+    den_free(order);
+    *ret_count = scenes;
+    return true;
+}
+
+bool den_job_images_least(const struct den_job_images *images, double fraction,
+                          size_t *ret, struct den_err *err)
+{
+    size_t scenes = 1, left = images->samples;
+    size_t *sizes = den_new(images->samples, sizeof *sizes, err);
+    if (sizes == NULL)
+        return false;
+    if (images->kind == DEN_PAIRS && !size_scenes(images, sizes, &scenes, err)) {
+        den_free(sizes);
+        return false;
+    }
+    if (scenes < 2) { /* then the images are divided */
+        left -= den_validation_share(fraction, left);
+    } else {
+        qsort(sizes, scenes, sizeof *sizes, descending);
+        for (size_t i = 0; i < den_validation_share(fraction, scenes); i++)
+            left -= sizes[i];
+    }
+    den_free(sizes);
+    *ret = left;
+    return true;
+}
+
 /* ---- as a den_dataset ----
  * den_dataset_open borrows its texts: they must all live until it returns. */
 

@@ -28,4 +28,12 @@ void den_job_images_release(struct den_job_images *images);
 bool den_job_images_open(struct den_service *service, const struct den_job_images *images,
                          struct den_dataset **ret, struct den_err *err) DEN_CHECKED;
 
+/* The items for which keep[i] is true, in the same order. */
+bool den_job_images_select(const struct den_job_images *images, const bool *keep,
+                           struct den_job_images *ret, struct den_err *err) DEN_CHECKED;
+/* How many images are left to train on when validation takes `fraction` of the scenes:
+ * the smallest number that a seed can give. */
+bool den_job_images_least(const struct den_job_images *images, double fraction,
+                          size_t *ret, struct den_err *err) DEN_CHECKED;
+
 #endif

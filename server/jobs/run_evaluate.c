@@ -2,6 +2,7 @@
  * the model or method in question. */
 
 #include "job_images.h"
+#include "judge.h"
 #include "restorer.h"
 
 #include <string.h>
@@ -79,11 +80,10 @@ struct evaluation {
     struct den_job_images images;
     struct den_dataset *dataset;
     struct den_restorer restorer;
-    float *target, *restored; /* [pixels], of the image at hand */
-    size_t pixels;            /* room in them */
-    size_t done, total;       /* ticks */
-    size_t undefined;         /* metrics that have no value */
-    char why[200];            /* ... the first reason */
+    struct den_judge judge;
+    size_t done, total; /* ticks */
+    size_t undefined;   /* metrics that have no value */
+    char why[200];      /* ... the first reason */
 };
 
 static void add_score(struct evaluation *e, const struct den_image_row *image,
@@ -128,55 +128,34 @@ static bool judge_filters(struct evaluation *e, struct den_metric_case *c,
         size_t units;
         den_restorer_filter(den_filters[i], e->context->pool, &filter);
         if (!den_restorer_size(&filter, c->width, c->height, &units, err) ||
-            !den_restorer_page(&filter, noisy, e->restored, NULL, 0, 0, err) ||
+            !den_restorer_page(&filter, noisy, e->judge.restored, NULL, 0, 0, err) ||
             !judge(e, c, image, page, filter.label, err))
             return false;
     }
     return true;
 }
 
-static bool make_room(struct evaluation *e, size_t pixels, struct den_err *err)
-{
-    if (pixels <= e->pixels)
-        return true;
-    den_free(e->target);
-    den_free(e->restored);
-    e->pixels = 0;
-    e->target = den_new(pixels, sizeof(float), err);
-    e->restored = den_new(pixels, sizeof(float), err);
-    if (e->target == NULL || e->restored == NULL)
-        return false;
-    e->pixels = pixels;
-    return true;
-}
-
-/* The reference of the "_matched" metrics is fitted to the noisy image, once for all
- * methods: what a method does to the gain must not hide in the match. */
 static bool evaluate_page(struct evaluation *e, size_t sample,
                           const struct den_image_row *image, uint32_t page,
                           struct den_err *err)
 {
-    const struct den_sample *at = den_dataset_at(e->dataset, sample);
-    struct den_metric_case c = {.width = at->width, .height = at->height};
     size_t units = 0;
-    if (!make_room(e, at->width * at->height, err))
+    if (!den_judge_page(&e->judge, sample, err))
         return false;
-    den_dataset_target(e->dataset, sample, 0, 0, at->width, at->height, false, e->target);
-    den_gain_match(e->target, at->noisy, at->width * at->height, &c.a, &c.b);
-    c.reference = e->target;
-    c.prediction = at->noisy;
-    if (!judge(e, &c, image, page, "noisy", err))
+    struct den_metric_case *c = &e->judge.c;
+    c->prediction = e->judge.noisy;
+    if (!judge(e, c, image, page, "noisy", err))
         return false;
-    c.prediction = e->restored;
-    if (!judge_filters(e, &c, at->noisy, image, page, err) ||
-        !den_restorer_size(&e->restorer, at->width, at->height, &units, err) ||
-        !den_restorer_page(&e->restorer, at->noisy, e->restored, &e->context->progress,
-                           e->done, e->total, err))
+    c->prediction = e->judge.restored;
+    if (!judge_filters(e, c, e->judge.noisy, image, page, err) ||
+        !den_restorer_size(&e->restorer, c->width, c->height, &units, err) ||
+        !den_restorer_page(&e->restorer, e->judge.noisy, e->judge.restored,
+                           &e->context->progress, e->done, e->total, err))
         return false;
     e->done += units;
     /* A filter with its defaults has been judged just now. */
     return den_filter_find(e->restorer.label) != NULL ||
-           judge(e, &c, image, page, e->restorer.label, err);
+           judge(e, c, image, page, e->restorer.label, err);
 }
 
 static bool open_all(struct evaluation *e, const struct den_job_row *row,
@@ -193,6 +172,7 @@ static bool open_all(struct evaluation *e, const struct den_job_row *row,
     if (e->context->scores == NULL)
         return false;
     e->total = (size_t)row->steps;
+    e->judge.dataset = e->dataset;
     if (row->model[0] != '\0' &&
         s->kind->model_get(s->store, row->model, row->version, &model, NULL) &&
         strcmp(model.dataset, row->dataset) == 0)
@@ -205,8 +185,7 @@ static bool open_all(struct evaluation *e, const struct den_job_row *row,
 
 static void close_all(struct evaluation *e)
 {
-    den_free(e->target);
-    den_free(e->restored);
+    den_judge_release(&e->judge);
     den_restorer_give_back(e->context, &e->restorer);
     den_dataset_free(e->dataset);
     den_job_images_release(&e->images);
