@@ -32,7 +32,10 @@ bool den_adversary_start(struct den_adversary *d, const struct den_train_job *jo
     d->shape.c = 2;
     d->mode = den_gan_find(job->config.gan_mode);
     d->steps = (size_t)job->config.d_steps + extra_steps;
+    d->augment = den_diff_augment_find(job->config.diff_augment);
     size_t count = den_shape_count(d->shape);
+    if (d->augment != NULL && (d->seen = den_new(count, sizeof(float), err)) == NULL)
+        return false;
     return build(d, err) && (d->pair = den_new(count, sizeof(float), err)) != NULL &&
            (d->dpair = den_new(count, sizeof(float), err)) != NULL &&
            (d->logit = den_new(d->logits, sizeof(float), err)) != NULL &&
@@ -43,6 +46,7 @@ void den_adversary_release(struct den_adversary *d)
 {
     den_graph_free(d->graph);
     den_params_free(d->params);
+    den_free(d->seen);
     den_free(d->pair);
     den_free(d->dpair);
     den_free(d->logit);
@@ -66,10 +70,32 @@ void den_adversary_adam(struct den_adversary *d, const struct den_batch *batch, 
     den_params_adam(d->params, &ex, &step);
 }
 
-/* D on the pair as it is, judged against label; leaves weight * dL/dlogit in dlogit. */
-static double judge(struct den_adversary *d, double label, double weight)
+/* Draws of augmentation are numbered by iteration, pass of it, and image. */
+enum { PASSES_MAX = 8 };
+
+/* to = apply or adjoint of this pass's draws on from, both [n][side][side][2]. */
+static void augment(const struct den_adversary *d, const struct den_batch *batch,
+                    size_t pass, bool adjoint, const float *from, float *to)
 {
-    den_graph_set_input(d->graph, d->input, d->pair);
+    size_t side = d->shape.h, count = side * side * 2;
+    for (size_t i = 0; i < d->shape.n; i++) {
+        uint64_t index = (batch->step * PASSES_MAX + pass) * d->shape.n + i;
+        struct den_diff_draw draw =
+            den_diff_augment_draw(d->augment, d->job->seed, index, side);
+        if (adjoint)
+            den_diff_augment_adjoint(&draw, side, from + i * count, to + i * count);
+        else
+            den_diff_augment_apply(&draw, side, from + i * count, to + i * count);
+    }
+}
+
+/* D on the pair, judged against label; leaves weight * dL/dlogit in dlogit. */
+static double judge(struct den_adversary *d, const struct den_batch *batch, size_t pass,
+                    double label, double weight)
+{
+    if (d->augment != NULL)
+        augment(d, batch, pass, false, d->pair, d->seen);
+    den_graph_set_input(d->graph, d->input, d->augment != NULL ? d->seen : d->pair);
     den_graph_forward(d->graph, true, 0); /* a PatchGAN has no dropout */
     den_graph_get_output(d->graph, d->logit);
     memset(d->dlogit, 0, d->logits * sizeof *d->dlogit);
@@ -78,15 +104,15 @@ static double judge(struct den_adversary *d, double label, double weight)
 
 /* Gradients of L_D, which is returned.  The pair is left with the clean images. */
 static double tell_apart(struct den_adversary *d, const struct den_batch *batch,
-                         const float *fake)
+                         const float *fake, size_t pass)
 {
     den_params_zero_grad(d->params);
     den_adversary_pair(d, 0, batch->noisy);
     den_adversary_pair(d, 1, fake);
-    double of_fake = judge(d, 0, 0.5);
+    double of_fake = judge(d, batch, pass, 0, 0.5);
     den_graph_backward(d->graph, d->dlogit, true);
     den_adversary_pair(d, 1, batch->clean);
-    double of_real = judge(d, 1, 0.5);
+    double of_real = judge(d, batch, pass + 1, 1, 0.5);
     den_graph_backward(d->graph, d->dlogit, true);
     return 0.5 * (of_fake + of_real);
 }
@@ -98,7 +124,7 @@ double den_adversary_train(struct den_adversary *d, const struct den_batch *batc
     double sum = 0;
     den_graph_set_input_grads(d->graph, false);
     for (size_t k = 0; k < steps; k++) {
-        sum += tell_apart(d, batch, fake);
+        sum += tell_apart(d, batch, fake, 2 * k);
         den_adversary_adam(d, batch, first + k);
     }
     return sum / (double)steps;
@@ -110,12 +136,18 @@ double den_adversary_fool(struct den_adversary *d, const struct den_batch *batch
     den_graph_set_input_grads(d->graph, true);
     den_adversary_pair(d, 0, batch->noisy);
     den_adversary_pair(d, 1, fake);
-    double loss = judge(d, 1, d->job->config.lambda_gan);
+    size_t pass = 2 * (size_t)d->job->config.d_steps;
+    double loss = judge(d, batch, pass, 1, d->job->config.lambda_gan);
     den_graph_backward(d->graph, d->dlogit, false);
     den_graph_get_input_grad(d->graph, d->input, d->dpair);
+    const float *gradient = d->dpair;
+    if (d->augment != NULL) {
+        augment(d, batch, pass, true, d->dpair, d->seen);
+        gradient = d->seen;
+    }
     size_t count = den_shape_count(d->shape) / 2;
     for (size_t i = 0; i < count; i++)
-        dfake[i] = d->dpair[2 * i + 1];
+        dfake[i] = gradient[2 * i + 1];
     return loss;
 }
 
@@ -126,6 +158,8 @@ bool den_adversary_bytes(const struct den_train_config *config, int threads, siz
     size_t pixels = (size_t)(config->batch * config->crop * config->crop), net;
     if (!den_train_net_bytes(&den_net_patchgan, &options, config, threads, &net, err))
         return false;
-    *ret = net + 5 * pixels * sizeof(float); /* two pairs; logits are far fewer */
+    bool augments = den_diff_augment_find(config->diff_augment) != NULL;
+    size_t pairs = augments ? 3 : 2; /* and half of one for logits, which are far fewer */
+    *ret = net + (2 * pairs + 1) * pixels * sizeof(float);
     return true;
 }

@@ -5,6 +5,7 @@
  * and what it answers.  D sees pairs: noisy image x, and generated y' or clean y.  It
  * works with batch statistics throughout. */
 
+#include "diff_augment.h"
 #include "loss.h"
 #include "trainer.h"
 
@@ -20,7 +21,9 @@ struct den_adversary {
     float *logit;  /* [logits] */
     float *dlogit; /* its gradient */
     const struct den_gan_mode *mode;
-    size_t steps; /* of Adam on D per iteration */
+    size_t steps;                           /* of Adam on D per iteration */
+    const struct den_diff_augment *augment; /* of all that D judges; NULL: as it is */
+    float *seen;                            /* the pairs augmented, or NULL */
 };
 
 /* d is all zero and released by the caller even on failure.  shape: of a batch of single

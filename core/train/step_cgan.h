@@ -3,6 +3,6 @@
 
 #include "trainer.h"
 
-extern const struct den_method den_method_cgan;
+extern const struct den_method den_method_cgan, den_method_mid3a;
 
 #endif

@@ -88,6 +88,8 @@ const struct den_train_key den_train_keys[] = {
         "Adversarial loss: binary cross entropy (vanilla) or least squares (lsgan)."),
     INT(d_steps, 1, 2, ALL("1"),
         "Steps of the discriminator per step of the generator, on the same batch."),
+    WORD(diff_augment, "none translation cutout translation-cutout", ALL("none"),
+        "Augmentation of all that the discriminator sees, with gradients through it."),
     WORD(contrastive, "none disc-infonce disc-ntxent",
         {"none", "none", "disc-ntxent", "disc-infonce"},
         "Contrastive term: InfoNCE or NT-Xent on two views of what the discriminator sees."),

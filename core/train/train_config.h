@@ -25,8 +25,9 @@ struct den_train_config {
     double lambda_gan, lambda_l1, lambda_ssim, lambda_tv; /* 0 switches a term off */
     int64_t ssim_window;
     char gan_mode[DEN_WORD];
-    int64_t d_steps;            /* plain steps of the discriminator per iteration */
-    char contrastive[DEN_WORD]; /* none, or a row of den_contrastives[] */
+    int64_t d_steps;             /* plain steps of the discriminator per iteration */
+    char diff_augment[DEN_WORD]; /* none, or a row of den_diff_augments[] */
+    char contrastive[DEN_WORD];  /* none, or a row of den_contrastives[] */
     double contrastive_weight, contrastive_tau;
     bool contrastive_l2norm;
     char contrastive_head[DEN_WORD];                /* fixed, trained */

@@ -135,11 +135,9 @@ bool den_train_estimate(const char *method, const struct den_train_config *confi
                         size_t images, size_t smallest_side, int threads,
                         size_t *ret_steps, size_t *ret_bytes, struct den_err *err)
 {
-    const struct den_method *row = den_method_find(method);
-    if (row == NULL)
-        return den_err_field(err, DEN_E_INVALID, "method",
-                             "the training method is not known; there is %s",
-                             den_methods[0]->name);
+    const struct den_method *row;
+    if (!den_method_choose(method, &row, err))
+        return false;
     if (!den_train_config_check(config, err))
         return false;
     if (images == 0)

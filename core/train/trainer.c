@@ -113,11 +113,8 @@ static bool open_batches(struct run *run, struct den_err *err)
 static bool open_run(struct run *run, struct den_err *err)
 {
     const struct den_train_job *job = run->job;
-    run->method = den_method_find(job->method);
-    if (run->method == NULL)
-        return den_err_field(err, DEN_E_INVALID, "method",
-                             "the training method is not known; there is %s",
-                             den_methods[0]->name);
+    if (!den_method_choose(job->method, &run->method, err))
+        return false;
     if (!den_train_config_check(&job->config, err) ||
         !den_train_images_choose(job->dataset, &job->config, job->seed, &run->images,
                                  err) ||

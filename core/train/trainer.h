@@ -81,9 +81,12 @@ struct den_method {
                   struct den_err *err);
 };
 /* "cgan": conditional GAN with L1, SSIM and total variation; without GAN when lambda_gan
- * is 0 */
+ * is 0.  "mid3a": the same with the discriminator's inputs augmented. */
 extern const struct den_method
     *const den_methods[]; /* ends with NULL; the first is the default */
 const struct den_method *den_method_find(const char *name);
+/* DEN_E_INVALID tells the names there are. */
+bool den_method_choose(const char *name, const struct den_method **ret,
+                       struct den_err *err) DEN_CHECKED;
 
 #endif

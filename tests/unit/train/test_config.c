@@ -83,6 +83,10 @@ START_TEST(words_of_the_table_are_rows_of_the_seams)
         must(den_train_config_set(&config, "normalisation", n->name, &err));
     for (size_t i = 0; den_gan_modes[i] != NULL; i++)
         must(den_train_config_set(&config, "gan_mode", den_gan_modes[i]->name, &err));
+    must(den_train_config_set(&config, "diff_augment", "none", &err));
+    for (size_t i = 0; den_diff_augments[i] != NULL; i++)
+        must(den_train_config_set(&config, "diff_augment", den_diff_augments[i]->name,
+                                  &err));
     must(den_train_config_set(&config, "contrastive", "none", &err));
     for (size_t i = 0; den_contrastives[i] != NULL; i++)
         must(den_train_config_set(&config, "contrastive", den_contrastives[i]->name,

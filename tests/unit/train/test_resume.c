@@ -71,6 +71,7 @@ static const struct {
     {"cpu", 201, long_run},
     {"cpu", 6, instance_norm},
     {"cpu", 7, two_d_steps},
+    {"cpu", 7, augmented},
     {"cpu", 1, infonce},
     {"cpu", 7, infonce},
     {"cpu", 5, ntxent_trained},

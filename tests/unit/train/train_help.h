@@ -231,6 +231,12 @@ static inline void two_d_steps(struct den_train_config *c)
     c->d_steps = 2;
 }
 
+static inline void augmented(struct den_train_config *c)
+{
+    two_d_steps(c);
+    den_str_copy(c->diff_augment, DEN_WORD, "translation-cutout");
+}
+
 static inline void infonce(struct den_train_config *c)
 {
     gan(c);
