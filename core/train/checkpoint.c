@@ -72,6 +72,7 @@ static void make_identity(const struct den_train_job *job,
     identify(identity, "", "seed", text);
     den_str_format(text, sizeof text, "%016" PRIx64, fingerprint(job->dataset, images));
     identify(identity, "", "images", text);
+    identify(identity, "", "base_model", job->base != NULL ? job->base : "");
     for (const struct den_train_key *k = den_train_keys; k->name != NULL; k++) {
         den_train_config_get(&job->config, k, text, sizeof text);
         identify(identity, "config.", k->name, text);

@@ -111,6 +111,8 @@ const struct den_train_key den_train_keys[] = {
     BOOL(match_gain, {"true", "true", "false", "false"},
         "Fit gain and offset of each clean image to its noisy one before training."),
     BOOL(augment, ALL("true"), "Flip and turn the crops by quarters at random."),
+    BOOL(freeze_encoder, ALL("false"),
+        "With a base model: its encoder stays as it is, and only the decoder learns."),
     REAL(validation_fraction, 0, 0.9, {"0.125", "0.125", "0", "0.125"},
         "Part of the scenes (of the images, if there is one scene) kept for validation."),
     INT(validate_every, 0, 1e7, ALL("0"), "Steps between validations; 0 = 20 per run."),
@@ -357,6 +359,7 @@ bool den_train_config_check(const struct den_train_config *config, struct den_er
         strcmp(config->normalisation, "mean_std") == 0)
         return den_err_field(err, DEN_E_INVALID, "output",
                              "output tanh reaches only -1 to 1, so it needs "
-                             "normalisation min_max or percentile, not mean_std");
+                             "normalisation min_max, percentile or batch_joint, not "
+                             "mean_std");
     return true;
 }

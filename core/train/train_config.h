@@ -33,8 +33,9 @@ struct den_train_config {
     char contrastive_head[DEN_WORD];                /* fixed, trained */
     char normalisation[DEN_WORD], output[DEN_WORD]; /* output: linear, tanh */
     char winograd[DEN_WORD];                        /* auto, f22, off: as in backend.h */
-    bool match_gain; /* train on a * clean + b, least squares on the noisy image */
-    bool augment;    /* flips and quarter turns beside the random crop */
+    bool match_gain;     /* train on a * clean + b, least squares on the noisy image */
+    bool augment;        /* flips and quarter turns beside the random crop */
+    bool freeze_encoder; /* of a base model: its encoder stays as it is */
     double validation_fraction;
     int64_t validate_every;    /* iterations; 0 = 20 times per run */
     int64_t samples;           /* use only this many noisy images; 0 = all */

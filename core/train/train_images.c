@@ -124,16 +124,17 @@ out:
 }
 
 /* The extremes of the training images, or of each batch. */
-static bool reaches_from_minus_1_to_1(const char *kind)
+static bool reaches_from_minus_1_to_1(const char *kind, bool fitted)
 {
-    return strcmp(kind, "min_max") == 0 || den_norm_find(kind)->per_image;
+    return (strcmp(kind, "min_max") == 0 && fitted) || den_norm_find(kind)->per_image;
 }
 
-static void find_range(const struct den_dataset *dataset, struct den_train_images *images)
+static void find_range(const struct den_dataset *dataset, bool fitted,
+                       struct den_train_images *images)
 {
     images->lo = -1;
     images->hi = 1;
-    if (reaches_from_minus_1_to_1(images->norm.kind))
+    if (reaches_from_minus_1_to_1(images->norm.kind, fitted))
         return;
     struct extremes all = extremes_of(den_dataset_at(dataset, images->train[0]));
     for (size_t i = 1; i < images->train_count; i++) {
@@ -148,7 +149,8 @@ static void find_range(const struct den_dataset *dataset, struct den_train_image
 }
 
 bool den_train_images_choose(const struct den_dataset *dataset,
-                             const struct den_train_config *config, uint64_t seed,
+                             const struct den_train_config *config,
+                             const struct den_norm *norm, uint64_t seed,
                              struct den_train_images *ret, struct den_err *err)
 {
     bool ok = false;
@@ -166,9 +168,11 @@ bool den_train_images_choose(const struct den_dataset *dataset,
                       &images.train_count, images.valid, &images.valid_count);
     if (!draw(&images, (size_t)config->samples, seed, err) ||
         !check_sides(dataset, &images, (size_t)config->crop, err) ||
-        !fit(dataset, &images, kind, err))
+        (norm == NULL && !fit(dataset, &images, kind, err)))
         goto out;
-    find_range(dataset, &images);
+    if (norm != NULL)
+        images.norm = *norm;
+    find_range(dataset, norm == NULL, &images);
     *ret = images;
     images = (struct den_train_images){0};
     ok = true;

@@ -17,11 +17,12 @@ struct den_train_images {
 
 /* Splits off validation, draws config->samples of the rest, checks that every training
  * image holds a crop (DEN_E_UNPROCESSABLE names image, size and crop), and fits the
- * normalisation.  lo, hi: -1, 1 for min_max and batch_joint, else the darkest and
- * brightest noisy training pixel, so that lambda weighs the same whatever the
- * normalisation. */
+ * normalisation, unless `norm` gives that of a base model.  lo, hi: -1, 1 for batch_joint
+ * and a fitted min_max, else the darkest and brightest noisy training pixel, so that
+ * lambda weighs the same whatever the normalisation. */
 bool den_train_images_choose(const struct den_dataset *dataset,
-                             const struct den_train_config *config, uint64_t seed,
+                             const struct den_train_config *config,
+                             const struct den_norm *norm, uint64_t seed,
                              struct den_train_images *ret,
                              struct den_err *err) DEN_CHECKED;
 void den_train_images_release(struct den_train_images *images);

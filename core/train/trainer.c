@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base_model.h"
 #include "checkpoint.h"
 #include "clock.h"
 #include "fs.h"
@@ -54,7 +55,7 @@ static void close_run(struct run *run)
     den_free(run->clean);
 }
 
-/* Fresh weights and optimiser. */
+/* Fresh weights, or those of the base, and a fresh optimiser. */
 static bool open_training(struct run *run, struct den_err *err)
 {
     const struct den_train_job *job = run->job;
@@ -63,6 +64,8 @@ static bool open_training(struct run *run, struct den_err *err)
     if (!den_model_new(job->backend, net, &options, &run->images.norm, &run->model, err))
         return false;
     den_params_init(run->model->params, job->seed);
+    if (!den_base_apply(job, run->model, err))
+        return false;
     if (run->validation != NULL &&
         !den_model_new(job->backend, net, &options, &run->images.norm, &run->best, err))
         return false;
@@ -113,11 +116,14 @@ static bool open_batches(struct run *run, struct den_err *err)
 static bool open_run(struct run *run, struct den_err *err)
 {
     const struct den_train_job *job = run->job;
+    struct den_norm norm;
+    const bool tunes = job->base_path != NULL;
     if (!den_method_choose(job->method, &run->method, err))
         return false;
     if (!den_train_config_check(&job->config, err) ||
-        !den_train_images_choose(job->dataset, &job->config, job->seed, &run->images,
-                                 err) ||
+        (tunes && !den_base_open(job, &norm, err)) ||
+        !den_train_images_choose(job->dataset, &job->config, tunes ? &norm : NULL,
+                                 job->seed, &run->images, err) ||
         !open_validation(run, err) || !open_batches(run, err))
         return false;
     run->plan = den_train_plan_make(&job->config, run->images.train_count);
@@ -175,6 +181,8 @@ static bool save_model(const struct run *run, struct den_model *model, size_t st
     tell(story, "step", text);
     den_str_format(text, sizeof text, "%zu", run->images.train_count);
     tell(story, "images", text);
+    if (job->base != NULL)
+        tell(story, "base_model", job->base);
     if (!isnan(psnr)) {
         den_str_format(text, sizeof text, "%.6g", psnr);
         tell(story, "validation_psnr", text);
@@ -213,21 +221,38 @@ static void tried(bool ok, const char *what, const struct den_err *err)
         den_log(DEN_DEBUG, what, " code=%s", den_code_name(err->code));
 }
 
+/* The PSNR of the weights as they are, which is also told. */
+static bool measure(struct run *run, double *ret, struct den_err *err)
+{
+    size_t done = run->at.step;
+    if (!den_validation_psnr(run->validation, run->model, ret, err))
+        return false;
+    if (!isfinite(*ret))
+        return den_err_set(err, DEN_E_DIVERGED,
+                           "the training diverged: after step %zu the denoised "
+                           "validation images are not finite; try a lower learning rate "
+                           "than lr = %g",
+                           done, run->job->config.lr);
+    report(run, done, "validation_psnr", *ret);
+    return true;
+}
+
+/* What fine-tuning has to be better than. */
+static bool measure_base(struct run *run, struct den_err *err)
+{
+    double psnr;
+    bool first = run->job->base_path != NULL && run->at.step == 0;
+    return !first || run->validation == NULL || measure(run, &psnr, err);
+}
+
 static bool validate(struct run *run, struct den_err *err)
 {
     double psnr;
     size_t done = run->at.step;
     if (run->validation == NULL || !den_train_plan_validates(&run->plan, done))
         return true;
-    if (!den_validation_psnr(run->validation, run->model, &psnr, err))
+    if (!measure(run, &psnr, err))
         return false;
-    if (!isfinite(psnr))
-        return den_err_set(err, DEN_E_DIVERGED,
-                           "the training diverged: after step %zu the denoised "
-                           "validation images are not finite; try a lower learning rate "
-                           "than lr = %g",
-                           done, run->job->config.lr);
-    report(run, done, "validation_psnr", psnr);
     if (!den_train_plan_may_be_best(&run->plan, done) ||
         (run->at.has_best && psnr <= run->at.best_psnr))
         return true;
@@ -246,6 +271,8 @@ static bool iterate(struct run *run, struct den_err *err)
     const struct den_train_config *config = &run->job->config;
     size_t step = run->at.step;
     bool reports = den_train_plan_reports(&run->plan, step + 1);
+    if (!measure_base(run, err))
+        return false;
     den_patches_fill(&run->patches, step, run->noisy, run->clean);
     struct den_batch batch = {
         .n = (size_t)config->batch,

@@ -29,6 +29,9 @@ struct den_train_job {
     const char
         *checkpoint_path; /* read when it exists, written while running; NULL = none */
     double checkpoint_seconds; /* between checkpoints; also written on DEN_SUSPEND */
+    const char *base_path; /* fine-tuning: the model file that weights and normalisation
+                              come from; NULL = fresh weights */
+    const char *base; /* what that model is called, "nuclei@3"; NULL without base_path */
     const char *best_path,
         *last_path; /* models written at the end; best_path also at each new best */
     struct den_train_hooks hooks;
@@ -47,7 +50,8 @@ struct den_train_result {
 
 /* DEN_E_CANCELLED, DEN_E_DRAINING (checkpoint saved), DEN_E_DIVERGED (a loss or weight is
  * not finite, or the loss exploded; the sentence says step and value),
- * DEN_E_UNPROCESSABLE (a crop larger than an image...). */
+ * DEN_E_UNPROCESSABLE (a crop larger than an image...), DEN_E_CONFLICT (the configuration
+ * is not that of the base model). */
 bool den_train(const struct den_train_job *job, struct den_train_result *ret,
                struct den_err *err) DEN_CHECKED;
 /* The checks of den_train on a configuration and image sizes alone, and what it would

@@ -237,7 +237,7 @@ START_TEST(the_file_gives_back_step_best_and_its_weights)
     struct den_train_job job = job_of(tiny(5), NULL);
     job.checkpoint_path = path_of("checkpoint", path);
     struct den_train_images images;
-    must(den_train_images_choose(pairs, &job.config, 1, &images, &err));
+    must(den_train_images_choose(pairs, &job.config, NULL, 1, &images, &err));
     struct den_net_options options = {1, 1, 2, 5, false, false, false, DEN_WINOGRAD_AUTO,
                                       0};
     struct den_model *one = NULL, *two = NULL;
