@@ -68,7 +68,8 @@ struct den_reader {
     const struct den_format *format;
     void *state; /* the format's */
     struct den_image_info info;
-    void *raw; /* one page of info.dtype, made when first needed */
+    void *raw; /* one page of info.dtype, made when first needed, */
+    bool lent; /* or lent */
 };
 
 enum { HEAD_BYTES = 16 };
@@ -170,12 +171,27 @@ bool den_reader_page_float(struct den_reader *reader, uint32_t page, float *pixe
     return true;
 }
 
+/* Puts a lent page in the place of one's own. */
+static void take_loan(void **raw, bool *lent, void *loan)
+{
+    if (!*lent)
+        den_free(*raw);
+    *raw = loan;
+    *lent = true;
+}
+
+void den_reader_lend(struct den_reader *reader, void *raw)
+{
+    take_loan(&reader->raw, &reader->lent, raw);
+}
+
 void den_reader_close(struct den_reader *reader)
 {
     if (reader == NULL)
         return;
     reader->format->close(reader->state);
-    den_free(reader->raw);
+    if (!reader->lent)
+        den_free(reader->raw);
     den_free(reader);
 }
 
@@ -187,7 +203,8 @@ struct den_writer {
     struct den_image_info info;
     uint32_t written; /* pages */
     bool failed;      /* the file is not complete, whatever follows */
-    void *raw;        /* one page of info.dtype, made when first needed */
+    void *raw;        /* one page of info.dtype, made when first needed, */
+    bool lent;        /* or lent */
 };
 
 static const struct den_format *format_named(const char *name, struct den_err *err)
@@ -270,9 +287,15 @@ bool den_writer_page_float(struct den_writer *writer, const float *pixels,
     return true;
 }
 
+void den_writer_lend(struct den_writer *writer, void *raw)
+{
+    take_loan(&writer->raw, &writer->lent, raw);
+}
+
 static void writer_free(struct den_writer *writer)
 {
-    den_free(writer->raw);
+    if (!writer->lent)
+        den_free(writer->raw);
     den_free(writer);
 }
 

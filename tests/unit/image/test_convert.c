@@ -61,6 +61,38 @@ START_TEST(values_are_rounded_to_the_nearest_and_clipped)
 }
 END_TEST
 
+/* The plain rule, in double: what the fast loops must give. */
+static uint16_t plain_u16(float value, uint64_t *clipped)
+{
+    double up = floor((double)value + 0.5);
+    *clipped += !(up >= 0 && up <= 65535);
+    return (uint16_t)fmin(fmax(up, 0), 65535);
+}
+
+START_TEST(rounding_agrees_with_the_plain_rule)
+{
+    enum { N = 200003 };
+    static float from[N];
+    static uint16_t got[N];
+    struct den_rng rng;
+    den_rng_seed(&rng, 5, DEN_STREAM_SYNTH, 0);
+    for (size_t i = 0; i < N; i++) {
+        /* Just below, at and just above halves, and anywhere. */
+        float half = (float)den_rng_below(&rng, 65540) - 1.5f;
+        float all[] = {half, nextafterf(half, -1e9f), nextafterf(half, 1e9f),
+                       (float)(80000 * den_rng_unit(&rng) - 8000)};
+        from[i] = all[i % 4];
+    }
+    uint64_t want_clipped = 0, clipped = den_from_float(DEN_U16, from, got, N);
+    for (size_t i = 0; i < N; i++) {
+        uint16_t want = plain_u16(from[i], &want_clipped);
+        ck_assert_msg(got[i] == want, "%.9g became %u, not %u", (double)from[i], got[i],
+                      want);
+    }
+    ck_assert_uint_eq(clipped, want_clipped);
+}
+END_TEST
+
 START_TEST(floats_stay_what_they_are)
 {
     float from[3] = {-1.5f, 1e30f, 0.1f}, to[3];
@@ -166,6 +198,7 @@ int main(void)
     TCase *convert = tcase_create("convert");
     tcase_add_test(convert, every_integer_survives_the_way_to_float_and_back);
     tcase_add_test(convert, values_are_rounded_to_the_nearest_and_clipped);
+    tcase_add_test(convert, rounding_agrees_with_the_plain_rule);
     tcase_add_test(convert, floats_stay_what_they_are);
     tcase_add_test(convert, the_first_number_that_is_none_is_found);
     tcase_add_test(convert, quantiles_are_those_of_r_type_7);
