@@ -1,6 +1,8 @@
 #include "infer.h"
 
+#include <float.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "mem.h"
@@ -10,8 +12,11 @@
  * And pixels a side that neighbours share. */
 enum { TILE_PIXELS = 3 << 19, OVERLAP = 32 };
 
+enum { BAND = 64 }; /* rows that a thread takes at a time, of a tile or of a page */
+
 struct den_infer {
-    struct den_model *model; /* borrowed */
+    struct den_model *model; /* borrowed, as is the pool */
+    struct den_pool *pool;
     struct den_graph *graph;
     den_node input;
     struct den_axis x, y;
@@ -132,6 +137,7 @@ bool den_infer_new(struct den_model *model, struct den_pool *pool, size_t width,
     if (infer == NULL)
         return false;
     infer->model = model;
+    infer->pool = pool;
     if (!set_up(infer, pool, width, height, &o, err)) {
         den_infer_free(infer);
         return false;
@@ -159,20 +165,77 @@ size_t den_infer_tiles(const struct den_infer *infer)
 
 /* ---- a page ---- */
 
-/* Tiles from..from + count - 1, row by row.  A last batch may be short: what an earlier
- * one left in its other places is computed and thrown away. */
-static void run_batch(struct den_infer *infer, const float *noisy, size_t from,
-                      size_t count)
+/* What the threads of the pool do on the way into the net and out of it, in bands of
+ * rows: each pixel is written by one of them, so their number changes nothing. */
+struct page {
+    struct den_infer *infer;
+    const float *noisy;
+    float *denoised;
+    size_t from; /* tile */
+    atomic_bool bad;
+};
+
+static size_t bands_of(size_t rows)
 {
-    const struct den_norm *norm = &infer->norm;
-    size_t pixels = infer->x.tile * infer->y.tile;
-    for (size_t i = 0; i < count; i++)
-        den_tile_cut(&infer->x, &infer->y, (from + i) % infer->x.tiles,
-                     (from + i) / infer->x.tiles, noisy, norm->shift, norm->scale,
-                     infer->tiles + i * pixels);
+    return (rows + BAND - 1) / BAND;
+}
+
+/* Rows of band `band` of `rows`: *ret_from to the row before *ret_to. */
+static void band_rows(size_t rows, size_t band, size_t *ret_from, size_t *ret_to)
+{
+    *ret_from = band * BAND;
+    *ret_to = rows - *ret_from < BAND ? rows : *ret_from + BAND;
+}
+
+static void cut_band(void *context, size_t unit, int thread)
+{
+    (void)thread;
+    const struct page *page = context;
+    const struct den_infer *infer = page->infer;
+    size_t bands = bands_of(infer->y.tile), i = unit / bands, tile = page->from + i;
+    size_t from, to;
+    band_rows(infer->y.tile, unit % bands, &from, &to);
+    den_tile_cut_rows(&infer->x, &infer->y, tile % infer->x.tiles, tile / infer->x.tiles,
+                      page->noisy, infer->norm.shift, infer->norm.scale, from, to,
+                      infer->tiles + i * infer->x.tile * infer->y.tile);
+}
+
+/* One tile at a time: they overlap. */
+struct blend {
+    struct page *page;
+    size_t tile;
+    const float *result;
+};
+
+static void blend_band(void *context, size_t band, int thread)
+{
+    (void)thread;
+    const struct blend *blend = context;
+    const struct den_infer *infer = blend->page->infer;
+    size_t from, to;
+    band_rows(infer->y.tile, band, &from, &to);
+    den_tile_blend_rows(&infer->x, &infer->y, blend->tile % infer->x.tiles,
+                        blend->tile / infer->x.tiles, blend->result, from, to,
+                        blend->page->denoised);
+}
+
+/* Tiles page->from..page->from + count - 1, row by row.  A last batch may be short: what
+ * an earlier one left in its other places is computed and thrown away. */
+static void run_batch(struct page *page, size_t count)
+{
+    struct den_infer *infer = page->infer;
+    den_pool_run(infer->pool, count * bands_of(infer->y.tile), cut_band, page);
     den_graph_set_input(infer->graph, infer->input, infer->tiles);
     den_graph_forward(infer->graph, false, 0);
     den_graph_get_output(infer->graph, infer->result);
+}
+
+static void add_tile(struct page *page, size_t i)
+{
+    struct den_infer *infer = page->infer;
+    struct blend blend = {page, page->from + i,
+                          infer->result + i * infer->x.tile * infer->y.tile};
+    den_pool_run(infer->pool, bands_of(infer->y.tile), blend_band, &blend);
 }
 
 static bool go_on(enum den_verdict verdict, struct den_err *err)
@@ -185,21 +248,39 @@ static bool go_on(enum den_verdict verdict, struct den_err *err)
     return true;
 }
 
-/* Back to grey values.  A weight or pixel far out of range shows here. */
-static bool finish_page(const struct den_infer *infer, float *denoised,
-                        struct den_err *err)
+/* Back to grey values. */
+static void finish_band(void *context, size_t band, int thread)
 {
-    const struct den_norm *norm = &infer->norm;
-    for (size_t i = 0; i < infer->x.size * infer->y.size; i++) {
-        float value = (float)((double)denoised[i] * norm->scale + norm->shift);
-        if (!isfinite(value))
-            return den_err_set(err, DEN_E_UNPROCESSABLE,
-                               "the model gives a value that is not a finite number at x "
-                               "= %zu, y = %zu of this image",
-                               i % infer->x.size, i / infer->x.size);
-        denoised[i] = value;
+    (void)thread;
+    struct page *page = context;
+    const struct den_infer *infer = page->infer;
+    const double scale = infer->norm.scale, shift = infer->norm.shift;
+    size_t from, to;
+    unsigned bad = 0;
+    band_rows(infer->y.size, band, &from, &to);
+    for (size_t i = from * infer->x.size; i < to * infer->x.size; i++) {
+        float value = (float)((double)page->denoised[i] * scale + shift);
+        bad |= !(fabsf(value) <= FLT_MAX); /* no early exit: a loop of vectors */
+        page->denoised[i] = value;
     }
-    return true;
+    if (bad != 0)
+        atomic_store(&page->bad, true);
+}
+
+/* A weight or pixel far out of range shows here. */
+static bool finish_page(struct page *page, struct den_err *err)
+{
+    const struct den_infer *infer = page->infer;
+    den_pool_run(infer->pool, bands_of(infer->y.size), finish_band, page);
+    if (!atomic_load(&page->bad))
+        return true;
+    size_t i = 0;
+    while (isfinite(page->denoised[i]))
+        i++;
+    return den_err_set(err, DEN_E_UNPROCESSABLE,
+                       "the model gives a value that is not a finite number at x = %zu, "
+                       "y = %zu of this image",
+                       i % infer->x.size, i / infer->x.size);
 }
 
 /* The page is summed up in `denoised` itself, in network values: their rounding errors
@@ -208,23 +289,22 @@ bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised
                     const struct den_progress *progress, size_t first, size_t total,
                     struct den_err *err)
 {
-    size_t tiles = den_infer_tiles(infer), pixels = infer->x.tile * infer->y.tile;
+    size_t tiles = den_infer_tiles(infer), step = infer->batch;
+    struct page page = {.infer = infer, .noisy = noisy, .denoised = denoised};
     if (!den_norm_of_image(&infer->model->norm, noisy, infer->x.size * infer->y.size,
                            &infer->norm, err))
         return false;
     memset(denoised, 0, infer->x.size * infer->y.size * sizeof *denoised);
-    for (size_t from = 0; from < tiles; from += infer->batch) {
-        size_t count = tiles - from < infer->batch ? tiles - from : infer->batch;
-        run_batch(infer, noisy, from, count);
+    for (; page.from < tiles; page.from += step) {
+        size_t count = tiles - page.from < step ? tiles - page.from : step;
+        run_batch(&page, count);
         for (size_t i = 0; i < count; i++) {
-            den_tile_blend(&infer->x, &infer->y, (from + i) % infer->x.tiles,
-                           (from + i) / infer->x.tiles, infer->result + i * pixels,
-                           denoised);
-            if (!go_on(den_tick(progress, first + from + i + 1, total), err))
+            add_tile(&page, i);
+            if (!go_on(den_tick(progress, first + page.from + i + 1, total), err))
                 return false;
         }
     }
-    return finish_page(infer, denoised, err);
+    return finish_page(&page, err);
 }
 
 /* ---- admission ---- */

@@ -154,26 +154,40 @@ static void cut_row(const struct den_axis *x, size_t left, const float *from,
     }
 }
 
-void den_tile_cut(const struct den_axis *x, const struct den_axis *y, size_t column,
-                  size_t row, const float *image, double shift, double scale, float *tile)
+void den_tile_cut_rows(const struct den_axis *x, const struct den_axis *y, size_t column,
+                       size_t row, const float *image, double shift, double scale,
+                       size_t from_row, size_t to_row, float *tile)
 {
     size_t left = den_axis_start(x, column), top = den_axis_start(y, row);
-    for (size_t i = 0; i < y->tile; i++) {
+    for (size_t i = from_row; i < to_row; i++) {
         const float *from =
             image + den_border_mirror((ptrdiff_t)(top + i), y->size) * x->size;
         cut_row(x, left, from, shift, scale, tile + i * x->tile);
     }
 }
 
-void den_tile_blend(const struct den_axis *x, const struct den_axis *y, size_t column,
-                    size_t row, const float *tile, float *image)
+void den_tile_cut(const struct den_axis *x, const struct den_axis *y, size_t column,
+                  size_t row, const float *image, double shift, double scale, float *tile)
+{
+    den_tile_cut_rows(x, y, column, row, image, shift, scale, 0, y->tile, tile);
+}
+
+void den_tile_blend_rows(const struct den_axis *x, const struct den_axis *y,
+                         size_t column, size_t row, const float *tile, size_t from_row,
+                         size_t to_row, float *image)
 {
     size_t left = den_axis_start(x, column), top = den_axis_start(y, row);
     const float *across = x->weight + column * x->tile, *down = y->weight + row * y->tile;
-    for (size_t i = 0; i < y->tile && top + i < y->size; i++) {
+    for (size_t i = from_row; i < to_row && top + i < y->size; i++) {
         float *to = image + (top + i) * x->size + left;
         const float *from = tile + i * x->tile;
         for (size_t k = 0; k < x->tile && left + k < x->size; k++)
             to[k] += down[i] * across[k] * from[k];
     }
+}
+
+void den_tile_blend(const struct den_axis *x, const struct den_axis *y, size_t column,
+                    size_t row, const float *tile, float *image)
+{
+    den_tile_blend_rows(x, y, column, row, tile, 0, y->tile, image);
 }

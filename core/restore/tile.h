@@ -40,11 +40,20 @@ void den_axis_release(struct den_axis *axis);
 size_t den_axis_start(const struct den_axis *axis, size_t i);
 
 /* tile [y.tile][x.tile] = (image - shift) / scale, image [y.size][x.size] mirrored beyond
- * its border as often as needed. */
+ * its border as often as needed.  Rows from..to - 1 of the tile. */
+void den_tile_cut_rows(const struct den_axis *x, const struct den_axis *y, size_t column,
+                       size_t row, const float *image, double shift, double scale,
+                       size_t from, size_t to, float *tile);
+/* The same with all rows. */
 void den_tile_cut(const struct den_axis *x, const struct den_axis *y, size_t column,
                   size_t row, const float *image, double shift, double scale,
                   float *tile);
-/* image += weight * tile where the tile lies on the image. */
+/* image += weight * tile where the tile lies on the image, for rows from..to - 1 of the
+ * tile. */
+void den_tile_blend_rows(const struct den_axis *x, const struct den_axis *y,
+                         size_t column, size_t row, const float *tile, size_t from,
+                         size_t to, float *image);
+/* The same with all rows. */
 void den_tile_blend(const struct den_axis *x, const struct den_axis *y, size_t column,
                     size_t row, const float *tile, float *image);
 
