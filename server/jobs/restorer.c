@@ -241,8 +241,16 @@ bool den_restorer_open(struct den_job_context *context, const struct den_job_row
     return done;
 }
 
+static void drop_buffers(struct den_restorer *r)
+{
+    den_free(r->noisy);
+    den_free(r->restored);
+    r->noisy = r->restored = NULL;
+}
+
 void den_restorer_close(struct den_restorer *restorer)
 {
+    drop_buffers(restorer);
     den_infer_free(restorer->infer);
     den_model_free(restorer->model);
     *restorer = (struct den_restorer){0};
@@ -251,7 +259,10 @@ void den_restorer_close(struct den_restorer *restorer)
 void den_restorer_give_back(struct den_job_context *context,
                             struct den_restorer *restorer)
 {
+    const size_t kept_pixels = (size_t)4096 * 4096; /* of one buffer: 64 MiB */
     struct den_worker *worker = context->worker;
+    if (restorer->width * restorer->height > kept_pixels)
+        drop_buffers(restorer);
     if (restorer->model != NULL && worker->kept == NULL)
         worker->kept = den_calloc(1, sizeof *worker->kept);
     if (restorer->model == NULL || worker->kept == NULL) {
@@ -276,6 +287,8 @@ bool den_restorer_size(struct den_restorer *r, size_t width, size_t height,
                        size_t *ret_units, struct den_err *err)
 {
     bool fits = r->width == width && r->height == height;
+    if (!fits)
+        drop_buffers(r);
     if (r->model != NULL && !(fits && r->infer != NULL)) {
         struct den_infer_options options = {.tile = r->tile};
         den_infer_free(r->infer);
@@ -287,6 +300,19 @@ bool den_restorer_size(struct den_restorer *r, size_t width, size_t height,
     r->height = height;
     *ret_units = r->model != NULL ? den_infer_tiles(r->infer) : 1;
     return true;
+}
+
+bool den_restorer_buffers(struct den_restorer *r, float **ret_noisy, float **ret_restored,
+                          struct den_err *err)
+{
+    size_t pixels = r->width * r->height;
+    if (r->noisy == NULL)
+        r->noisy = den_new(pixels, sizeof(float), err);
+    if (r->noisy != NULL && r->restored == NULL)
+        r->restored = den_new(pixels, sizeof(float), err);
+    *ret_noisy = r->noisy;
+    *ret_restored = r->restored;
+    return r->restored != NULL;
 }
 
 bool den_restorer_page(struct den_restorer *r, const float *noisy, float *restored,

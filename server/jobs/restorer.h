@@ -15,6 +15,7 @@ struct den_restorer {
     double values[DEN_FILTER_OPTIONS];
     struct den_infer *infer; /* for pages of this size */
     size_t width, height;
+    float *noisy, *restored;      /* pages of this size, made when asked for */
     char label[DEN_NAME_SIZE];    /* "nuclei@3", "median", "median(radius=3)" */
     char sha256[DEN_SHA256_SIZE]; /* of the model's weights */
 };
@@ -42,6 +43,10 @@ void den_restorer_close(struct den_restorer *restorer); /* all zero is fine */
 /* Makes ready for pages of this size; *ret_units: ticks per page. */
 bool den_restorer_size(struct den_restorer *restorer, size_t width, size_t height,
                        size_t *ret_units, struct den_err *err) DEN_CHECKED;
+/* Two pages [height][width] of the size made ready for, the restorer's own.  They are
+ * kept with a model: fresh memory for each job would cost more than reading the file. */
+bool den_restorer_buffers(struct den_restorer *restorer, float **ret_noisy,
+                          float **ret_restored, struct den_err *err) DEN_CHECKED;
 /* noisy, restored: [height][width] grey values of the size made ready for.  Ticks from
  * `first` of `total`; progress NULL: none. */
 bool den_restorer_page(struct den_restorer *restorer, const float *noisy, float *restored,

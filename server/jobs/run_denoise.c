@@ -28,8 +28,7 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     if (!den_restorer_check(s, request, row, err) ||
         !den_restorer_plan(s, row, width, height, &bytes, &units, err))
         return false;
-    /* The pages of reader and writer in the file's type come on top. */
-    ret->bytes = bytes + 2 * width * height * den_dtype_bytes(image.info.dtype);
+    ret->bytes = bytes;
     ret->steps = units * image.info.pages;
     return true;
 }
@@ -60,7 +59,7 @@ struct stack {
     struct den_reader *reader;
     struct den_writer *writer;
     struct den_image_info info;
-    float *noisy, *restored; /* a page each */
+    float *noisy, *restored; /* a page each, the restorer's */
     size_t units;            /* ticks per page */
     uint64_t clipped;
 };
@@ -79,20 +78,20 @@ static bool open_stack(struct den_job_context *context, const struct den_job_row
         !den_reader_open(path, &s->config.image_limits, &stack->reader, err))
         return false;
     stack->info = *den_reader_info(stack->reader);
-    size_t pixels = (size_t)stack->info.width * stack->info.height;
     if (!den_restorer_size(&stack->restorer, stack->info.width, stack->info.height,
                            &stack->units, err) ||
+        !den_restorer_buffers(&stack->restorer, &stack->noisy, &stack->restored, err) ||
         !den_writer_open(context->result, &stack->info, &stack->writer, err))
         return false;
-    stack->noisy = den_new(pixels, sizeof(float), err);
-    stack->restored = den_new(pixels, sizeof(float), err);
-    return stack->noisy != NULL && stack->restored != NULL;
+    /* Nothing is restored yet when a page is unpacked, and the noisy one is done with
+     * when the restored one is packed: each is room for the other in the file's type. */
+    den_reader_lend(stack->reader, stack->restored);
+    den_writer_lend(stack->writer, stack->noisy);
+    return true;
 }
 
 static void close_stack(struct den_job_context *context, struct stack *stack)
 {
-    den_free(stack->restored);
-    den_free(stack->noisy);
     den_writer_abandon(stack->writer);
     den_reader_close(stack->reader);
     den_restorer_give_back(context, &stack->restorer);
