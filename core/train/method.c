@@ -6,6 +6,7 @@
 const struct den_method *const den_methods[] = {
     &den_method_cgan,
     &den_method_mid3a,
+    &den_method_care,
     NULL,
 };
 

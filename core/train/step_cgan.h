@@ -3,6 +3,6 @@
 
 #include "trainer.h"
 
-extern const struct den_method den_method_cgan, den_method_mid3a;
+extern const struct den_method den_method_cgan, den_method_mid3a, den_method_care;
 
 #endif

@@ -44,7 +44,7 @@ struct den_train_config {
 
 enum den_key_type { DEN_KEY_INT, DEN_KEY_REAL, DEN_KEY_BOOL, DEN_KEY_WORD };
 
-#define DEN_PRESETS 4
+#define DEN_PRESETS 5
 struct den_train_key {
     const char *name;
     enum den_key_type type;
@@ -55,10 +55,14 @@ struct den_train_key {
     const char *doc;
 };
 struct den_preset {
-    const char *name, *doc;
+    const char *name;
+    const char *method; /* a name of den_methods[]: what it is made for */
+    const char *doc;
 };
 extern const struct den_preset den_presets[DEN_PRESETS]; /* the first is the default */
-extern const struct den_train_key den_train_keys[];      /* ends with name NULL */
+/* The first preset made for the method, or else the default one. */
+const struct den_preset *den_preset_of_method(const char *method);
+extern const struct den_train_key den_train_keys[]; /* ends with name NULL */
 
 bool den_train_config_preset(const char *preset, struct den_train_config *ret,
                              struct den_err *err) DEN_CHECKED;

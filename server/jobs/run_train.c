@@ -72,13 +72,26 @@ static void name_model(const char *dataset, char *to)
         den_str_copy(to, DEN_NAME_SIZE, fallback);
 }
 
+/* Who names one of the two gets the other that belongs to it. */
+static void choose_names(const struct den_job_request *request, const char **ret_preset,
+                         const char **ret_method)
+{
+    const char *preset = request->preset, *method = request->method;
+    if (preset[0] == '\0')
+        preset =
+            method[0] == '\0' ? den_presets[0].name : den_preset_of_method(method)->name;
+    for (size_t p = 0; p < DEN_PRESETS && method[0] == '\0'; p++)
+        if (strcmp(den_presets[p].name, preset) == 0)
+            method = den_presets[p].method;
+    *ret_preset = preset;
+    *ret_method = method[0] == '\0' ? den_methods[0]->name : method;
+}
+
 static bool check_names(const struct den_job_request *request, struct den_job_row *row,
                         struct den_err *err)
 {
-    const char *preset =
-        request->preset[0] != '\0' ? request->preset : den_presets[0].name;
-    const char *method =
-        request->method[0] != '\0' ? request->method : den_methods[0]->name;
+    const char *preset, *method;
+    choose_names(request, &preset, &method);
     if (!den_check_unused(request->image, "/image", "a train job", err))
         return false;
     if (request->dataset[0] == '\0')

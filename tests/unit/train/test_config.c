@@ -7,6 +7,7 @@
 #include "model.h"
 #include "str.h"
 #include "train_plan.h"
+#include "trainer.h"
 
 static struct den_train_config preset(const char *name)
 {
@@ -69,6 +70,14 @@ START_TEST(presets_hold_what_the_method_prescribes)
     ck_assert(!code.contrastive_l2norm);
     ck_assert_str_eq(cpu.contrastive, "none");
     ck_assert_str_eq(gan.contrastive, "none");
+    struct den_train_config care = preset("care");
+    ck_assert_ptr_eq(den_train_net(&care), &den_net_care);
+    ck_assert_int_eq(care.downs, 2);
+    ck_assert_int_eq(care.kernel, 3);
+    close_to(care.beta1, 0.9, 0);
+    close_to(care.lambda_gan + care.lambda_ssim + care.lambda_tv, 0, 0);
+    ck_assert_str_eq(care.normalisation, "mean_std");
+    ck_assert_str_eq(care.output, "linear");
     ck_assert_int_eq(code.epochs, 800);
     ck_assert_int_eq(code.batch, 128);
     close_to(code.decay_fraction, 300.0 / 800.0, 0);
@@ -242,11 +251,25 @@ START_TEST(an_unknown_preset_is_told_the_known_ones)
     struct den_err err = DEN_ERR_INIT;
     struct den_train_config config;
     must_fail(den_train_config_preset("gpu", &config, &err), DEN_E_INVALID,
-              "preset must be one of: cpu cpu_gan paper code; not \"gpu\"");
+              "preset must be one of: cpu cpu_gan paper code care; not \"gpu\"");
     /* The sentence names the presets by hand; the table must agree. */
     ck_assert_str_eq(den_presets[1].name, "cpu_gan");
     ck_assert_str_eq(den_presets[2].name, "paper");
     ck_assert_str_eq(den_presets[3].name, "code");
+    ck_assert_str_eq(den_presets[4].name, "care");
+}
+END_TEST
+
+START_TEST(presets_and_methods_find_each_other)
+{
+    for (size_t p = 0; p < DEN_PRESETS; p++) {
+        const struct den_preset *first = den_preset_of_method(den_presets[p].method);
+        ck_assert_ptr_nonnull(den_method_find(den_presets[p].method));
+        ck_assert_str_eq(first->method, den_presets[p].method);
+    }
+    ck_assert_str_eq(den_preset_of_method("cgan")->name, "cpu");
+    ck_assert_str_eq(den_preset_of_method("care")->name, "care");
+    ck_assert_str_eq(den_preset_of_method("mid3a")->name, "cpu"); /* has none */
 }
 END_TEST
 
@@ -289,6 +312,7 @@ int main(void)
     tcase_add_test(t, a_run_without_any_loss_is_refused);
     tcase_add_test(t, a_configuration_filled_by_hand_is_held_to_the_ranges_too);
     tcase_add_test(t, an_unknown_preset_is_told_the_known_ones);
+    tcase_add_test(t, presets_and_methods_find_each_other);
     tcase_add_test(t, real_values_survive_the_way_through_text);
     suite_add_tcase(suite, t);
     return den_check_main(suite);

@@ -337,7 +337,7 @@ START_TEST(the_estimate_is_near_what_a_run_takes)
     must_fail(den_train_estimate("cgan", &config, SCENES, 63, 1, &steps, &bytes, &err),
               DEN_E_UNPROCESSABLE, "crop is 64, but the smallest");
     must_fail(den_train_estimate("x", &config, SCENES, 64, 1, &steps, &bytes, &err),
-              DEN_E_INVALID, "there are: cgan mid3a");
+              DEN_E_INVALID, "there are: cgan mid3a care");
     config.epochs = 10; /* 4 of 5 images, 8 per batch */
     must(den_train_estimate("cgan", &config, SCENES, 64, 1, &steps, &bytes, &err));
     ck_assert_uint_eq(steps, 10);
