@@ -27,10 +27,11 @@ infer --batch 1 --winograd off
 infer --batch 1 --threads 1
 infer --batch 1 --preset cpu
 infer --batch 4 --preset cpu
-train --batch 4
+train --batch 4 --set contrastive=none
+train --batch 4 --set contrastive=disc-infonce
 train --batch 8 --preset cpu
 train --batch 8 --preset cpu_gan
-scaling --batch 4
+scaling --batch 4 --set contrastive=none
 scaling --batch 8 --preset cpu
 sizes --preset cpu
 sizes --preset paper"

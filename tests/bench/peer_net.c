@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "contrast_head.h"
+#include "contrast_view.h"
 #include "fs.h"
 #include "infer.h"
 #include "loss.h"
@@ -14,15 +16,16 @@
 /* denoised as one of the engines that peers.py compares: the nets of preset paper on
  * images of 256 x 256.
  *     peer_net make DIR              weights, images, and what the U-Net answers
- *     peer_net losses DIR THREADS    losses of the first training steps, without dropout
+ *     peer_net losses DIR THREADS CONTRASTIVE   of the first training steps, no dropout
  *     peer_net infer DIR THREADS N   repetitions on a batch of N, as asked on stdin
- *     peer_net train DIR THREADS N   the same for training steps
+ *     peer_net train DIR THREADS N CONTRASTIVE   the same for training steps
  *     peer_net page MODEL THREADS SIDE   a denoise job's part of the work on one image
  * The last three write "ready", then for every line on stdin the milliseconds of one
- * repetition, until stdin ends. */
+ * repetition, until stdin ends.  CONTRASTIVE: none or disc-infonce. */
 
 enum { SIDE = 256, PIXELS = SIDE * SIDE, IMAGES = 4, SEED = 1, STATISTICS = 20 };
-enum { LOSS_STEPS = 3 };
+/* Of the discriminator, for the contrastive term of a step. */
+enum { LOSS_STEPS = 3, PASSES = 4 };
 /* Tensors of the two nets hold 167 and 11 MB. */
 #define FILE_MOST ((size_t)1 << 30)
 #define PATH_SIZE 4096
@@ -155,6 +158,46 @@ out:
     return done;
 }
 
+/* The head of a contrastive term as a training with this seed begins with it. */
+static bool save_head(const struct peer *p, struct den_err *err)
+{
+    struct den_train_job job = {
+        .config = p->config, .seed = SEED, .backend = &den_backend_cpu, .pool = p->pool};
+    struct den_contrast_head head = {0};
+    struct den_tensor_writer *writer = NULL;
+    char path[PATH_SIZE];
+    size_t side = ((size_t)SIDE >> p->config.d_layers) - 2;
+    bool done = den_contrast_head_start(&head, &job, 1, side * side, err) &&
+                path_of(p, "head.safetensors", path, err) &&
+                den_tensor_writer_new(&writer, err) &&
+                den_params_save(head.params, "", false, writer, err) &&
+                den_tensor_writer_save(writer, path, err);
+    den_tensor_writer_free(writer);
+    den_contrast_head_release(&head);
+    return done;
+}
+
+/* The views that the contrastive term of the first steps takes, a line per image:
+ * blurred, flipped, x, y, width, height. */
+static bool write_views(const struct peer *p, struct den_err *err)
+{
+    char path[PATH_SIZE];
+    if (!path_of(p, "views.txt", path, err))
+        return false;
+    FILE *file = fopen(path, "we");
+    bool done = file != NULL;
+    for (uint64_t pass = 0; done && pass < (uint64_t)LOSS_STEPS * PASSES; pass++)
+        for (size_t i = 0; i < IMAGES; i++) {
+            struct den_contrast_view v =
+                den_contrast_view_draw(SEED, pass, IMAGES, i, SIDE);
+            done = done && fprintf(file, "%d %d %zu %zu %zu %zu\n",
+                                   den_contrast_view_blurs(SEED, pass, IMAGES), v.flip,
+                                   v.x, v.y, v.w, v.h) > 0;
+        }
+    done = file != NULL && fclose(file) == 0 && done;
+    return done || den_err_set(err, DEN_E_INTERNAL, "the views could not be written");
+}
+
 static bool make(struct peer *p, struct den_err *err)
 {
     char path[PATH_SIZE];
@@ -164,6 +207,7 @@ static bool make(struct peer *p, struct den_err *err)
     den_params_init(p->model->params, SEED);
     return settle_statistics(p, err) && path_of(p, "generator.safetensors", path, err) &&
            den_model_save(p->model, NULL, 0, path, err) && save_discriminator(p, err) &&
+           save_head(p, err) && write_views(p, err) &&
            write_floats(p, "noisy.bin", p->noisy, (size_t)IMAGES * PIXELS, err) &&
            write_floats(p, "clean.bin", p->clean, (size_t)IMAGES * PIXELS, err);
 }
@@ -336,8 +380,8 @@ static const struct {
     int arguments; /* with the program's and its own name */
     bool (*run)(struct peer *p, struct den_err *err);
 } works[] = {
-    {"make", 3, make},   {"losses", 4, losses}, {"infer", 5, infer},
-    {"train", 5, train}, {"page", 5, run_page},
+    {"make", 3, make},   {"losses", 5, losses}, {"infer", 5, infer},
+    {"train", 6, train}, {"page", 5, run_page},
 };
 enum { WORKS = sizeof works / sizeof works[0], SIDE_MOST = 8192 };
 
@@ -349,12 +393,17 @@ static bool parse(struct peer *p, int argc, char **argv, size_t *ret_work,
     while (argc > 1 && work < WORKS && strcmp(argv[1], works[work].name) != 0)
         work++;
     if (argc < 2 || work == WORKS || argc != works[work].arguments)
-        return den_err_set(
-            err, DEN_E_INVALID,
-            "usage: peer_net make|losses|infer|train|page DIR [THREADS [N]]");
+        return den_err_set(err, DEN_E_INVALID,
+                           "usage: peer_net make|losses|infer|train|page DIR [THREADS "
+                           "[N] [CONTRASTIVE]]");
     int64_t most = works[work].run == run_page ? SIDE_MOST : IMAGES;
-    if ((argc > 3 && !den_parse_int(argv[3], 1, 256, &threads, err)) ||
-        (argc > 4 && !den_parse_int(argv[4], 1, most, &n, err)))
+    bool trains = works[work].run == losses || works[work].run == train;
+    if (!den_train_config_set(&p->config, "contrastive", trains ? argv[argc - 1] : "none",
+                              err) ||
+        !den_train_config_set(&p->config, "contrastive_l2norm", "false", err) ||
+        (argc > 3 && !den_parse_int(argv[3], 1, 256, &threads, err)) ||
+        (argc > 4 && works[work].run != losses &&
+         !den_parse_int(argv[4], 1, most, &n, err)))
         return false;
     p->dir = argv[2];
     p->n = (size_t)n;
@@ -369,8 +418,8 @@ int main(int argc, char **argv)
     struct peer p = {0};
     size_t work = 0, count = (size_t)IMAGES * PIXELS;
     int threads = 1;
-    bool done = parse(&p, argc, argv, &work, &threads, &err) &&
-                den_train_config_preset("paper", &p.config, &err) &&
+    bool done = den_train_config_preset("paper", &p.config, &err) &&
+                parse(&p, argc, argv, &work, &threads, &err) &&
                 den_pool_new(threads, &p.pool, &err) &&
                 (p.noisy = den_new(count, sizeof *p.noisy, &err)) != NULL &&
                 (p.clean = den_new(count, sizeof *p.clean, &err)) != NULL &&

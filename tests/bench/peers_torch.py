@@ -1,12 +1,12 @@
 """The nets of preset paper in PyTorch: an engine that peers.py compares.
 
-    peers_torch.py choose infer|train DIR THREADS N    name of the faster memory layout
-    peers_torch.py infer|train DIR THREADS N LAYOUT    repetitions, as asked on stdin
-    peers_torch.py losses DIR THREADS                  of the first training steps
-    peers_torch.py export DIR N                        DIR/generator-N.onnx
+    peers_torch.py choose WORK DIR THREADS N    name of the faster memory layout
+    peers_torch.py WORK DIR THREADS N LAYOUT    repetitions, as asked on stdin
+    peers_torch.py losses DIR THREADS CONTRASTIVE   of the first training steps
+    peers_torch.py export DIR N                     DIR/generator-N.onnx
+WORK: infer, train, train-disc-infonce.  CONTRASTIVE: none, disc-infonce.
 
-DIR holds the weights and images that `peer_net make` wrote.  infer and train write "ready",
-then for every line on stdin the milliseconds of one repetition, until stdin ends.
+DIR holds the weights and images that `peer_net make` wrote.  A WORK writes "ready", then for every line on stdin the milliseconds of one repetition, until stdin ends.
 """
 
 import json
@@ -25,6 +25,7 @@ SIDE = 256
 LOSS_STEPS = 3
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 LAMBDA_SSIM, LAMBDA_TV = 10.0, 1e-4  # of preset paper; L1 and GAN have weight 1
+TAU, PASSES = 0.1, 4  # of the contrastive term
 
 
 # ---- nets: names and order of pix2pix (Isola et al., CVPR 2017), so that its files fit ----
@@ -149,12 +150,80 @@ def total_variation(x):
     return (vertical + horizontal) / len(x)
 
 
+class View:
+    """What one pass of the contrastive term makes of a batch of pairs: a blur of all of
+    them, flips and resized crops of each."""
+
+    def __init__(self, rows):
+        self.blurs = rows[0][0] == 1
+        self.rows = [row[1:] for row in rows]
+
+    @classmethod
+    def drawn(cls, count, rng):
+        """As the authors' code draws them, but for crops that do not fit."""
+        rows = []
+        for _ in range(count):
+            area, aspect = rng.uniform(0.08, 1), np.exp(rng.uniform(-1, 1) * np.log(4 / 3))
+            w = min(SIDE, round(SIDE * float(np.sqrt(area * aspect))))
+            h = min(SIDE, round(SIDE * float(np.sqrt(area / aspect))))
+            rows.append([0, int(rng.integers(2)), int(rng.integers(SIDE - w + 1)),
+                         int(rng.integers(SIDE - h + 1)), w, h])
+        rows[0][0] = int(rng.uniform() < 0.1)
+        return cls(rows)
+
+    def of(self, pairs, layout):
+        if self.blurs:
+            line = torch.exp(-((torch.arange(3.0) - 1) ** 2) / 4.5)
+            line /= line.sum()
+            window = torch.outer(line, line).expand(2, 1, 3, 3)
+            pairs = F.conv2d(F.pad(pairs, (1, 1, 1, 1), "reflect"), window, groups=2)
+        seen = []
+        for pair, (flip, x, y, w, h) in zip(pairs, self.rows):
+            pair = pair.flip(2) if flip else pair
+            seen.append(F.interpolate(pair[None, :, y:y + h, x:x + w], (SIDE, SIDE),
+                                      mode="bilinear", align_corners=True))
+        return torch.cat(seen).contiguous(memory_format=layout)
+
+
+class Contrast:
+    """InfoNCE on the discriminator's logits of two views of each pair, generated and
+    clean, through a fixed head."""
+
+    def __init__(self, folder, count, layout):
+        weights = read_tensors(folder / "head.safetensors")
+        self.first, self.last = weights["0.weight"][:, :, 0, 0], weights["2.weight"][:, :, 0, 0]
+        rows = [[int(n) for n in line.split()]
+                for line in (folder / "views.txt").read_text().splitlines()]
+        self.views = [View(rows[i:i + 4]) for i in range(0, len(rows), 4)]
+        self.count, self.layout, self.rng = count, layout, np.random.default_rng(1)
+
+    def next_views(self):
+        """Those of denoised as long as there are some, so that losses can be compared."""
+        if self.count == 4 and self.views:
+            views, self.views = self.views[:PASSES], self.views[PASSES:]
+            return views
+        return [View.drawn(self.count, self.rng) for _ in range(PASSES)]
+
+    def head(self, logits):
+        hidden = F.leaky_relu(F.linear(logits.flatten(1), self.first), 0.01)
+        return F.linear(hidden, self.last)
+
+    def loss(self, d, fake, real):
+        queries_fake, queries_real, keys_fake, keys_real = (
+            self.head(d(view.of(pairs, self.layout)))
+            for view, pairs in zip(self.next_views(), (fake, real, fake, real)))
+        queries = torch.cat([queries_fake, queries_real])
+        keys = torch.cat([keys_fake, keys_real])
+        return F.cross_entropy(queries @ keys.T / TAU, torch.arange(len(queries)))
+
+
 class Training:
     """One step in the order of pix2pix: D on a fixed fake and on the real image, then G
     through a frozen D."""
 
-    def __init__(self, folder, count, layout, dropout=True):
+    def __init__(self, folder, count, layout, dropout=True, contrastive=False):
         form = LAYOUTS[layout]
+        self.contrast = Contrast(folder, count, form) if contrastive else None
         self.g = generator(folder, layout, dropout)
         self.d = patchgan()
         self.d.load_state_dict(read_tensors(folder / "discriminator.safetensors"))
@@ -175,10 +244,18 @@ class Training:
 
     def run(self):
         fake = self.g(self.x)
+        of = {}
+        pairs_fake = torch.cat([self.x, fake.detach()], 1)
+        pairs_real = torch.cat([self.x, self.y], 1)
         self.freeze_d(False)
+        if self.contrast is not None:
+            self.adam_d.zero_grad(set_to_none=True)
+            of["loss_contrastive"] = self.contrast.loss(self.d, pairs_fake, pairs_real)
+            of["loss_contrastive"].backward()
+            self.adam_d.step()
         self.adam_d.zero_grad(set_to_none=True)
-        of_fake = self.gan(self.d(torch.cat([self.x, fake.detach()], 1)), 0.0)
-        of_real = self.gan(self.d(torch.cat([self.x, self.y], 1)), 1.0)
+        of_fake = self.gan(self.d(pairs_fake), 0.0)
+        of_real = self.gan(self.d(pairs_real), 1.0)
         loss_d = 0.5 * (of_fake + of_real)
         loss_d.backward()
         self.adam_d.step()
@@ -190,14 +267,19 @@ class Training:
         loss_g = gan + l1 + LAMBDA_SSIM * ssim + LAMBDA_TV * tv
         loss_g.backward()
         self.adam_g.step()
-        self.losses = {"loss_g": loss_g, "loss_gan": gan, "loss_d": loss_d, "loss_l1": l1,
-                       "loss_ssim": ssim, "loss_tv": tv}
+        self.losses = {**of, "loss_g": loss_g, "loss_gan": gan, "loss_d": loss_d,
+                       "loss_l1": l1, "loss_ssim": ssim, "loss_tv": tv}
 
     def end(self):
         pass
 
 
-WORKS = {"infer": Inference, "train": Training}
+class ContrastiveTraining(Training):
+    def __init__(self, folder, count, layout):
+        super().__init__(folder, count, layout, contrastive=True)
+
+
+WORKS = {"infer": Inference, "train": Training, "train-disc-infonce": ContrastiveTraining}
 
 
 def milliseconds(work):
@@ -219,12 +301,13 @@ def choose(name, folder, count):
     for layout in LAYOUTS:
         work = WORKS[name](folder, count, layout)
         work.run()
-        times[layout] = min(milliseconds(work) for _ in range(2 if name == "train" else 5))
+        times[layout] = min(milliseconds(work) for _ in range(5 if name == "infer" else 2))
     print(min(times, key=times.get))
 
 
-def losses(folder):
-    work = Training(folder, 4, "contiguous", dropout=False)
+def losses(folder, contrastive):
+    work = Training(folder, 4, "contiguous", dropout=False,
+                    contrastive=contrastive == "disc-infonce")
     for step in range(1, LOSS_STEPS + 1):
         work.run()
         for name, value in work.losses.items():
@@ -269,7 +352,7 @@ def main(what, *rest):
         return export(folder, number)
     torch.set_num_threads(number)
     if what == "losses":
-        return losses(folder)
+        return losses(folder, rest[2])
     if what == "choose":
         return choose(name, folder, int(rest[2]))
     return serve(WORKS[what](folder, int(rest[2]), rest[3]))
