@@ -30,7 +30,7 @@ struct plan {
     size_t span;            /* tiles of a full span, a multiple of DEN_TILE_ROWS */
     size_t phases, k, channels, blocks;
     bool shared; /* V of all panels is made first, then the channels are shared out */
-    size_t zero_count, u_grid, v_panel, v_count, sums_thread;
+    size_t zero_count, u_grid, v_point, v_panel, v_count, sums_thread;
 };
 
 static struct plan make_plan(size_t m, const struct den_winograd_case *c, int threads)
@@ -49,9 +49,10 @@ static struct plan make_plan(size_t m, const struct den_winograd_case *c, int th
     p.shared = panels < 4 * workers && tiles * p.grids <= SHARED;
     p.zero_count = c->len;
     p.u_grid = p.points * p.k * c->channels;
-    p.v_panel = p.points * p.k * p.span;
+    p.v_point = p.k * p.span + DEN_TILE_LANES;
+    p.v_panel = p.points * p.v_point;
     p.v_count = (p.shared ? panels : workers) * p.v_panel;
-    p.sums_thread = p.points * p.span * DEN_TILE_COLS;
+    p.sums_thread = p.points * (p.span * DEN_TILE_COLS + DEN_TILE_LANES);
     return p;
 }
 
@@ -181,7 +182,7 @@ static void transform_tile(const struct job *job, size_t panel, size_t t, den_re
                             g->in_y + (ptrdiff_t)(y * step + phase / across * gap),
                             g->in_x + (ptrdiff_t)(x * step + phase % across * gap), p->n,
                             step, job->zero, d);
-        job->fast->input(d, g->taps.len, v, line, p->k * p->span);
+        job->fast->input(d, g->taps.len, v, line, p->v_point);
     }
 }
 
@@ -205,9 +206,9 @@ static void multiply(const struct job *job, size_t tiles, const den_real *v,
                 job->tile->dense(a, &taps, b, cols, l > 0, sums + t * cols);
             }
         }
-        v += p->k * p->span;
+        v += p->v_point;
         u += p->k * cols;
-        sums += p->span * cols;
+        sums += p->span * cols + DEN_TILE_LANES;
     }
 }
 
@@ -241,7 +242,7 @@ static void output_block(const struct job *job, size_t panel, size_t block,
     for (size_t t = 0; t < tiles; t++) {
         den_real *y[DEN_WINOGRAD_POINTS];
         find_outputs(job, panel, t, first, y);
-        job->fast->output(sums + t * cols, p->span * cols, cols, bias, g->add, y);
+        job->fast->output(sums + t * cols, p->span * cols + DEN_TILE_LANES, cols, bias, g->add, y);
     }
 }
 

@@ -4,18 +4,18 @@
 
 enum { TILE(most) = 6 }; /* n of the largest algorithm */
 
-/* One direction of algorithm (m, r). */
-#define TILE_SIDE(kind)                                                       \
-    TILE_INLINE void TILE(kind##_side)(size_t m, size_t r, VEC * x, size_t s) \
-    {                                                                         \
-        if (r == 2 && m == 2)                                                 \
-            TILE(kind##_22)(x, s);                                            \
-        else if (r == 2)                                                      \
-            TILE(kind##_42)(x, s);                                            \
-        else if (m == 2)                                                      \
-            TILE(kind##_23)(x, s);                                            \
-        else                                                                  \
-            TILE(kind##_43)(x, s);                                            \
+/* A column or a row by algorithm (m, r). */
+#define TILE_SIDE(kind)                                             \
+    TILE_INLINE void TILE(kind##_side)(size_t m, size_t r, VEC * x) \
+    {                                                               \
+        if (r == 2 && m == 2)                                       \
+            TILE(kind##_22)(x);                                     \
+        else if (r == 2)                                            \
+            TILE(kind##_42)(x);                                     \
+        else if (m == 2)                                            \
+            TILE(kind##_23)(x);                                     \
+        else                                                        \
+            TILE(kind##_43)(x);                                     \
     }
 TILE_SIDE(input)
 TILE_SIDE(output)
@@ -24,23 +24,46 @@ TILE_SIDE(weights)
 TILE_SIDE(gradient)
 #undef TILE_SIDE
 
+/* Between the columns and the rows.  Aligned, as a vector across two cache lines takes
+ * twice the time. */
+struct TILE(square) {
+    VEC x[TILE(most)][TILE(most)]; /* [row][column] */
+} __attribute__((aligned(64)));
+
+TILE_INLINE void TILE(put_column)(struct TILE(square) * to, size_t n, size_t j,
+                                  const VEC *col)
+{
+    for (size_t i = 0; i < n; i++)
+        to->x[i][j] = col[i];
+}
+
+TILE_INLINE void TILE(get_row)(const struct TILE(square) * from, size_t n, size_t i,
+                               VEC *row)
+{
+    for (size_t j = 0; j < n; j++)
+        row[j] = from->x[i][j];
+}
+
 TILE_INLINE void TILE(input_tile)(size_t m, size_t r, const den_real *const d[],
                                   size_t count, den_real *v, size_t v_line,
                                   size_t v_point)
 {
     const size_t n = m + r - 1;
-    VEC x[TILE(most)][TILE(most)];
+    struct TILE(square) square;
+    VEC x[TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
         for (size_t j = 0; j < n; j++) {
             for (size_t i = 0; i < n; i++)
-                x[i][j] = *(const VEC *)(d[i * n + j] + at);
-            TILE(input_side)(m, r, &x[0][j], TILE(most));
+                x[i] = *(const VEC *)(d[i * n + j] + at);
+            TILE(input_side)(m, r, x);
+            TILE(put_column)(&square, n, j, x);
         }
         den_real *to = v + at / DEN_TILE_LANES * v_line + at % DEN_TILE_LANES;
         for (size_t i = 0; i < n; i++) {
-            TILE(input_side)(m, r, x[i], 1);
+            TILE(get_row)(&square, n, i, x);
+            TILE(input_side)(m, r, x);
             for (size_t j = 0; j < n; j++)
-                *(VEC *)(to + (i * n + j) * v_point) = x[i][j];
+                *(VEC *)(to + (i * n + j) * v_point) = x[j];
         }
     }
 }
@@ -50,18 +73,21 @@ TILE_INLINE void TILE(spread_tile)(size_t m, size_t r, const den_real *const dy[
                                    size_t v_point)
 {
     const size_t n = m + r - 1;
-    VEC x[TILE(most)][TILE(most)];
+    struct TILE(square) square;
+    VEC x[TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
         for (size_t j = 0; j < m; j++) {
             for (size_t i = 0; i < m; i++)
-                x[i][j] = *(const VEC *)(dy[i * m + j] + at);
-            TILE(spread_side)(m, r, &x[0][j], TILE(most));
+                x[i] = *(const VEC *)(dy[i * m + j] + at);
+            TILE(spread_side)(m, r, x);
+            TILE(put_column)(&square, n, j, x);
         }
         den_real *to = v + at / DEN_TILE_LANES * v_line + at % DEN_TILE_LANES;
         for (size_t i = 0; i < n; i++) {
-            TILE(spread_side)(m, r, x[i], 1);
+            TILE(get_row)(&square, m, i, x);
+            TILE(spread_side)(m, r, x);
             for (size_t j = 0; j < n; j++)
-                *(VEC *)(to + (i * n + j) * v_point) = x[i][j];
+                *(VEC *)(to + (i * n + j) * v_point) = x[j];
         }
     }
 }
@@ -79,19 +105,22 @@ TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, siz
                                    den_real *const y[])
 {
     const size_t n = m + r - 1;
-    VEC x[TILE(most)][TILE(most)];
+    struct TILE(square) square;
+    VEC x[TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
         for (size_t j = 0; j < n; j++) {
             for (size_t i = 0; i < n; i++)
-                x[i][j] = *(const VEC *)(sums + (i * n + j) * point + at);
-            TILE(output_side)(m, r, &x[0][j], TILE(most));
+                x[i] = *(const VEC *)(sums + (i * n + j) * point + at);
+            TILE(output_side)(m, r, x);
+            TILE(put_column)(&square, m, j, x);
         }
         const VEC shift = *(const VEC *)(bias + at);
         for (size_t i = 0; i < m; i++) {
-            TILE(output_side)(m, r, x[i], 1);
+            TILE(get_row)(&square, n, i, x);
+            TILE(output_side)(m, r, x);
             for (size_t j = 0; j < m; j++)
                 if (y[i * m + j] != NULL)
-                    TILE(put_output)(x[i][j] + shift, add, y[i * m + j] + at);
+                    TILE(put_output)(x[j] + shift, add, y[i * m + j] + at);
         }
     }
 }
@@ -100,17 +129,20 @@ TILE_INLINE void TILE(weights_row)(size_t m, size_t r, const den_real *const g[]
                                    size_t at, size_t count, den_real *u, size_t u_point)
 {
     const size_t n = m + r - 1;
-    VEC x[TILE(most)][TILE(most)];
+    struct TILE(square) square;
+    VEC x[TILE(most)];
     for (size_t end = at + count; at < end; at += LANES, u += LANES) {
         for (size_t j = 0; j < r; j++) {
             for (size_t i = 0; i < r; i++)
-                x[i][j] = *(const VEC *)(g[r * i + j] + at);
-            TILE(weights_side)(m, r, &x[0][j], TILE(most));
+                x[i] = *(const VEC *)(g[r * i + j] + at);
+            TILE(weights_side)(m, r, x);
+            TILE(put_column)(&square, n, j, x);
         }
         for (size_t i = 0; i < n; i++) {
-            TILE(weights_side)(m, r, x[i], 1);
+            TILE(get_row)(&square, r, i, x);
+            TILE(weights_side)(m, r, x);
             for (size_t j = 0; j < n; j++)
-                TILE_STREAM(u + (i * n + j) * u_point, x[i][j]);
+                TILE_STREAM(u + (i * n + j) * u_point, x[j]);
         }
     }
 }
@@ -119,17 +151,20 @@ TILE_INLINE void TILE(gradient_tile)(size_t m, size_t r, const den_real *du, siz
                                      size_t count, den_real *const dw[])
 {
     const size_t n = m + r - 1;
-    VEC x[TILE(most)][TILE(most)];
+    struct TILE(square) square;
+    VEC x[TILE(most)];
     for (size_t at = 0; at < count; at += LANES) {
         for (size_t j = 0; j < n; j++) {
             for (size_t i = 0; i < n; i++)
-                x[i][j] = *(const VEC *)(du + (i * n + j) * point + at);
-            TILE(gradient_side)(m, r, &x[0][j], TILE(most));
+                x[i] = *(const VEC *)(du + (i * n + j) * point + at);
+            TILE(gradient_side)(m, r, x);
+            TILE(put_column)(&square, r, j, x);
         }
         for (size_t i = 0; i < r; i++) {
-            TILE(gradient_side)(m, r, x[i], 1);
+            TILE(get_row)(&square, n, i, x);
+            TILE(gradient_side)(m, r, x);
             for (size_t j = 0; j < r; j++)
-                *(VEC *)(dw[r * i + j] + at) += x[i][j];
+                *(VEC *)(dw[r * i + j] + at) += x[j];
         }
     }
 }
