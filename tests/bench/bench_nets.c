@@ -55,13 +55,15 @@ bool bench_infer(struct bench *b, struct den_err *err)
         goto out;
     den_graph_set_winograd(g, b->winograd);
     den_node x = den_input(g, (struct den_shape){b->batch, IMAGE, IMAGE, 1});
-    den_node y = den_net_unet.build(g, x, &options);
+    const struct den_net *net = den_train_net(&b->config);
+    den_node y = net->build(g, x, &options);
     den_params_init(params, 1);
     den_graph_set_take_weights(g, true); /* as with a model from a file */
     if (!den_graph_finish(g, y, DEN_FOR_INFERENCE, err))
         goto out;
     double seconds = bench_time(b, call_forward, g);
-    double flop = unet_flop(&options, IMAGE) * (double)b->batch;
+    bool counted = net == &den_net_unet; /* 0: not known */
+    double flop = counted ? unet_flop(&options, IMAGE) * (double)b->batch : 0;
     bench_write(b,
                 &(struct bench_row){"image", b->preset, b->batch, flop / (double)b->batch,
                                     seconds / (double)b->batch});
@@ -121,7 +123,8 @@ bool bench_training_new(const struct bench *b, struct den_pool *pool,
     t->job.pool = pool;
     if ((t->noisy = den_new(pixels, sizeof *t->noisy, err)) == NULL ||
         (t->clean = den_new(pixels, sizeof *t->clean, err)) == NULL ||
-        !den_model_new(t->job.backend, &den_net_unet, &options, &norm, &t->model, err))
+        !den_model_new(t->job.backend, den_train_net(&b->config), &options, &norm,
+                       &t->model, err))
         goto failed;
     den_params_init(t->model->params, 1);
     draw(t, pixels, side);

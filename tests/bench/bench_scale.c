@@ -96,9 +96,9 @@ bool bench_sizes(struct bench *b, struct den_err *err)
     double times[SIDES][ROUNDS], least = 0, most = 0;
     float *noisy = den_new(pixels, sizeof *noisy, err);
     float *denoised = den_new(pixels, sizeof *denoised, err);
-    bool done =
-        noisy != NULL && denoised != NULL &&
-        den_model_new(&den_backend_cpu, &den_net_unet, &options, &norm, &model, err);
+    bool done = noisy != NULL && denoised != NULL &&
+                den_model_new(&den_backend_cpu, den_train_net(&b->config), &options,
+                              &norm, &model, err);
     if (done)
         den_params_init(model->params, 1);
     for (size_t i = 0; done && i < pixels; i++)
