@@ -5,6 +5,7 @@
 
 #include "run.h"
 
-extern const struct den_job_kind den_job_train, den_job_denoise, den_job_evaluate;
+extern const struct den_job_kind den_job_train, den_job_denoise, den_job_evaluate,
+    den_job_experiment;
 
 #endif

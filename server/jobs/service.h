@@ -5,6 +5,7 @@
  * come from any thread.  No JSON and no HTTP here. */
 
 #include "blob.h"
+#include "experiment.h"
 #include "store.h"
 #include "train_config.h"
 
@@ -76,6 +77,9 @@ struct den_job_request { /* "" or 0 where the client said nothing */
     uint64_t seed;
     struct den_setting settings[64]; /* of config, unchecked text */
     size_t setting_count;
+    /* kind experiment: its grid, put together but not finished; the caller's.  The checks
+     * complete it.  NULL for other kinds. */
+    struct den_experiment *experiment;
 };
 struct den_job_estimate {
     size_t bytes, steps; /* steps: tiles for denoise and evaluate, iterations for train */
@@ -123,6 +127,6 @@ struct den_job_kind {
                 struct den_err *err);
 };
 extern const struct den_job_kind
-    *const den_job_kinds[]; /* train, denoise, evaluate; ends with NULL */
+    *const den_job_kinds[]; /* train, denoise, evaluate, experiment; ends with NULL */
 
 #endif

@@ -26,10 +26,13 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     const struct den_job_kind *kind = den_job_kind_find(request->kind);
     if (kind == NULL)
         return den_err_field(err, DEN_E_INVALID, "/kind",
-                             "kind '%s' is unknown; a job is of kind train, denoise or "
-                             "evaluate",
+                             "kind '%s' is unknown; a job is of kind train, denoise, "
+                             "evaluate or experiment",
                              request->kind);
     den_str_copy(row->kind, sizeof row->kind, kind->name);
+    if (request->experiment != NULL && strcmp(kind->name, "experiment") != 0)
+        return den_err_field(err, DEN_E_INVALID, "/grid", "a %s job has no use for grid",
+                             kind->name);
     row->seed = request->has_seed ? request->seed : USUAL_SEED;
     if (!kind->check(s, request, row, estimate, err))
         return false;
@@ -42,6 +45,23 @@ static bool check(struct den_service *s, const struct den_job_request *request,
                              "%zu MiB",
                              estimate->bytes / MIB + 1, limit / MIB);
     return true;
+}
+
+/* An experiment comes with its grid, which the checks have completed. */
+static bool add(struct den_service *s, const struct den_job_request *request,
+                const struct den_job_row *row, struct den_err *err)
+{
+    if (request->experiment == NULL)
+        return s->kind->job_add(s->store, row, s->config.queue_limit, err);
+    struct den_buf grid;
+    den_buf_init(&grid, DEN_EXPERIMENT_TEXT);
+    den_experiment_write(request->experiment, &grid);
+    bool done = den_buf_ok(&grid, err) &&
+                s->kind->experiment_add(s->store, row, grid.data,
+                                        request->experiment->test_dataset,
+                                        s->config.queue_limit, err);
+    den_buf_release(&grid);
+    return done;
 }
 
 /* Where a job would stand that came in now: behind all that wait.  (Trainings that wait
@@ -71,8 +91,7 @@ bool den_service_submit(struct den_service *service,
             return false;
     } else {
         den_id_new("job_", row.id);
-        if (!service->kind->job_add(service->store, &row, service->config.queue_limit,
-                                    err))
+        if (!add(service, request, &row, err))
             return false;
         /* The job is in: what fails now is no reason to say that it is not. */
         if (!service->kind->job_position(service->store, row.id, &estimate.queue_position,

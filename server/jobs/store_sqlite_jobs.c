@@ -434,11 +434,13 @@ bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
     struct den_job_row row;
     den_tx_read(&tx, s, err);
     get_job(&tx, id, &row);
-    /* In the order in which the workers claim: short jobs before trainings. */
+    /* In the order in which the workers claim: short jobs before trainings, and these
+     * before experiments. */
     int64_t position = den_tx_number(
         &tx,
         "WITH line AS (SELECT id, place, CASE kind WHEN 'denoise' THEN 0 WHEN 'evaluate' "
-        "THEN 1 ELSE 2 END AS class FROM jobs WHERE state = 'queued') "
+        "THEN 1 WHEN 'experiment' THEN 3 ELSE 2 END AS class FROM jobs WHERE state = "
+        "'queued') "
         "SELECT count(*) FROM line WHERE (class, place) <= "
         "(SELECT class, place FROM line WHERE id = ?1)",
         id);

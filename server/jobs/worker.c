@@ -15,7 +15,13 @@
 
 /* The first never trains: a microscope does not wait for a training to end. */
 static const char *const quick_kinds[] = {"denoise", "evaluate", NULL};
-static const char *const all_kinds[] = {"denoise", "evaluate", "train", NULL};
+static const char *const all_kinds[] = {"denoise", "evaluate", "train", "experiment",
+                                        NULL};
+
+static bool trains(const char *kind)
+{
+    return strcmp(kind, "train") == 0 || strcmp(kind, "experiment") == 0;
+}
 
 /* How long an idle worker keeps the model of its last job. */
 #define KEEP_S 120
@@ -245,7 +251,7 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
         .pool = worker->pool,
         .job = row->id,
         .worker = worker,
-        .counter = strcmp(row->kind, "train") == 0 ? &s->iterations_done : &s->tiles_done,
+        .counter = trains(row->kind) ? &s->iterations_done : &s->tiles_done,
         .total = row->steps,
         .reported_at = den_monotonic_s(),
     };
@@ -282,7 +288,7 @@ static void *work(void *opaque)
         if (!s->kind->job_claim(s->store, worker->kinds, &row, &found, &err))
             den_log(DEN_ERROR, "queue_not_read", " error=%s",
                     den_log_quote(err.text, text, sizeof text));
-        if (found && strcmp(row.kind, "train") == 0)
+        if (found && trains(row.kind))
             den_worker_drop_model(worker); /* a training wants the memory */
         if (found)
             do_job(worker, &row);
