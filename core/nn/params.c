@@ -248,16 +248,68 @@ static size_t chunk_at(size_t count, size_t from)
     return count - from < CHUNK ? count - from : CHUNK;
 }
 
-/* Memory order is walked in chunks, file order is random access in the host's array. */
+/* What passes through the buffer at a time, [taps][as]: as values of a by taps of kh x
+ * kw, at one b.  The taps lie side by side in the file and the values of a in memory, so
+ * that every cache line that is fetched on either side is used up. */
+struct patch {
+    size_t a, b, tap;
+    size_t as, taps;
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* The next patch of the parameter; the first one after {0}. */
+static bool next_patch(const struct den_param *param, struct patch *p)
+{
+    size_t na = param->dims[0], nb = param->dims[1];
+    size_t taps = param->dims[2] * param->dims[3];
+    bool first = p->as == 0;
+    p->tap += p->taps;
+    if (!first && p->tap == taps) {
+        p->tap = 0;
+        p->b++;
+    }
+    if (p->b == nb) {
+        p->b = 0;
+        p->a += p->as;
+    }
+    p->taps = least(taps - p->tap, CHUNK);
+    p->as = least(na - p->a, CHUNK / least(taps, CHUNK));
+    return p->a < na;
+}
+
+/* Places of the patch's first element. */
+static size_t patch_in_file(const struct den_param *param, const struct patch *p)
+{
+    return (p->a * param->dims[1] + p->b) * param->dims[2] * param->dims[3] + p->tap;
+}
+
+static size_t patch_in_memory(const struct den_param *param, const struct patch *p)
+{
+    return (p->tap * param->dims[1] + p->b) * param->dims[0] + p->a;
+}
+
 void den_param_read_from(const struct den_params *params, const struct den_param *param,
                          const den_real *device, den_real *data)
 {
+    if (param->layout == DEN_LAYOUT_FLAT) {
+        params->backend->download(data, device, param->count);
+        return;
+    }
     den_real chunk[CHUNK];
-    for (size_t from = 0; from < param->count; from += CHUNK) {
-        size_t n = chunk_at(param->count, from);
-        params->backend->download(chunk, device + from, n);
-        for (size_t i = 0; i < n; i++)
-            data[file_index(param, from + i)] = chunk[i];
+    size_t line = param->dims[1] * param->dims[2] * param->dims[3];
+    size_t row = param->dims[0] * param->dims[1];
+    for (struct patch p = {0}; next_patch(param, &p);) {
+        const den_real *from = device + patch_in_memory(param, &p);
+        den_real *to = data + patch_in_file(param, &p);
+        for (size_t tap = 0; tap < p.taps; tap++)
+            params->backend->download(chunk + tap * p.as, from + tap * row, p.as);
+        for (size_t a = 0; a < p.as; a++)
+            for (size_t tap = 0; tap < p.taps; tap++)
+                to[a * line + tap] = chunk[tap * p.as + a];
     }
 }
 
@@ -265,12 +317,21 @@ void den_param_write_to(struct den_params *params, const struct den_param *param
                         den_real *device, const den_real *data)
 {
     params->version++;
+    if (param->layout == DEN_LAYOUT_FLAT) {
+        params->backend->upload(device, data, param->count);
+        return;
+    }
     den_real chunk[CHUNK];
-    for (size_t from = 0; from < param->count; from += CHUNK) {
-        size_t n = chunk_at(param->count, from);
-        for (size_t i = 0; i < n; i++)
-            chunk[i] = data[file_index(param, from + i)];
-        params->backend->upload(device + from, chunk, n);
+    size_t line = param->dims[1] * param->dims[2] * param->dims[3];
+    size_t row = param->dims[0] * param->dims[1];
+    for (struct patch p = {0}; next_patch(param, &p);) {
+        den_real *to = device + patch_in_memory(param, &p);
+        const den_real *from = data + patch_in_file(param, &p);
+        for (size_t a = 0; a < p.as; a++)
+            for (size_t tap = 0; tap < p.taps; tap++)
+                chunk[tap * p.as + a] = from[a * line + tap];
+        for (size_t tap = 0; tap < p.taps; tap++)
+            params->backend->upload(to + tap * row, chunk + tap * p.as, p.as);
     }
 }
 

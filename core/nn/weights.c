@@ -193,22 +193,33 @@ static bool check_array(void *context, const struct array *array, struct den_err
            check_sign(t, tensor, array->param, err);
 }
 
+/* The tensor's own bytes, if they are reals as they lie there; else NULL. */
+static const den_real *in_place(const struct den_tensor *tensor)
+{
+    const void *data = tensor->data;
+    bool fits = tensor->type == DEN_TENSOR_F32 && sizeof(den_real) == sizeof(float) &&
+                (uintptr_t)data % _Alignof(den_real) == 0;
+    return fits ? data : NULL;
+}
+
 /* After check_array: cannot fail. */
 static bool load_array(void *context, const struct array *array, struct den_err *err)
 {
     (void)err;
     struct transfer *t = context;
     const struct den_tensor *tensor = den_tensor_file_find(t->file, array->name);
+    const den_real *values = in_place(tensor);
     if (tensor->type == DEN_TENSOR_I64) {
         int64_t count;
         den_tensor_ints(tensor, &count);
         t->reals[0] = (den_real)count;
-    } else {
+    } else if (values == NULL) {
         den_tensor_floats(tensor, t->floats);
         for (size_t i = 0; i < tensor->count; i++)
             t->reals[i] = (den_real)t->floats[i];
     }
-    den_param_write_to(t->params, array->param, array->device, t->reals);
+    den_param_write_to(t->params, array->param, array->device,
+                       values != NULL ? values : t->reals);
     den_tensor_unload(t->file, tensor);
     return true;
 }

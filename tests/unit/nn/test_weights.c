@@ -191,6 +191,38 @@ START_TEST(weights_are_permuted_between_file_and_memory)
 }
 END_TEST
 
+/* Shapes beyond the buffer through which weights pass, in every direction, and with rests
+ * that do not fill it. */
+START_TEST(weights_of_any_shape_are_permuted)
+{
+    static const size_t shapes[][4] = {{70, 3, 4, 4},   {1, 5, 1, 1},   {2000, 3, 1, 1},
+                                       {3, 2000, 1, 1}, {2, 3, 40, 41}, {65, 1, 3, 3},
+                                       {1, 1, 1, 1024}, {3, 1, 1, 1025}};
+    const size_t *d = shapes[_i];
+    size_t count = d[0] * d[1] * d[2] * d[3], taps = d[2] * d[3];
+    struct den_err err = DEN_ERR_INIT;
+    struct den_params *params = NULL;
+    struct den_param *p = NULL;
+    den_real *data = den_calloc(count, sizeof *data);
+    den_real *back = den_calloc(count, sizeof *data);
+    must(den_params_new(&den_backend_ref, &params, &err));
+    must(den_params_get(params, "w", DEN_PARAM_WEIGHT, DEN_LAYOUT_OIHW, DEN_INIT_ZERO, d,
+                        4, &p, &err));
+    for (size_t i = 0; i < count; i++)
+        data[i] = (den_real)(i + 1);
+    den_param_write(params, p, data);
+    for (size_t i = 0; i < count; i++) {
+        size_t co = i / taps / d[1], ci = i / taps % d[1], tap = i % taps;
+        close_to((double)p->value[(tap * d[1] + ci) * d[0] + co], (double)(i + 1), 0);
+    }
+    den_param_read(params, p, back);
+    ck_assert_mem_eq(data, back, count * sizeof *data);
+    den_free(data);
+    den_free(back);
+    den_params_free(params);
+}
+END_TEST
+
 /* ---- refusals on loading ---- */
 
 /* A file with the tensors of a net, except that one is left out (other NULL) or replaced
@@ -586,6 +618,7 @@ int main(void)
     tcase_add_test(tcase, the_same_set_makes_the_same_bytes);
     tcase_add_test(tcase, files_have_pytorchs_names_shapes_and_order);
     tcase_add_test(tcase, weights_are_permuted_between_file_and_memory);
+    tcase_add_loop_test(tcase, weights_of_any_shape_are_permuted, 0, 8);
     tcase_add_loop_test(tcase, a_set_that_does_not_fit_is_refused_and_changes_nothing, 0,
                         ROWS(bad_sets));
     tcase_add_test(tcase, a_file_over_the_maximum_or_missing_is_refused);
