@@ -29,6 +29,11 @@ struct den_net {
     /* Does the parameter of this name belong to the encoder, that is, to a layer before
      * the first that enlarges a map?  NULL: the net has none. */
     bool (*encodes)(const char *param);
+    /* The encoder alone, with the same parameters: its deepest map, and the channels of
+     * that.  NULL: there is none. */
+    den_node (*encode)(struct den_graph *g, den_node x,
+                       const struct den_net_options *options);
+    size_t (*encoded)(const struct den_net_options *options);
 };
 
 /* "unet": generator of pix2pix [Isola et al., CVPR 2017; U-Net: Ronneberger et al.,

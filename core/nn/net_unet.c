@@ -97,12 +97,33 @@ static den_node up(struct den_graph *g, den_node x, const struct den_net_options
     return x;
 }
 
+/* The way down; skip [depth] takes the maps of levels 1 to depth - 1, NULL: nobody wants
+ * them. */
+static den_node encoder(struct den_graph *g, den_node x, const struct den_net_options *o,
+                        den_node *skip)
+{
+    for (size_t level = 1; level < o->depth; level++) {
+        x = den_leaky_relu(g, down(g, x, o, level), SLOPE);
+        if (skip != NULL)
+            skip[level] = x;
+    }
+    return down(g, x, o, o->depth);
+}
+
+static den_node encode(struct den_graph *g, den_node x, const struct den_net_options *o)
+{
+    return encoder(g, x, o, NULL);
+}
+
+static size_t encoded(const struct den_net_options *o)
+{
+    return den_net_channels(o->width, o->depth - 1);
+}
+
 static den_node build(struct den_graph *g, den_node x, const struct den_net_options *o)
 {
     den_node skip[DEPTH_MAX + 1] = {0};
-    for (size_t level = 1; level < o->depth; level++)
-        x = skip[level] = den_leaky_relu(g, down(g, x, o, level), SLOPE);
-    x = up(g, down(g, x, o, o->depth), o, o->depth);
+    x = up(g, encoder(g, x, o, skip), o, o->depth);
     for (size_t level = o->depth - 1; level >= 1; level--)
         x = up(g, den_concat(g, skip[level], x), o, level);
     return o->tanh_output ? den_tanh(g, x) : x;
@@ -125,4 +146,6 @@ const struct den_net den_net_unet = {
     .check = check,
     .build = build,
     .encodes = encodes,
+    .encode = encode,
+    .encoded = encoded,
 };

@@ -5,6 +5,8 @@
 const struct den_contrastive *const den_contrastives[] = {
     &den_contrast_disc_infonce,
     &den_contrast_disc_ntxent,
+    &den_contrast_enc_ntxent,
+    &den_contrast_enc_pretrain,
     NULL,
 };
 

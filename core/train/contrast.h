@@ -2,22 +2,34 @@
 #define DEN_CONTRAST_H
 
 /* The seam of contrastive terms: each is a file contrast_x.c and a row.  A term runs once
- * per iteration, before the plain steps of the discriminator, and keeps its random
- * numbers to streams of its own: data order, crops and dropout are the same with and
- * without it. */
+ * per iteration and keeps its random numbers to streams of its own: data order, crops and
+ * dropout are the same with and without it. */
 
 #include "adversary.h"
 #include "loss_contrastive.h"
 
+/* What a term may work on; all of it borrowed. */
+struct den_contrast_parts {
+    const struct den_train_job *job;
+    struct den_adversary *d;      /* NULL when there is no discriminator */
+    struct den_params *generator; /* in training */
+    double lo, hi;                /* network values that count as -1 and 1 */
+};
+
 struct den_contrastive {
     const char *name, *doc;
     const struct den_pair_loss *loss;
-    bool on_discriminator; /* takes one Adam step on D per iteration, so it needs one */
-    /* d: NULL when there is no discriminator; borrowed. */
-    bool (*start)(const struct den_contrastive *row, const struct den_train_job *job,
-                  struct den_adversary *d, void **ret_state, struct den_err *err);
-    /* One iteration; fake: G of batch->noisy [n][side][side], held fixed.  Returns the
-     * unweighted loss. */
+    /* The term takes one Adam step on D per iteration, before D's plain ones, so it needs
+     * one.  Else it adds contrastive_weight times its gradients to those of the
+     * generator. */
+    bool on_discriminator;
+    /* Runs alone in the first part of the run (pretrain_fraction), and then no more. */
+    bool pretrains;
+    bool (*start)(const struct den_contrastive *row,
+                  const struct den_contrast_parts *parts, void **ret_state,
+                  struct den_err *err);
+    /* One iteration; fake: G of batch->noisy [n][side][side], held fixed, or NULL when it
+     * runs alone.  Returns the unweighted loss. */
     double (*step)(void *state, const struct den_batch *batch, const float *fake);
     bool (*save)(void *state, struct den_tensor_writer *writer, struct den_err *err);
     bool (*load)(void *state, const struct den_tensor_file *file, struct den_err *err);
@@ -35,6 +47,7 @@ const struct den_contrastive *den_contrastive_find(const char *name);
 bool den_contrastive_check(const struct den_train_config *config,
                            struct den_err *err) DEN_CHECKED;
 
-extern const struct den_contrastive den_contrast_disc_infonce, den_contrast_disc_ntxent;
+extern const struct den_contrastive den_contrast_disc_infonce, den_contrast_disc_ntxent,
+    den_contrast_enc_ntxent, den_contrast_enc_pretrain;
 
 #endif

@@ -80,9 +80,12 @@ static bool start_arrays(struct disc *s, struct den_err *err)
            (s->scratch = den_new(scratch, sizeof(double), err)) != NULL;
 }
 
-static bool start(const struct den_contrastive *row, const struct den_train_job *job,
-                  struct den_adversary *d, void **ret_state, struct den_err *err)
+static bool start(const struct den_contrastive *row,
+                  const struct den_contrast_parts *parts, void **ret_state,
+                  struct den_err *err)
 {
+    const struct den_train_job *job = parts->job;
+    struct den_adversary *d = parts->d;
     struct disc *s = den_new(1, sizeof *s, err);
     if (s == NULL)
         return false;
@@ -94,7 +97,8 @@ static bool start(const struct den_contrastive *row, const struct den_train_job 
     s->n = d->shape.n;
     s->side = d->shape.h;
     assert(d->logits == s->n * logits_of(&job->config));
-    if (!den_contrast_head_start(&s->head, job, PASSES * s->n, d->logits / s->n, err) ||
+    if (!den_contrast_head_start(&s->head, job, &den_contrast_head_random, PASSES * s->n,
+                                 d->logits / s->n, err) ||
         !start_arrays(s, err)) {
         stop(s);
         return false;
@@ -172,7 +176,8 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
 {
     size_t n = (size_t)config->batch, pixels = (size_t)(config->crop * config->crop) * 2;
     size_t rows = PASSES * n, logits = logits_of(config), head;
-    if (!den_contrast_head_bytes(config, rows, logits, threads, &head, err))
+    if (!den_contrast_head_bytes(config, &den_contrast_head_random, rows, logits, threads,
+                                 &head, err))
         return false;
     size_t floats = (n + (size_t)threads) * pixels + 2 * rows * logits +
                     2 * rows * DEN_CONTRAST_WIDTH;

@@ -9,8 +9,6 @@
  * those of nets.  A linear layer on rows is a convolution with a 1 x 1 kernel: the rows
  * lie side by side as the pixels of one image. */
 
-#define SLOPE 0.01
-
 static size_t multiple_of(const struct den_net_options *o)
 {
     (void)o;
@@ -23,19 +21,41 @@ static bool check(const struct den_net_options *o, struct den_err *err)
     return true;
 }
 
-static den_node build(struct den_graph *g, den_node x, const struct den_net_options *o)
+static den_node layers(struct den_graph *g, den_node x, const struct den_net_options *o,
+                       double slope, bool bias)
 {
-    x = den_leaky_relu(g, den_conv(g, "0", x, o->channels_in, 1, 1, 0, false), SLOPE);
-    return den_conv(g, "2", x, o->channels_out, 1, 1, 0, false);
+    x = den_leaky_relu(g, den_conv(g, "0", x, o->channels_in, 1, 1, 0, bias), slope);
+    return den_conv(g, "2", x, o->channels_out, 1, 1, 0, bias);
 }
 
-static const struct den_net net_head = {
-    .name = "head",
-    .doc = "projection head of contrastive learning",
+static den_node build_random(struct den_graph *g, den_node x,
+                             const struct den_net_options *o)
+{
+    return layers(g, x, o, 0.01, false);
+}
+
+static den_node build_mlp(struct den_graph *g, den_node x,
+                          const struct den_net_options *o)
+{
+    return layers(g, x, o, 0, true);
+}
+
+static const struct den_net net_random = {
+    .name = "random",
+    .doc = "projection head of the discriminator's logits",
     .multiple_of = multiple_of,
     .check = check,
-    .build = build,
+    .build = build_random,
 };
+static const struct den_net net_mlp = {
+    .name = "mlp",
+    .doc = "projection head of an encoder",
+    .multiple_of = multiple_of,
+    .check = check,
+    .build = build_mlp,
+};
+const struct den_contrast_head_kind den_contrast_head_random = {&net_random, false};
+const struct den_contrast_head_kind den_contrast_head_mlp = {&net_mlp, true};
 
 static struct den_net_options options_of(size_t width)
 {
@@ -46,22 +66,26 @@ static struct den_net_options options_of(size_t width)
     };
 }
 
-static bool trains(const struct den_train_config *config)
+static bool trains(const struct den_train_config *config,
+                   const struct den_contrast_head_kind *kind)
 {
+    if (strcmp(config->contrastive_head, "auto") == 0)
+        return kind->trained;
     return strcmp(config->contrastive_head, "trained") == 0;
 }
 
 /* ---- start and end --------------------------------------------------------------- */
 
-/* Uniform within +-1 / sqrt(inputs), row by row. */
-static bool fill(struct den_contrast_head *head, size_t index, struct den_err *err)
+/* Both layers have `width` inputs. */
+static bool fill(struct den_contrast_head *head, size_t index, size_t width,
+                 struct den_err *err)
 {
     struct den_param *param = den_params_at(head->params, index);
     float *values = den_new(param->count, sizeof(float), err);
     if (values == NULL)
         return false;
     struct den_rng rng;
-    double reach = 1 / sqrt((double)param->dims[1]);
+    double reach = 1 / sqrt((double)width);
     den_rng_seed(&rng, head->job->seed, DEN_STREAM_HEAD, index);
     for (size_t i = 0; i < param->count; i++)
         values[i] = (float)(reach * (2 * den_rng_unit(&rng) - 1));
@@ -71,21 +95,22 @@ static bool fill(struct den_contrast_head *head, size_t index, struct den_err *e
 }
 
 bool den_contrast_head_start(struct den_contrast_head *head,
-                             const struct den_train_job *job, size_t rows, size_t width,
-                             struct den_err *err)
+                             const struct den_train_job *job,
+                             const struct den_contrast_head_kind *kind, size_t rows,
+                             size_t width, struct den_err *err)
 {
     struct den_net_options options = options_of(width);
     head->job = job;
-    head->trained = trains(&job->config);
+    head->trained = trains(&job->config, kind);
     if (!den_params_new(job->backend, &head->params, err) ||
         !den_graph_new(head->params, job->pool, &head->graph, err))
         return false;
     head->input = den_input(head->graph, (struct den_shape){1, 1, rows, width});
-    den_node output = den_net_build(&net_head, head->graph, head->input, &options);
+    den_node output = den_net_build(kind->net, head->graph, head->input, &options);
     if (!den_graph_finish(head->graph, output, DEN_FOR_TRAINING, err))
         return false;
     for (size_t i = 0; i < den_params_size(head->params); i++)
-        if (!fill(head, i, err))
+        if (!fill(head, i, width, err))
             return false;
     return !head->trained || den_params_train(head->params, err);
 }
@@ -137,15 +162,16 @@ bool den_contrast_head_load(struct den_contrast_head *head,
     return !head->trained || den_params_load(head->params, "head.", true, file, err);
 }
 
-bool den_contrast_head_bytes(const struct den_train_config *config, size_t rows,
+bool den_contrast_head_bytes(const struct den_train_config *config,
+                             const struct den_contrast_head_kind *kind, size_t rows,
                              size_t width, int threads, size_t *ret, struct den_err *err)
 {
     struct den_net_options options = options_of(width);
     size_t params, graph;
-    if (!den_model_plan(&net_head, &options, 1, 1, rows, DEN_FOR_TRAINING, threads,
+    if (!den_model_plan(kind->net, &options, 1, 1, rows, DEN_FOR_TRAINING, threads,
                         &params, &graph, err))
         return false;
     /* value, and gradient and the two moments of Adam; or a copy while it is made */
-    *ret = graph + (trains(config) ? 4 : 2) * params;
+    *ret = graph + (trains(config, kind) ? 4 : 2) * params;
     return true;
 }

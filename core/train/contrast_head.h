@@ -1,14 +1,22 @@
 #ifndef DEN_CONTRAST_HEAD_H
 #define DEN_CONTRAST_HEAD_H
 
-/* Projection head of a contrastive term [Chen et al., ICML 2020, g]: Linear P -> P,
- * LeakyReLU 0.01, Linear P -> 128, neither with a bias.  Its first numbers are uniform
- * within +-1 / sqrt(P) and a function of the seed alone.  Fixed, it is a random
- * projection that is made again and not stored; trained, it has an Adam of its own. */
+/* Projection heads of contrastive terms [Chen et al., ICML 2020, g]: Linear P -> P, a
+ * rectifier, Linear P -> 128.  The first numbers are uniform within +-1 / sqrt(P) and a
+ * function of the seed alone.  A fixed head is a random projection that is made again and
+ * not stored; a trained one has an Adam of its own. */
 
 #include "trainer.h"
 
 #define DEN_CONTRAST_WIDTH 128 /* of an embedding */
+
+struct den_contrast_head_kind {
+    const struct den_net *net; /* channels_in -> channels_out of each pixel */
+    bool trained;              /* what contrastive_head = auto means */
+};
+/* LeakyReLU 0.01 and no biases, fixed; ReLU and biases, trained. */
+extern const struct den_contrast_head_kind den_contrast_head_random,
+    den_contrast_head_mlp;
 
 struct den_contrast_head {
     const struct den_train_job *job;
@@ -21,8 +29,9 @@ struct den_contrast_head {
 /* head is all zero and released by the caller even on failure.  For inputs [rows][width]
  * at a time. */
 bool den_contrast_head_start(struct den_contrast_head *head,
-                             const struct den_train_job *job, size_t rows, size_t width,
-                             struct den_err *err) DEN_CHECKED;
+                             const struct den_train_job *job,
+                             const struct den_contrast_head_kind *kind, size_t rows,
+                             size_t width, struct den_err *err) DEN_CHECKED;
 void den_contrast_head_release(struct den_contrast_head *head);
 
 /* to [rows][DEN_CONTRAST_WIDTH] of from [rows][width]. */
@@ -39,7 +48,8 @@ bool den_contrast_head_save(struct den_contrast_head *head,
 bool den_contrast_head_load(struct den_contrast_head *head,
                             const struct den_tensor_file *file,
                             struct den_err *err) DEN_CHECKED;
-bool den_contrast_head_bytes(const struct den_train_config *config, size_t rows,
+bool den_contrast_head_bytes(const struct den_train_config *config,
+                             const struct den_contrast_head_kind *kind, size_t rows,
                              size_t width, int threads, size_t *ret,
                              struct den_err *err) DEN_CHECKED;
 

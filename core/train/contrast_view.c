@@ -1,13 +1,11 @@
 #include "contrast_view.h"
 
 #include <math.h>
-
-#include "rng.h"
+#include <string.h>
 
 #define AREA_MIN 0.08
 #define ASPECT_MAX (4.0 / 3)
 #define BLUR_CHANCE 0.1
-#define BLUR_SIGMA 1.5
 #define DRAWS 10 /* until a crop fits; then the whole image */
 
 /* ---- drawing --------------------------------------------------------------------- */
@@ -20,15 +18,14 @@ static struct den_rng generator(uint64_t seed, uint64_t batch, size_t n, size_t 
     return rng;
 }
 
-struct den_contrast_view den_contrast_view_draw(uint64_t seed, uint64_t batch, size_t n,
-                                                size_t i, size_t side)
+struct den_contrast_view den_contrast_view_crop(struct den_rng *rng, double area_min,
+                                                size_t side)
 {
-    struct den_rng rng = generator(seed, batch, n, i);
-    struct den_contrast_view view = {.flip = den_rng_below(&rng, 2) == 1};
+    struct den_contrast_view view = {.flip = den_rng_below(rng, 2) == 1};
     view.w = view.h = side;
     for (size_t k = 0; k < DRAWS; k++) {
-        double area = AREA_MIN + (1 - AREA_MIN) * den_rng_unit(&rng);
-        double aspect = exp((2 * den_rng_unit(&rng) - 1) * log(ASPECT_MAX));
+        double area = area_min + (1 - area_min) * den_rng_unit(rng);
+        double aspect = exp((2 * den_rng_unit(rng) - 1) * log(ASPECT_MAX));
         double w = round((double)side * sqrt(area * aspect));
         double h = round((double)side * sqrt(area / aspect));
         if (w < 1 || h < 1 || w > (double)side || h > (double)side)
@@ -37,9 +34,16 @@ struct den_contrast_view den_contrast_view_draw(uint64_t seed, uint64_t batch, s
         view.h = (size_t)h;
         break;
     }
-    view.x = (size_t)den_rng_below(&rng, side - view.w + 1);
-    view.y = (size_t)den_rng_below(&rng, side - view.h + 1);
+    view.x = (size_t)den_rng_below(rng, side - view.w + 1);
+    view.y = (size_t)den_rng_below(rng, side - view.h + 1);
     return view;
+}
+
+struct den_contrast_view den_contrast_view_draw(uint64_t seed, uint64_t batch, size_t n,
+                                                size_t i, size_t side)
+{
+    struct den_rng rng = generator(seed, batch, n, i);
+    return den_contrast_view_crop(&rng, AREA_MIN, side);
 }
 
 bool den_contrast_view_blurs(uint64_t seed, uint64_t batch, size_t n)
@@ -71,20 +75,19 @@ static float mix(float a, float b, float share)
 }
 
 void den_contrast_view_sample(const struct den_contrast_view *view, size_t side,
-                              const float *from, float *to)
+                              size_t channels, const float *from, float *to)
 {
+    size_t line = side * channels;
     for (size_t y = 0; y < side; y++) {
         struct spot row = find(y, side, view->y, view->h);
-        const float *above = from + row.at * side * 2,
-                    *below = from + row.next * side * 2;
-        for (size_t x = 0; x < side; x++, to += 2) {
+        const float *above = from + row.at * line, *below = from + row.next * line;
+        for (size_t x = 0; x < side; x++, to += channels) {
             struct spot col = find(x, side, view->x, view->w);
-            size_t a = view->flip ? side - 1 - col.at : col.at;
-            size_t b = view->flip ? side - 1 - col.next : col.next;
-            for (size_t c = 0; c < 2; c++)
-                to[c] =
-                    mix(mix(above[2 * a + c], above[2 * b + c], col.share),
-                        mix(below[2 * a + c], below[2 * b + c], col.share), row.share);
+            size_t a = channels * (view->flip ? side - 1 - col.at : col.at);
+            size_t b = channels * (view->flip ? side - 1 - col.next : col.next);
+            for (size_t c = 0; c < channels; c++)
+                to[c] = mix(mix(above[a + c], above[b + c], col.share),
+                            mix(below[a + c], below[b + c], col.share), row.share);
         }
     }
 }
@@ -99,18 +102,19 @@ static size_t neighbour(size_t i, size_t k, size_t side)
     return i + k == side + 1 ? side - 2 : i + k - 1;
 }
 
-void den_contrast_view_blur(size_t side, const float *from, float *to)
+void den_contrast_view_blur(double sigma, size_t side, size_t channels, const float *from,
+                            float *to)
 {
-    const double edge = exp(-1 / (2 * BLUR_SIGMA * BLUR_SIGMA)), sum = 1 + 2 * edge;
+    const double edge = exp(-1 / (2 * sigma * sigma)), sum = 1 + 2 * edge;
     const float weight[3] = {(float)(edge / sum), (float)(1 / sum), (float)(edge / sum)};
     for (size_t y = 0; y < side; y++)
-        for (size_t x = 0; x < side; x++, to += 2) {
-            to[0] = to[1] = 0;
+        for (size_t x = 0; x < side; x++, to += channels) {
+            memset(to, 0, channels * sizeof *to);
             for (size_t k = 0; k < 9; k++) {
                 size_t at = neighbour(y, k / 3, side) * side + neighbour(x, k % 3, side);
                 float w = weight[k / 3] * weight[k % 3];
-                to[0] += w * from[2 * at];
-                to[1] += w * from[2 * at + 1];
+                for (size_t c = 0; c < channels; c++)
+                    to[c] += w * from[at * channels + c];
             }
         }
 }
@@ -134,10 +138,10 @@ static void fill_one(void *context, size_t i, int thread)
         den_contrast_view_draw(work->seed, work->batch, work->n, i, work->side);
     if (work->blurs) { /* the blur is symmetric, so it may come before the flip */
         float *blurred = work->blurred + (size_t)thread * count;
-        den_contrast_view_blur(work->side, from, blurred);
+        den_contrast_view_blur(DEN_CONTRAST_BLUR, work->side, 2, from, blurred);
         from = blurred;
     }
-    den_contrast_view_sample(&view, work->side, from, work->to + i * count);
+    den_contrast_view_sample(&view, work->side, 2, from, work->to + i * count);
 }
 
 void den_contrast_views_fill(uint64_t seed, uint64_t batch, size_t n, size_t side,

@@ -12,7 +12,10 @@
  *        L_D = (GAN(D(x, y'), fake) + GAN(D(x, y), real)) / 2, y' held fixed; Adam on D
  *     3. L_G = lambda_gan GAN(D(x, y'), real) + lambda_l1 L1 + lambda_ssim DSSIM
  *              + lambda_tv TV, through D into G; Adam on G
- * D works with batch statistics throughout.  With lambda_gan 0 there is no D. */
+ * D works with batch statistics throughout.  With lambda_gan 0 there is no D.
+ *
+ * A term on G's encoder adds its gradients in 3.  One that pretrains has the first steps
+ * of the run for itself; all else then starts afresh, with optimisers at step 1. */
 
 /* What is averaged between two reports; the pixel terms are those of the generator. */
 enum {
@@ -35,6 +38,7 @@ struct cgan {
     const struct den_contrastive *contrastive; /* NULL without */
     void *contrast;                            /* its state */
     struct den_step_losses losses;
+    struct den_step_losses before; /* while the term is alone */
 };
 
 static bool has_adversary(const struct cgan *s)
@@ -65,18 +69,22 @@ static bool start_adversary(struct cgan *s, struct den_err *err)
     if (config->lambda_gan > 0 &&
         !den_adversary_start(&s->d, s->job, s->g.shape, extra ? 1 : 0, err))
         return false;
+    const struct den_contrast_parts parts = {s->job, has_adversary(s) ? &s->d : NULL,
+                                             s->g.params, s->g.options.lo,
+                                             s->g.options.hi};
     s->contrastive = row;
-    return row == NULL || row->start(row, s->job, &s->d, &s->contrast, err);
+    return row == NULL || row->start(row, &parts, &s->contrast, err);
 }
 
 static void start_losses(struct cgan *s)
 {
+    s->before = (struct den_step_losses){.count = 1, .names = &names[LOSS_CONTRASTIVE]};
     struct den_step_losses *l = &s->losses;
     l->count = LOSSES;
     l->names = names;
     l->watched = LOSS_PIXEL + DEN_TERM_L1;
     l->silent[LOSS_GAN] = l->silent[LOSS_D] = !has_adversary(s);
-    l->silent[LOSS_CONTRASTIVE] = s->contrastive == NULL;
+    l->silent[LOSS_CONTRASTIVE] = s->contrastive == NULL || s->contrastive->pretrains;
     for (size_t k = 0; k < DEN_TERMS; k++)
         l->silent[LOSS_PIXEL + k] = !s->g.terms[k].active;
 }
@@ -109,30 +117,90 @@ static bool check_gradients(const struct cgan *s, const struct den_batch *batch,
                                                           s->job, batch, report, err));
 }
 
+static bool adds_to_generator(const struct cgan *s)
+{
+    return s->contrastive != NULL && !s->contrastive->on_discriminator &&
+           !s->contrastive->pretrains;
+}
+
+/* Steps of the run in which the contrastive term is alone. */
+static size_t steps_alone(const struct cgan *s, const struct den_batch *batch)
+{
+    double share = s->job->config.pretrain_fraction;
+    bool any = s->contrastive != NULL && s->contrastive->pretrains;
+    return any ? (size_t)(share * (double)batch->steps) : 0;
+}
+
+/* The generator's weights stay; what its optimiser knows of them goes. */
+static void forget_moments(struct cgan *s)
+{
+    const struct den_backend *backend = den_params_backend(s->g.params);
+    for (size_t i = 0; i < den_params_size(s->g.params); i++) {
+        struct den_param *p = den_params_at(s->g.params, i);
+        if (p->m == NULL)
+            continue;
+        backend->zero(p->m, p->count);
+        backend->zero(p->v, p->count);
+    }
+}
+
+/* A step of the contrastive term alone; the last one always reports. */
+static bool pretrain(struct cgan *s, const struct den_batch *batch, bool report,
+                     struct den_err *err)
+{
+    den_params_zero_grad(s->g.params);
+    double loss = s->contrastive->step(s->contrast, batch, NULL);
+    report = report || batch->step + 1 == steps_alone(s, batch);
+    if (!den_step_losses_check(&s->before, s->job, batch, &loss, err) ||
+        !den_step_gradients_check(s->g.params, "generator", s->job, batch, report, err))
+        return false;
+    den_generator_adam(&s->g, batch);
+    den_step_losses_add(&s->before, s->job, batch, &loss, report);
+    return true;
+}
+
+/* Everything of D: the term on it, its own steps, and what it tells the generator. */
+static void play(struct cgan *s, const struct den_batch *batch, double *losses)
+{
+    struct den_generator *g = &s->g;
+    size_t first = 0;
+    if (s->contrastive != NULL && s->contrastive->on_discriminator) {
+        losses[LOSS_CONTRASTIVE] = s->contrastive->step(s->contrast, batch, g->fake);
+        first = 1;
+    }
+    losses[LOSS_D] = den_adversary_train(&s->d, batch, g->fake, first);
+    losses[LOSS_GAN] = den_adversary_fool(&s->d, batch, g->fake, g->dfake);
+    losses[LOSS_G] = s->job->config.lambda_gan * losses[LOSS_GAN];
+}
+
 static bool step(void *state, const struct den_batch *batch, bool report,
                  struct den_err *err)
 {
     struct cgan *s = state;
     struct den_generator *g = &s->g;
     double losses[LOSSES] = {0};
+    struct den_batch own = *batch; /* counted from where the term is alone no more */
+    s->losses.begun = steps_alone(s, batch);
+    if (batch->step < s->losses.begun)
+        return pretrain(s, batch, report, err);
+    own.step -= s->losses.begun;
+    if (own.step == 0 && s->losses.begun > 0)
+        forget_moments(s);
     den_generator_forward(g, batch);
-    if (has_adversary(s)) {
-        if (s->contrastive != NULL)
-            losses[LOSS_CONTRASTIVE] = s->contrastive->step(s->contrast, batch, g->fake);
-        losses[LOSS_D] =
-            den_adversary_train(&s->d, batch, g->fake, s->contrastive != NULL ? 1 : 0);
-        losses[LOSS_GAN] = den_adversary_fool(&s->d, batch, g->fake, g->dfake);
-        losses[LOSS_G] = s->job->config.lambda_gan * losses[LOSS_GAN];
-    }
+    if (has_adversary(s))
+        play(s, &own, losses);
     den_generator_compare(g, batch->clean, &losses[LOSS_PIXEL]);
     for (size_t k = 0; k < DEN_TERMS; k++)
         losses[LOSS_G] += g->terms[k].weight * losses[LOSS_PIXEL + k];
-    if (!den_step_losses_check(&s->losses, s->job, batch, losses, err))
-        return false;
     den_generator_backward(g);
-    if (!check_gradients(s, batch, report, err))
+    if (adds_to_generator(s)) {
+        losses[LOSS_CONTRASTIVE] = s->contrastive->step(s->contrast, batch, g->fake);
+        losses[LOSS_G] += s->job->config.contrastive_weight * losses[LOSS_CONTRASTIVE];
+    }
+    if (!den_step_losses_check(&s->losses, s->job, batch, losses, err) ||
+        !check_gradients(s, batch, report, err))
         return false;
-    den_generator_adam(g, batch);
+    den_generator_adam(g, &own);
     den_step_losses_add(&s->losses, s->job, batch, losses, report);
     return true;
 }
@@ -143,6 +211,7 @@ static bool save(void *state, struct den_tensor_writer *writer, struct den_err *
 {
     struct cgan *s = state;
     return den_step_losses_save(&s->losses, "cgan.state", writer, err) &&
+           den_step_losses_save(&s->before, "cgan.before", writer, err) &&
            den_params_save(s->g.params, "g.", true, writer, err) &&
            (!has_adversary(s) || den_params_save(s->d.params, "d.", true, writer, err)) &&
            (s->contrastive == NULL || s->contrastive->save(s->contrast, writer, err));
@@ -152,6 +221,7 @@ static bool load(void *state, const struct den_tensor_file *file, struct den_err
 {
     struct cgan *s = state;
     return den_step_losses_load(&s->losses, "cgan.state", file, err) &&
+           den_step_losses_load(&s->before, "cgan.before", file, err) &&
            den_params_load(s->g.params, "g.", true, file, err) &&
            (!has_adversary(s) || den_params_load(s->d.params, "d.", true, file, err)) &&
            (s->contrastive == NULL || s->contrastive->load(s->contrast, file, err));

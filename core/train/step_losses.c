@@ -32,10 +32,10 @@ bool den_step_losses_check(struct den_step_losses *l, const struct den_train_job
         if (!isfinite(losses[k]))
             return diverged(job, batch, l->names[k], losses[k], err);
     double watched = losses[l->watched];
-    if (batch->step == 0)
+    if (batch->step == l->begun)
         l->first =
             fmax(watched, 1e-3); /* a first value of 0 must not forbid all others */
-    if (batch->step >= SETTLED && watched > BLOWN_UP * l->first)
+    if (batch->step >= l->begun + SETTLED && watched > BLOWN_UP * l->first)
         return diverged(job, batch, l->names[l->watched], watched, err);
     return true;
 }

@@ -13,6 +13,7 @@ struct den_step_losses {
     const char *const *names; /* [count]: as they are reported; borrowed */
     bool silent[DEN_LOSSES_MAX];
     size_t watched; /* which of them may not explode: the L1 */
+    size_t begun;   /* number of the first step that has them */
 
     double sums[DEN_LOSSES_MAX]; /* since the last report */
     size_t steps;                /* in sums */

@@ -30,7 +30,8 @@ struct den_train_config {
     char contrastive[DEN_WORD];  /* none, or a row of den_contrastives[] */
     double contrastive_weight, contrastive_tau;
     bool contrastive_l2norm;
-    char contrastive_head[DEN_WORD];                /* fixed, trained */
+    char contrastive_head[DEN_WORD]; /* auto, fixed, trained */
+    double pretrain_fraction;
     char normalisation[DEN_WORD], output[DEN_WORD]; /* output: linear, tanh */
     char winograd[DEN_WORD];                        /* auto, f22, off: as in backend.h */
     bool match_gain;     /* train on a * clean + b, least squares on the noisy image */

@@ -280,6 +280,7 @@ static bool iterate(struct run *run, struct den_err *err)
         .noisy = run->noisy,
         .clean = run->clean,
         .step = step,
+        .steps = run->plan.steps,
         .lr = den_train_plan_lr(&run->plan, config->lr, step),
         .key = den_hash64(den_hash64(run->job->seed, DEN_STREAM_DROPOUT), step),
     };

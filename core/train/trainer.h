@@ -65,7 +65,7 @@ bool den_train_estimate(const char *method, const struct den_train_config *confi
 struct den_batch {
     size_t n, side;
     const float *noisy, *clean; /* [n][side][side], network units */
-    size_t step;
+    size_t step, steps;         /* of how many */
     double lr;
     uint64_t key; /* for dropout */
 };

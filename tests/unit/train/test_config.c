@@ -175,6 +175,10 @@ static const struct {
     {"contrastive", "disc-infonce", "lambda_gan", "0",
      "contrastive disc-infonce works on the discriminator, so lambda_gan must be above "
      "0"},
+    {"contrastive", "enc-ntxent", "batch", "1",
+     "contrastive enc-ntxent tells images apart, so batch must be at least 2"},
+    {"contrastive", "enc-pretrain", "freeze_encoder", "true",
+     "contrastive enc-pretrain trains the encoder, which freeze_encoder keeps"},
     {"contrastive", "disc-ntxent", "crop", "1024",
      "contrastive disc-ntxent takes at most 4096 logits per crop, but crop 1024 with "
      "d_layers 3 has 15876"},

@@ -27,7 +27,7 @@ START_TEST(the_whole_image_unflipped_is_itself)
     const struct den_contrast_view whole = {false, 0, 0, SIDE, SIDE};
     static float from[COUNT], to[COUNT];
     fill_plane(from);
-    den_contrast_view_sample(&whole, SIDE, from, to);
+    den_contrast_view_sample(&whole, SIDE, 2, from, to);
     ck_assert_mem_eq(from, to, sizeof from);
 }
 END_TEST
@@ -42,7 +42,7 @@ START_TEST(corners_of_the_crop_lie_on_corners_of_the_view_in_both_channels)
     const struct den_contrast_view *v = &crops[_i];
     static float from[COUNT], to[COUNT];
     fill_plane(from);
-    den_contrast_view_sample(v, SIDE, from, to);
+    den_contrast_view_sample(v, SIDE, 2, from, to);
     for (size_t y = 0; y < SIDE; y++)
         for (size_t x = 0; x < SIDE; x++) {
             double sy = (double)v->y + (double)(y * (v->h - 1)) / (SIDE - 1);
@@ -115,7 +115,7 @@ START_TEST(the_blur_is_a_gaussian_with_reflected_border)
     memset(from, 0, sizeof from);
     from[(5 * SIDE + 7) * 2] = 1; /* within */
     from[1] = 1;                  /* in the corner, other channel */
-    den_contrast_view_blur(SIDE, from, to);
+    den_contrast_view_blur(DEN_CONTRAST_BLUR, SIDE, 2, from, to);
     close_to((double)to[(5 * SIDE + 7) * 2], MIDDLE * MIDDLE, 1e-7);
     close_to((double)to[(5 * SIDE + 8) * 2], MIDDLE * EDGE, 1e-7);
     close_to((double)to[(4 * SIDE + 6) * 2], EDGE * EDGE, 1e-7);
@@ -124,11 +124,11 @@ START_TEST(the_blur_is_a_gaussian_with_reflected_border)
     close_to((double)to[3], MIDDLE * EDGE, 1e-7); /* reflection reaches pixel 1 only */
     memset(from, 0, sizeof from);
     from[3] = 1;
-    den_contrast_view_blur(SIDE, from, to);
+    den_contrast_view_blur(DEN_CONTRAST_BLUR, SIDE, 2, from, to);
     close_to((double)to[1], 2 * MIDDLE * EDGE, 1e-7); /* seen from both sides */
     from[3] = 0;
     from[(SIDE * SIDE - 2) * 2] = 1;
-    den_contrast_view_blur(SIDE, from, to);
+    den_contrast_view_blur(DEN_CONTRAST_BLUR, SIDE, 2, from, to);
     close_to((double)to[(SIDE * SIDE - 1) * 2], 2 * MIDDLE * EDGE, 1e-7);
 }
 END_TEST
@@ -139,7 +139,7 @@ START_TEST(a_constant_stays_constant)
     for (size_t side = 1; side <= 5; side++) {
         for (size_t i = 0; i < COUNT; i++)
             from[i] = 3;
-        den_contrast_view_blur(side, from, to);
+        den_contrast_view_blur(DEN_CONTRAST_BLUR, side, 2, from, to);
         for (size_t i = 0; i < side * side * 2; i++)
             close_to((double)to[i], 3, 1e-6);
     }
@@ -164,8 +164,8 @@ START_TEST(a_batch_is_filled_image_by_image_on_any_number_of_threads)
         struct den_contrast_view v = den_contrast_view_draw(3, b, N, N - 1, SIDE);
         const float *last = from + (N - 1) * COUNT;
         if (blurs)
-            den_contrast_view_blur(SIDE, last, blurred);
-        den_contrast_view_sample(&v, SIDE, blurs ? blurred : last, two);
+            den_contrast_view_blur(DEN_CONTRAST_BLUR, SIDE, 2, last, blurred);
+        den_contrast_view_sample(&v, SIDE, 2, blurs ? blurred : last, two);
         ck_assert_mem_eq(two, one + (N - 1) * COUNT, COUNT * sizeof *two);
         seen += blurs;
     }

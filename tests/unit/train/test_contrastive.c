@@ -57,7 +57,8 @@ static struct bench *open_bench(const struct den_contrastive *row,
         for (size_t k = 0; p->kind == DEN_PARAM_WEIGHT && k < p->count; k++)
             p->value[k] *= 5;
     }
-    must(row->start(row, &b->job, &b->d, &b->state, &err));
+    const struct den_contrast_parts parts = {&b->job, &b->d, NULL, -1, 1};
+    must(row->start(row, &parts, &b->state, &err));
     fill_images(b);
     return b;
 }
@@ -71,7 +72,12 @@ static void close_bench(struct bench *b)
 
 static double step(struct bench *b, size_t number, double lr)
 {
-    struct den_batch batch = {BATCH, CROP, b->noisy, b->clean, number, lr, 7};
+    struct den_batch batch = {.n = BATCH,
+                              .side = CROP,
+                              .noisy = b->noisy,
+                              .clean = b->clean,
+                              .step = number,
+                              .lr = lr};
     return b->row->step(b->state, &batch, b->fake);
 }
 
@@ -181,7 +187,8 @@ START_TEST(the_head_is_a_function_of_the_seed_and_of_the_fan_in)
         struct den_train_job job = job_of(tiny(1), NULL);
         struct den_contrast_head head = {0};
         job.seed = i == 2 ? 8 : 7;
-        must(den_contrast_head_start(&head, &job, ROWS, WIDTH, &err));
+        must(den_contrast_head_start(&head, &job, &den_contrast_head_random, ROWS, WIDTH,
+                                     &err));
         ck_assert_uint_eq(den_params_count(head.params), WIDTH * WIDTH + WIDTH * 128);
         den_param_read(head.params, den_params_at(head.params, 0), values[i]);
         den_contrast_head_release(&head);
@@ -267,8 +274,8 @@ END_TEST
 
 START_TEST(only_a_trained_head_is_in_the_checkpoint)
 {
-    static const char *const words[] = {"fixed", "trained"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const words[] = {"fixed", "trained", "auto"};
+    for (size_t i = 0; i < 3; i++) {
         struct den_err err = DEN_ERR_INIT;
         char path[PATH];
         struct watch *watch = new_watch(3, DEN_SUSPEND);
@@ -355,8 +362,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("contrastive");
-    size_t rows = 0;
-    while (den_contrastives[rows] != NULL)
+    size_t rows = 0; /* those on the discriminator come first */
+    while (den_contrastives[rows]->on_discriminator)
         rows++;
     TCase *t = tcase_create("term");
     tcase_set_timeout(t, 60);

@@ -34,7 +34,8 @@ static void metric(void *context, size_t step, const char *name, double value)
 }
 
 static struct bench *open_bench(const char *gan_mode, double gan, double l1, double ssim,
-                                double tv, const char *diff_augment)
+                                double tv, const char *diff_augment,
+                                const char *contrastive)
 {
     struct den_err err = DEN_ERR_INIT;
     struct bench *b = calloc(1, sizeof *b);
@@ -50,6 +51,8 @@ static struct bench *open_bench(const char *gan_mode, double gan, double l1, dou
     config->lambda_tv = tv;
     den_str_copy(config->gan_mode, DEN_WORD, gan_mode);
     den_str_copy(config->diff_augment, DEN_WORD, diff_augment);
+    den_str_copy(config->contrastive, DEN_WORD, contrastive);
+    config->contrastive_weight = 0.5;
     b->job.method = "cgan";
     b->job.seed = 1;
     b->job.backend = den_backend_find("ref");
@@ -86,7 +89,14 @@ static void close_bench(struct bench *b)
 static void step(struct bench *b, size_t number, double lr)
 {
     struct den_err err = DEN_ERR_INIT;
-    struct den_batch batch = {BATCH, SIDE, b->noisy, b->clean, number, lr, 7};
+    struct den_batch batch = {.n = BATCH,
+                              .side = SIDE,
+                              .noisy = b->noisy,
+                              .clean = b->clean,
+                              .step = number,
+                              .steps = 100,
+                              .lr = lr,
+                              .key = 7};
     must(den_methods[0]->step(b->state, &batch, true, &err));
 }
 
@@ -103,23 +113,26 @@ static void move(struct bench *b, float *const *gradient, double distance)
 static const struct {
     const char *name, *mode;
     double gan, l1, ssim, tv;
-    const char *augment;
+    const char *augment, *contrastive;
 } cases[] = {
-    {"adversarial alone", "vanilla", 3, 0, 0, 0, "none"},
-    {"least squares", "lsgan", 3, 0, 0, 0, "none"},
-    {"L1 alone", "vanilla", 0, 10, 0, 0, "none"},
-    {"SSIM alone", "vanilla", 0, 0, 5, 0, "none"},
-    {"all terms", "vanilla", 1, 10, 5, 1e-3, "none"},
-    {"shifted", "vanilla", 3, 0, 0, 0, "translation"},
-    {"cut out", "vanilla", 3, 0, 0, 0, "cutout"},
-    {"all terms, augmented", "lsgan", 1, 10, 5, 1e-3, "translation-cutout"},
+    {"adversarial alone", "vanilla", 3, 0, 0, 0, "none", "none"},
+    {"least squares", "lsgan", 3, 0, 0, 0, "none", "none"},
+    {"L1 alone", "vanilla", 0, 10, 0, 0, "none", "none"},
+    {"SSIM alone", "vanilla", 0, 0, 5, 0, "none", "none"},
+    {"all terms", "vanilla", 1, 10, 5, 1e-3, "none", "none"},
+    {"shifted", "vanilla", 3, 0, 0, 0, "translation", "none"},
+    {"cut out", "vanilla", 3, 0, 0, 0, "cutout", "none"},
+    {"all terms, augmented", "lsgan", 1, 10, 5, 1e-3, "translation-cutout", "none"},
+    {"L1 and views", "vanilla", 0, 1, 0, 0, "none", "enc-ntxent"},
+    {"all terms and views", "vanilla", 1, 1, 5, 1e-3, "cutout", "enc-ntxent"},
 };
 
 START_TEST(the_gradient_of_the_generator_is_that_of_the_loss_it_tells)
 {
     enum { PARAMS = 64 };
-    struct bench *b = open_bench(cases[_i].mode, cases[_i].gan, cases[_i].l1,
-                                 cases[_i].ssim, cases[_i].tv, cases[_i].augment);
+    struct bench *b =
+        open_bench(cases[_i].mode, cases[_i].gan, cases[_i].l1, cases[_i].ssim,
+                   cases[_i].tv, cases[_i].augment, cases[_i].contrastive);
     struct den_params *params = b->model->params;
     float *gradient[PARAMS] = {NULL};
     ck_assert_uint_le(den_params_size(params), PARAMS);
@@ -150,7 +163,7 @@ END_TEST
 
 START_TEST(the_loss_of_the_generator_is_the_weighted_sum_of_its_terms)
 {
-    struct bench *b = open_bench("vanilla", 2, 30, 5, 1e-3, "none");
+    struct bench *b = open_bench("vanilla", 2, 30, 5, 1e-3, "none", "none");
     step(b, 0, 0);
     close_to(b->loss_g,
              2 * b->loss_gan + 30 * b->loss_l1 + 5 * b->loss_ssim + 1e-3 * b->loss_tv,
@@ -164,8 +177,8 @@ END_TEST
 
 START_TEST(the_generator_meets_the_discriminator_that_has_just_learnt)
 {
-    struct bench *still = open_bench("vanilla", 1, 1, 0, 0, "none");
-    struct bench *moving = open_bench("vanilla", 1, 1, 0, 0, "none");
+    struct bench *still = open_bench("vanilla", 1, 1, 0, 0, "none", "none");
+    struct bench *moving = open_bench("vanilla", 1, 1, 0, 0, "none", "none");
     step(still, 0, 0);
     step(moving, 0, 1e-3);
     close_to(moving->loss_d, still->loss_d, 0); /* of the weights before */
@@ -178,8 +191,8 @@ END_TEST
 
 START_TEST(two_steps_of_the_discriminator_take_it_further_than_one)
 {
-    struct bench *one = open_bench("vanilla", 1, 1, 0, 0, "none");
-    struct bench *two = open_bench("vanilla", 1, 1, 0, 0, "none");
+    struct bench *one = open_bench("vanilla", 1, 1, 0, 0, "none", "none");
+    struct bench *two = open_bench("vanilla", 1, 1, 0, 0, "none", "none");
     two->job.config.d_steps = 2;
     den_methods[0]->stop(two->state);
     struct den_err err = DEN_ERR_INIT;
@@ -200,7 +213,7 @@ START_TEST(images_that_are_alike_leave_the_discriminator_undecided)
 {
     /* With weights 0 the generator gives 0 everywhere, and a loss of 1e-30 leaves it
      * there: what D may not tell apart costs ln 2 at best [Goodfellow et al., 2014]. */
-    struct bench *b = open_bench("vanilla", 1e-30, 0, 0, 0, "none");
+    struct bench *b = open_bench("vanilla", 1e-30, 0, 0, 0, "none", "none");
     for (size_t i = 0; i < den_params_size(b->model->params); i++) {
         struct den_param *p = den_params_at(b->model->params, i);
         memset(p->value, 0, p->count * sizeof(float));
@@ -215,8 +228,8 @@ END_TEST
 
 START_TEST(without_its_weight_a_term_changes_nothing)
 {
-    struct bench *plain = open_bench("vanilla", 0, 10, 0, 0, "none");
-    struct bench *tiny = open_bench("vanilla", 0, 10, 1e-6, 1e-9, "none");
+    struct bench *plain = open_bench("vanilla", 0, 10, 0, 0, "none", "none");
+    struct bench *tiny = open_bench("vanilla", 0, 10, 1e-6, 1e-9, "none", "none");
     for (size_t i = 0; i < 3; i++) {
         step(plain, i, 1e-3);
         step(tiny, i, 1e-3);
@@ -233,8 +246,9 @@ END_TEST
 START_TEST(losses_that_are_not_finite_or_explode_end_the_run)
 {
     struct den_err err = DEN_ERR_INIT;
-    struct bench *b = open_bench("vanilla", 0, 10, 0, 0, "none");
-    struct den_batch batch = {BATCH, SIDE, b->noisy, b->clean, 0, 0, 7};
+    struct bench *b = open_bench("vanilla", 0, 10, 0, 0, "none", "none");
+    struct den_batch batch = {
+        .n = BATCH, .side = SIDE, .noisy = b->noisy, .clean = b->clean, .key = 7};
     must(den_methods[0]->step(b->state, &batch, true, &err));
     for (size_t i = 0; i < PIXELS; i++)
         b->clean[i] *= 1000;

@@ -103,6 +103,8 @@ static const struct {
     {"instance norm", instance_norm, 6, 4, 6, true},
     {"contrastive", infonce, 6, 4, 7, true},
     {"contrastive, two steps of D", ntxent_trained, 6, 4, 7, true},
+    {"views of the encoder", encoder_views, 6, 4, 3, true},
+    {"pretrained", pretrained, 6, 4, 6, true},
     {"tanh", tanh_min_max, 6, 4, 2, true},
     {"percentile", percentile, 6, 4, 2, true},
     {"batch joint", batch_joint, 6, 4, 2, true},

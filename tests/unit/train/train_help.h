@@ -251,6 +251,19 @@ static inline void ntxent_trained(struct den_train_config *c)
     c->contrastive_l2norm = true;
 }
 
+static inline void encoder_views(struct den_train_config *c)
+{
+    den_str_copy(c->contrastive, DEN_WORD, "enc-ntxent");
+    c->contrastive_weight = 0.1;
+}
+
+static inline void pretrained(struct den_train_config *c)
+{
+    gan(c);
+    den_str_copy(c->contrastive, DEN_WORD, "enc-pretrain");
+    c->pretrain_fraction = 0.5;
+}
+
 static inline void instance_norm(struct den_train_config *c)
 {
     gan(c);

@@ -1,0 +1,302 @@
+#include <math.h>
+#include <string.h>
+
+#include "contrast.h"
+#include "contrast_frame.h"
+#include "train_help.h"
+#include "train_plan.h"
+
+/* Contrastive terms on the encoder: the views, and whole runs. */
+
+enum { EDGE = 48, COUNT = EDGE * EDGE, N = 4 };
+
+/* ---- views ----------------------------------------------------------------------- */
+
+static void fill_noise(float *to, double deviation)
+{
+    struct den_rng rng;
+    den_rng_seed(&rng, 3, DEN_STREAM_SYNTH, 0);
+    for (size_t i = 0; i < COUNT; i++)
+        to[i] = (float)(5 + 0.1 * (double)(i % EDGE) - 0.05 * (double)(i / EDGE) +
+                        deviation * den_rng_normal(&rng));
+}
+
+START_TEST(the_level_of_noise_is_seen_through_a_slope)
+{
+    static float image[COUNT];
+    static const double levels[] = {0, 0.01, 0.5, 20};
+    for (size_t i = 0; i < 4; i++) {
+        fill_noise(image, levels[i]);
+        double got = den_contrast_noise(EDGE, image);
+        ck_assert_msg(fabs(got - levels[i]) <= 0.06 * levels[i] + 1e-6, "%g for %g", got,
+                      levels[i]);
+    }
+    close_to(den_contrast_noise(1, image), 0, 0);
+}
+END_TEST
+
+/* A constant without noise shows gain and offset alone. */
+START_TEST(brightness_stays_within_the_ranges_of_the_method)
+{
+    static float from[N * COUNT], to[N * COUNT], work[COUNT];
+    const struct den_contrast_frames frames = {1, N, EDGE, -1, 3, work, NULL};
+    double least = 1e9, most = -1e9;
+    for (size_t i = 0; i < N * COUNT; i++)
+        from[i] = 2;
+    for (uint64_t b = 0; b < 200; b++) {
+        den_contrast_frames_fill(&frames, b, from, to);
+        for (size_t i = 0; i < N; i++) {
+            double value = (double)to[i * COUNT];
+            for (size_t k = 0; k < COUNT; k += 7)
+                close_to((double)to[i * COUNT + k], value, 1e-6);
+            least = fmin(least, value);
+            most = fmax(most, value);
+        }
+    }
+    /* -1 + 3 gain + 4 offset */
+    ck_assert_msg(least >= -1 + 2.1 - 0.4 && least < 0.95, "%g", least);
+    ck_assert_msg(most <= -1 + 3.9 + 0.4 && most > 3.05, "%g", most);
+}
+END_TEST
+
+START_TEST(a_view_has_more_noise_than_its_image_but_not_much_more)
+{
+    static float from[N * COUNT], to[N * COUNT], work[COUNT];
+    const struct den_contrast_frames frames = {1, N, EDGE, 0, 10, work, NULL};
+    for (size_t i = 0; i < N; i++)
+        fill_noise(from + i * COUNT, 0.5);
+    for (uint64_t b = 0; b < 20; b++) {
+        den_contrast_frames_fill(&frames, b, from, to);
+        for (size_t i = 0; i < N; i++) {
+            /* resizing smooths what was there; gain is 0.7 to 1.3, the new variance 0.5
+             * to 2 times 0.25 */
+            double level = den_contrast_noise(EDGE, to + i * COUNT);
+            ck_assert_msg(level > 0.33 && level < 1.05, "%g", level);
+        }
+    }
+}
+END_TEST
+
+START_TEST(views_are_a_function_of_seed_and_batch_on_any_number_of_threads)
+{
+    static float from[N * COUNT], a[N * COUNT], b[N * COUNT], work[2 * COUNT];
+    struct den_err err = DEN_ERR_INIT;
+    struct den_pool *two = NULL;
+    must(den_pool_new(2, &two, &err));
+    for (size_t i = 0; i < N; i++)
+        fill_noise(from + i * COUNT, 0.5);
+    struct den_contrast_frames frames = {1, N, EDGE, 0, 10, work, NULL};
+    den_contrast_frames_fill(&frames, 7, from, a);
+    frames.pool = two;
+    den_contrast_frames_fill(&frames, 7, from, b);
+    ck_assert_mem_eq(a, b, sizeof a);
+    den_contrast_frames_fill(&frames, 8, from, b);
+    ck_assert_mem_ne(a, b, sizeof a);
+    frames.seed = 2;
+    den_contrast_frames_fill(&frames, 7, from, b);
+    ck_assert_mem_ne(a, b, sizeof a);
+    ck_assert_mem_ne(a, a + COUNT, COUNT * sizeof *a);
+    den_pool_free(two);
+}
+END_TEST
+
+/* ---- the term alone -------------------------------------------------------------- */
+
+struct bench {
+    struct den_train_job job;
+    struct den_model *model;
+    void *state;
+    float noisy[N * 64 * 64];
+};
+
+static struct bench *open_bench(const char *net)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct bench *b = calloc(1, sizeof *b);
+    b->job = job_of(tiny(1), NULL);
+    struct den_train_config *config = &b->job.config;
+    config->batch = N;
+    config->crop = 64;
+    if (strcmp(net, "care") == 0)
+        config->downs = 2;
+    den_str_copy(config->net, DEN_WORD, net);
+    encoder_views(config);
+    must(den_train_config_check(config, &err));
+    struct den_net_options options = den_train_generator(config);
+    struct den_norm norm = {"mean_std", 0, 1};
+    must(den_model_new(backend(), den_train_net(config), &options, &norm, &b->model,
+                       &err));
+    den_params_init(b->model->params, 1);
+    must(den_params_train(b->model->params, &err));
+    const struct den_contrast_parts parts = {&b->job, NULL, b->model->params, -2, 2};
+    must(
+        den_contrast_enc_ntxent.start(&den_contrast_enc_ntxent, &parts, &b->state, &err));
+    struct den_rng rng;
+    den_rng_seed(&rng, 1, DEN_STREAM_SYNTH, 0);
+    for (size_t i = 0; i < N * 64 * 64; i++)
+        b->noisy[i] = (float)(sin((double)(i % 64) / (2 + (double)(i / 4096))) +
+                              0.2 * den_rng_normal(&rng));
+    return b;
+}
+
+static void close_bench(struct bench *b)
+{
+    den_contrast_enc_ntxent.stop(b->state);
+    den_model_free(b->model);
+    free(b);
+}
+
+static double step(struct bench *b, size_t number, size_t t)
+{
+    struct den_batch batch = {
+        .n = N, .side = 64, .noisy = b->noisy, .step = number, .lr = 2e-3};
+    struct den_exec ex = {.pool = pool};
+    struct den_adam adam = {2e-3, 0.5, 0.999, 1e-8, t};
+    den_params_zero_grad(b->model->params);
+    double loss = den_contrast_enc_ntxent.step(b->state, &batch, NULL);
+    den_params_adam(b->model->params, &ex, &adam);
+    return loss;
+}
+
+static const char *const nets[] = {"unet", "care"};
+
+START_TEST(the_loss_falls_on_one_batch)
+{
+    struct bench *b = open_bench(nets[_i]);
+    double first = step(b, 0, 1), last = first;
+    for (size_t i = 1; i < 100; i++)
+        last = step(b, 0, i + 1); /* number 0 again: the same views */
+    printf("%s: %.3g to %.3g\n", nets[_i], first, last);
+    fflush(stdout);
+    ck_assert_msg(last < 0.5 * first, "from %g to %g", first, last);
+    close_bench(b);
+}
+END_TEST
+
+START_TEST(only_weights_of_the_encoder_get_a_gradient_and_no_statistics_move)
+{
+    struct bench *b = open_bench(nets[_i]);
+    const struct den_net *net = b->model->net;
+    size_t weights = 0;
+    step(b, 0, 1);
+    for (size_t i = 0; i < den_params_size(b->model->params); i++) {
+        struct den_param *p = den_params_at(b->model->params, i);
+        double sum = 0, value = 0;
+        for (size_t k = 0; k < p->count; k++) {
+            sum += p->grad != NULL ? fabs((double)p->grad[k]) : 0;
+            value += (double)p->value[k];
+        }
+        if (p->kind == DEN_PARAM_WEIGHT)
+            ck_assert_msg((sum > 0) == net->encodes(p->name), "%s: %g", p->name, sum);
+        else /* means 0, variances 1, no batch counted */
+            close_to(value, strstr(p->name, "var") != NULL ? (double)p->count : 0, 0);
+        weights += p->kind == DEN_PARAM_WEIGHT && net->encodes(p->name);
+    }
+    ck_assert_uint_gt(weights, 5);
+    close_bench(b);
+}
+END_TEST
+
+/* ---- whole runs ------------------------------------------------------------------ */
+
+START_TEST(pretraining_comes_first_and_alone)
+{
+    struct watch *watch = new_watch(SIZE_MAX, DEN_GO_ON);
+    struct den_train_config config = tiny(20);
+    pretrained(&config);
+    config.pretrain_fraction = 0.25;
+    struct den_train_job job = job_of(config, watch);
+    train(&job);
+    size_t alone = 0, others = 0;
+    for (size_t i = 0; i < watch->numbers; i++) {
+        const char *name = watch->told[i].name;
+        if (strcmp(name, "loss_contrastive") == 0) {
+            ck_assert_uint_le(watch->told[i].step, 5);
+            alone++;
+        } else if (den_str_starts(name, "loss_")) {
+            ck_assert_uint_gt(watch->told[i].step, 5);
+            others++;
+        }
+    }
+    ck_assert_uint_eq(alone, 5);
+    ck_assert_uint_eq(others, 15 * 6);
+    free(watch);
+}
+END_TEST
+
+START_TEST(the_estimate_counts_the_encoder)
+{
+    struct den_err err = DEN_ERR_INIT;
+    static const char *const words[] = {"none", "enc-ntxent"};
+    int threads = den_pool_threads(pool);
+    size_t estimate[2], peak[2], steps;
+    for (size_t i = 0; i < 2; i++) {
+        struct den_train_config config = tiny(2);
+        config.crop = SIDE;
+        config.ngf = 16;
+        config.batch = 8;
+        config.validation_fraction = 0;
+        den_str_copy(config.contrastive, DEN_WORD, words[i]);
+        struct den_train_job job = job_of(config, NULL);
+        job.hooks.progress.tick = never_stop;
+        must(den_train_estimate("cgan", &config, SCENES, SIDE, threads, &steps,
+                                &estimate[i], &err));
+        size_t before = den_mem_live();
+        den_mem_reset_peak();
+        train(&job);
+        peak[i] = den_mem_peak() - before;
+    }
+    double share = (double)(estimate[1] - estimate[0]) / (double)(peak[1] - peak[0]);
+    printf("%.2f MB more, %.2f of that told\n", (double)(peak[1] - peak[0]) / 1e6, share);
+    ck_assert_msg(share > 0.95 && share < 1.4, "share %g", share);
+}
+END_TEST
+
+START_TEST(a_failing_allocation_is_an_error_and_leaks_nothing)
+{
+    need_slow();
+    struct den_train_config config = tiny(1);
+    config.batch = 2;
+    config.ngf = 1;
+    config.validation_fraction = 0;
+    encoder_views(&config);
+    struct den_train_job job = job_of(config, NULL);
+    job.hooks.progress.tick = never_stop;
+    struct den_train_result result;
+    size_t failed = 0, live = den_mem_live();
+    bool done = false;
+    for (size_t n = 150; !done; n += 1 + failed / 16) {
+        struct den_err err = DEN_ERR_INIT;
+        den_mem_fail_at(n);
+        done = den_train(&job, &result, &err);
+        den_mem_fail_at(0);
+        failed += !done;
+        ck_assert_msg(done || err.code == DEN_E_NO_MEMORY, "%zu: %s", n, err.text);
+        ck_assert_uint_eq(den_mem_live(), live);
+    }
+    printf("%zu allocations failed\n", failed);
+    ck_assert_uint_gt(failed, 20);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("contrast_enc");
+    TCase *t = tcase_create("views");
+    tcase_add_test(t, the_level_of_noise_is_seen_through_a_slope);
+    tcase_add_test(t, brightness_stays_within_the_ranges_of_the_method);
+    tcase_add_test(t, a_view_has_more_noise_than_its_image_but_not_much_more);
+    tcase_add_test(t, views_are_a_function_of_seed_and_batch_on_any_number_of_threads);
+    suite_add_tcase(suite, t);
+    t = tcase_create("runs");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, set_up, tear_down);
+    tcase_add_loop_test(t, the_loss_falls_on_one_batch, 0, 2);
+    tcase_add_loop_test(
+        t, only_weights_of_the_encoder_get_a_gradient_and_no_statistics_move, 0, 2);
+    tcase_add_test(t, pretraining_comes_first_and_alone);
+    tcase_add_test(t, the_estimate_counts_the_encoder);
+    tcase_add_test(t, a_failing_allocation_is_an_error_and_leaks_nothing);
+    suite_add_tcase(suite, t);
+    return den_check_main(suite);
+}
