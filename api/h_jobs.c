@@ -50,12 +50,15 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
                          struct den_err *err)
 {
     int64_t seed = 0;
-    if (!den_in_only(body, "", "kind dataset image model method preset config seed",
+    if (!den_in_only(body, "",
+                     "kind dataset image model base_model method preset config seed",
                      err) ||
         !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
         !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
         !copy_member(body, "image", false, ask->image, sizeof ask->image, err) ||
         !copy_member(body, "model", false, ask->model, sizeof ask->model, err) ||
+        !copy_member(body, "base_model", false, ask->base_model, sizeof ask->base_model,
+                     err) ||
         !copy_member(body, "method", false, ask->method, sizeof ask->method, err) ||
         !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
         !read_settings(body, ask, err) ||
@@ -94,9 +97,10 @@ DEN_HANDLER(den_h_job_add)
         goto out;
     if (dry_run) {
         json_t *out = json_pack(
-            "{ss sI sI sI so}", "kind", row->kind, "steps", (json_int_t)estimate.steps,
+            "{ss sI sI sI so so}", "kind", row->kind, "steps", (json_int_t)estimate.steps,
             "peak_bytes", (json_int_t)estimate.bytes, "queue_position",
-            (json_int_t)estimate.queue_position, "config", den_json_config(row->config));
+            (json_int_t)estimate.queue_position, "config", den_json_config(row->config),
+            "base_model", den_json_base(row->config));
         done = den_reply_json(reply, 200, out, err);
         goto out;
     }

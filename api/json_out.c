@@ -62,6 +62,20 @@ static json_t *typed(const char *text)
     return json_string(text);
 }
 
+static const char base_key[] = "base_model";
+
+json_t *den_json_base(const char *config)
+{
+    const size_t length = sizeof base_key - 1;
+    for (const char *line = config; *line != '\0';) {
+        size_t end = strcspn(line, "\n");
+        if (strncmp(line, base_key, length) == 0 && line[length] == '=')
+            return json_stringn(line + length + 1, end - length - 1);
+        line += end + (line[end] == '\n');
+    }
+    return json_null();
+}
+
 json_t *den_json_config(const char *config)
 {
     json_t *object = json_object();
@@ -72,6 +86,7 @@ json_t *den_json_config(const char *config)
         if (equals != NULL) {
             size_t key_length = (size_t)(equals - config);
             if (den_str_format(key, sizeof key, "%.*s", (int)key_length, config) &&
+                strcmp(key, base_key) != 0 &&
                 den_str_format(value, sizeof value, "%.*s", (int)(line - key_length - 1),
                                equals + 1))
                 (void)json_object_set_new(object, key, typed(value));
@@ -156,6 +171,7 @@ json_t *den_json_job(const struct den_job_row *row, size_t position)
         (json_int_t)row->attempts, "created_at", den_json_time(row->created_ms),
         "started_at", den_json_time(row->started_ms), "finished_at",
         den_json_time(row->finished_ms), "error", failure, "result", result_of(row));
+    (void)json_object_set_new(job, "base_model", den_json_base(row->config));
     return job;
 }
 
@@ -168,13 +184,15 @@ json_t *den_json_model(const struct den_model_row *row)
     const char *kind = json_string_value(json_object_get(config, "normalisation"));
     json_t *norm =
         json_pack("{ss? sf sf}", "kind", kind, "shift", row->shift, "scale", row->scale);
-    return json_pack("{ss sI ss ss ss ss so sI sI so so sI ss ss so}", "name", row->name,
-                     "version", (json_int_t)row->version, "job", row->job, "dataset",
-                     row->dataset, "method", row->method, "preset", row->preset, "config",
-                     config, "seed", (json_int_t)row->seed, "steps",
-                     (json_int_t)row->steps, "normalisation", norm, "validation_psnr",
-                     row->has_validation ? den_json_number(row->validation_psnr)
-                                         : json_null(),
-                     "bytes", (json_int_t)row->bytes, "sha256", row->sha256, "weights",
-                     weights, "created_at", den_json_time(row->created_ms));
+    json_t *model = json_pack(
+        "{ss sI ss ss ss ss so sI sI so so sI ss ss so}", "name", row->name, "version",
+        (json_int_t)row->version, "job", row->job, "dataset", row->dataset, "method",
+        row->method, "preset", row->preset, "config", config, "seed",
+        (json_int_t)row->seed, "steps", (json_int_t)row->steps, "normalisation", norm,
+        "validation_psnr",
+        row->has_validation ? den_json_number(row->validation_psnr) : json_null(),
+        "bytes", (json_int_t)row->bytes, "sha256", row->sha256, "weights", weights,
+        "created_at", den_json_time(row->created_ms));
+    (void)json_object_set_new(model, "base_model", den_json_base(row->config));
+    return model;
 }

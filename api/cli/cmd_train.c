@@ -8,6 +8,7 @@
 static const struct den_option options[] = {
     {"name", 0, DEN_OPTION_VALUE, "MODEL", "name of the model to make"},
     DEN_DATA_OPTIONS,
+    {"base", 0, DEN_OPTION_VALUE, "MODEL[@VERSION]", "go on from this model's weights"},
     {"method", 0, DEN_OPTION_VALUE, "METHOD", "training method (`denoise methods`)"},
     {"preset", 0, DEN_OPTION_VALUE, "PRESET", "where the settings come from"},
     {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "a setting of the training"},
@@ -25,9 +26,10 @@ static json_t *request_of(const struct den_args *args, struct den_err *err)
         !den_settings_add(args, config, err))
         goto out;
     request =
-        json_pack("{ss ss* ss* ss* sO}", "kind", "train", "model",
-                  den_args_text(args, "name"), "method", den_args_text(args, "method"),
-                  "preset", den_args_text(args, "preset"), "config", config);
+        json_pack("{ss ss* ss* ss* ss* sO}", "kind", "train", "model",
+                  den_args_text(args, "name"), "base_model", den_args_text(args, "base"),
+                  "method", den_args_text(args, "method"), "preset",
+                  den_args_text(args, "preset"), "config", config);
     if (request == NULL)
         (void)den_err_set(err, DEN_E_INVALID, "names must be UTF-8");
     else if (den_args_has(args, "seed"))
@@ -69,7 +71,12 @@ const struct den_command den_cmd_train = {
     "--dataset ID)",
     "Make a model from images",
     "Prints the id of the job; with --wait the model and its version instead.\n"
-    "  denoise train --name nuclei --pairs pairs.csv --where '^fov0[1-8]' --wait\n",
+    "  denoise train --name nuclei --pairs pairs.csv --where '^fov0[1-8]' --wait\n"
+    "With --base the net, its size and the normalisation are those of that model; fewer\n"
+    "steps and a lower lr than from scratch will do, and freeze_encoder=true trains the\n"
+    "decoder alone:\n"
+    "  denoise train --name mine --base nuclei --pairs mine.csv --set lr=0.0001 \\\n"
+    "      iterations=500 freeze_encoder=true\n",
     options,
     0,
     0,

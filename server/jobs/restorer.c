@@ -19,29 +19,12 @@ static bool unknown_setting(const struct den_setting *setting, struct den_err *e
                          "unknown setting '%s'; see GET /v1/methods", setting->key);
 }
 
-/* "name" or "name@3". */
 static bool check_model(struct den_service *s, const struct den_job_request *request,
                         struct den_job_row *row, struct den_err *err)
 {
-    struct den_err inner = DEN_ERR_INIT;
     struct den_model_row model;
-    char name[DEN_NAME_SIZE];
-    int64_t version = 0;
-    memcpy(name, request->model, sizeof name);
-    char *at = strchr(name, '@');
-    if (at != NULL)
-        *at = '\0';
-    if (!den_model_name_valid(name))
-        return den_err_field(err, DEN_E_INVALID, "/model",
-                             "a model is named as name or name@version, where the name "
-                             "has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
-    if (at != NULL && !den_parse_int(at + 1, 1, INT64_MAX, &version, NULL))
-        return den_err_field(err, DEN_E_INVALID, "/model",
-                             "the version of a model is a whole number from 1, as in "
-                             "%s@1",
-                             name);
-    if (!s->kind->model_get(s->store, name, version, &model, &inner))
-        return den_err_field(err, inner.code, "/model", "%s", inner.text);
+    if (!den_model_of_name(s, request->model, "/model", &model, err))
+        return false;
     memcpy(row->model, model.name, sizeof row->model);
     row->version = model.version;
     return request->setting_count == 0 || unknown_setting(&request->settings[0], err);
@@ -104,23 +87,14 @@ bool den_restorer_check(struct den_service *service,
     if (!model && !method)
         return den_err_field(err, DEN_E_INVALID, "/model",
                              "name the model or the method that the job shall use");
-    if (!den_check_unused(request->preset, "/preset", "this job", err))
+    if (!den_check_unused(request->preset, "/preset", "this job", err) ||
+        !den_check_unused(request->base_model, "/base_model", "this job", err))
         return false;
     return model ? check_model(service, request, row, err)
                  : check_filter(request, row, err);
 }
 
 /* ---- the plan ---- */
-
-/* A key that an older version knew and this one does not says nothing about the net. */
-static bool set_known(void *context, const char *key, const char *value,
-                      struct den_err *err)
-{
-    (void)err;
-    bool known = den_train_config_set(context, key, value, NULL);
-    (void)known;
-    return true;
-}
 
 /* The net follows from the settings that are kept with the model, so that no weights have
  * to be read while a client waits. */
@@ -131,8 +105,7 @@ static bool plan_model(struct den_service *s, const struct den_job_row *row, siz
     struct den_model_row model;
     struct den_train_config config;
     if (!s->kind->model_get(s->store, row->model, row->version, &model, err) ||
-        !den_train_config_preset(den_presets[0].name, &config, err) ||
-        !den_config_each(model.config, set_known, &config, err))
+        !den_model_settings(&model, &config, err))
         return false;
     struct den_net_options options = den_train_generator(&config);
     struct den_infer_options infer = {.tile = s->config.model_tile,

@@ -78,6 +78,50 @@ bool den_model_name_valid(const char *name)
                         "0123456789._-") == length;
 }
 
+bool den_model_of_name(struct den_service *service, const char *text, const char *field,
+                       struct den_model_row *ret, struct den_err *err)
+{
+    struct den_err inner = DEN_ERR_INIT;
+    char name[DEN_NAME_SIZE];
+    int64_t version = 0;
+    bool whole = den_str_copy(name, sizeof name, text);
+    char *at = strchr(name, '@');
+    if (at != NULL)
+        *at = '\0';
+    if (!whole || !den_model_name_valid(name))
+        return den_err_field(err, DEN_E_INVALID, field,
+                             "a model is named as name or name@version, where the name "
+                             "has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    if (at != NULL && !den_parse_int(at + 1, 1, INT64_MAX, &version, NULL))
+        return den_err_field(err, DEN_E_INVALID, field,
+                             "the version of a model is a whole number from 1, as in "
+                             "%s@1",
+                             name);
+    return service->kind->model_get(service->store, name, version, ret, &inner) ||
+           den_err_field(err, inner.code, field, "%s", inner.text);
+}
+
+/* A key that an older version knew and this one does not says nothing about the net. */
+static bool set_known(void *context, const char *key, const char *value,
+                      struct den_err *err)
+{
+    (void)err;
+    bool known = den_train_config_set(context, key, value, NULL);
+    (void)known;
+    return true;
+}
+
+bool den_model_settings(const struct den_model_row *model, struct den_train_config *ret,
+                        struct den_err *err)
+{
+    struct den_train_config config;
+    if (!den_train_config_preset(den_presets[0].name, &config, err) ||
+        !den_config_each(model->config, set_known, &config, err))
+        return false;
+    *ret = config;
+    return true;
+}
+
 bool den_config_add(char *config, const char *key, const char *value, struct den_err *err)
 {
     size_t used = strlen(config);

@@ -1,4 +1,4 @@
-/* A model from a data set. */
+/* A model from a data set, from scratch or from another model. */
 
 #include "job_images.h"
 #include "run_kinds.h"
@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base_model.h"
 #include "clock.h"
 #include "mem.h"
 #include "str.h"
@@ -13,18 +14,16 @@
 
 /* ---- check ---- */
 
-static bool set_key(void *context, const char *key, const char *value,
-                    struct den_err *err)
-{
-    return den_train_config_set(context, key, value, err);
-}
+/* A line of its own among the settings of a row, of jobs and models alike: "nuclei@3". */
+#define BASE_LABEL (DEN_NAME_SIZE + 24)
+static const char base_key[] = "base_model";
 
-static bool known_key(const char *name)
+static const struct den_train_key *find_key(const char *name)
 {
     for (const struct den_train_key *k = den_train_keys; k->name != NULL; k++)
         if (strcmp(k->name, name) == 0)
-            return true;
-    return false;
+            return k;
+    return NULL;
 }
 
 static bool read_settings(const struct den_job_request *request,
@@ -35,7 +34,7 @@ static bool read_settings(const struct den_job_request *request,
         struct den_err inner = DEN_ERR_INIT;
         char field[96];
         den_str_format(field, sizeof field, "/config/%s", setting->key);
-        if (!known_key(setting->key))
+        if (find_key(setting->key) == NULL)
             return den_err_field(err, DEN_E_INVALID, field,
                                  "unknown setting '%s'; see GET /v1/methods",
                                  setting->key);
@@ -72,11 +71,17 @@ static void name_model(const char *dataset, char *to)
         den_str_copy(to, DEN_NAME_SIZE, fallback);
 }
 
-/* Who names one of the two gets the other that belongs to it. */
-static void choose_names(const struct den_job_request *request, const char **ret_preset,
+/* Who names one of the two gets the other that belongs to it; who names none, both of the
+ * base model. */
+static void choose_names(const struct den_job_request *request,
+                         const struct den_model_row *base, const char **ret_preset,
                          const char **ret_method)
 {
     const char *preset = request->preset, *method = request->method;
+    if (base != NULL && preset[0] == '\0' && method[0] == '\0') {
+        preset = base->preset;
+        method = base->method;
+    }
     if (preset[0] == '\0')
         preset =
             method[0] == '\0' ? den_presets[0].name : den_preset_of_method(method)->name;
@@ -87,11 +92,12 @@ static void choose_names(const struct den_job_request *request, const char **ret
     *ret_method = method[0] == '\0' ? den_methods[0]->name : method;
 }
 
-static bool check_names(const struct den_job_request *request, struct den_job_row *row,
+static bool check_names(const struct den_job_request *request,
+                        const struct den_model_row *base, struct den_job_row *row,
                         struct den_err *err)
 {
     const char *preset, *method;
-    choose_names(request, &preset, &method);
+    choose_names(request, base, &preset, &method);
     if (!den_check_unused(request->image, "/image", "a train job", err))
         return false;
     if (request->dataset[0] == '\0')
@@ -113,16 +119,66 @@ static bool check_names(const struct den_job_request *request, struct den_job_ro
     return true;
 }
 
+/* What the base decides takes the place of what the preset says. */
+static bool take_over(const struct den_model_row *base, struct den_train_config *config,
+                      struct den_err *err)
+{
+    struct den_train_config theirs;
+    char value[64];
+    if (!den_model_settings(base, &theirs, err))
+        return false;
+    for (size_t i = 0; den_base_keys[i] != NULL; i++) {
+        den_train_config_get(&theirs, find_key(den_base_keys[i]), value, sizeof value);
+        if (!den_train_config_set(config, den_base_keys[i], value, err))
+            return false;
+    }
+    return true;
+}
+
+static bool refuse_contradictions(const struct den_train_config *asked,
+                                  const struct den_train_config *of_base,
+                                  const char *label, struct den_err *err)
+{
+    for (size_t i = 0; den_base_keys[i] != NULL; i++) {
+        const struct den_train_key *key = find_key(den_base_keys[i]);
+        char want[64], have[64], field[96];
+        den_train_config_get(asked, key, want, sizeof want);
+        den_train_config_get(of_base, key, have, sizeof have);
+        den_str_format(field, sizeof field, "/config/%s", key->name);
+        if (strcmp(want, have) != 0)
+            return den_err_field(err, DEN_E_INVALID, field,
+                                 "%s is %s, but the base model %s has %s; leave it out",
+                                 key->name, want, label, have);
+    }
+    return true;
+}
+
+/* Preset, then what the base (NULL: none) decides, then what the client says. */
 static bool check_config(const struct den_job_request *request,
-                         const struct den_job_row *row, struct den_train_config *ret,
-                         struct den_err *err)
+                         const struct den_model_row *base, struct den_job_row *row,
+                         struct den_train_config *ret, struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
+    char label[BASE_LABEL] = "";
     if (!den_train_config_preset(row->preset, ret, &inner))
         return den_err_under(&inner, "/", err);
+    if (base != NULL && !take_over(base, ret, err))
+        return false;
+    const struct den_train_config before = *ret;
     if (!read_settings(request, ret, err))
         return false;
-    return den_train_config_check(ret, &inner) || den_err_under(&inner, "/config/", err);
+    if (base == NULL && ret->freeze_encoder)
+        return den_err_field(err, DEN_E_INVALID, "/config/freeze_encoder",
+                             "freeze_encoder needs a base_model");
+    if (base != NULL)
+        den_str_format(label, sizeof label, "%s@%lld", base->name,
+                       (long long)base->version);
+    if (base != NULL && !refuse_contradictions(ret, &before, label, err))
+        return false;
+    if (!den_train_config_check(ret, &inner))
+        return den_err_under(&inner, "/config/", err);
+    return write_settings(ret, row->config, err) &&
+           (base == NULL || den_config_add(row->config, base_key, label, err));
 }
 
 static bool check(struct den_service *s, const struct den_job_request *request,
@@ -133,8 +189,14 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     struct den_train_config config;
     struct den_job_images images = {0};
     size_t bytes = 0, steps = 0;
-    if (!check_names(request, row, err) || !check_config(request, row, &config, err) ||
-        !write_settings(&config, row->config, err) ||
+    struct den_model_row named, *base = NULL;
+    if (request->base_model[0] != '\0') {
+        if (!den_model_of_name(s, request->base_model, "/base_model", &named, err))
+            return false;
+        base = &named;
+    }
+    if (!check_names(request, base, row, err) ||
+        !check_config(request, base, row, &config, err) ||
         !den_job_images_load(s, request->dataset, &images, err))
         return false;
     bool done =
@@ -213,6 +275,40 @@ static bool make_model_row(struct den_job_context *context, const struct den_job
     return true;
 }
 
+/* What a row says about its training. */
+struct stored {
+    struct den_train_config config;
+    char base[BASE_LABEL]; /* "" = none */
+};
+
+static bool read_stored(void *context, const char *key, const char *value,
+                        struct den_err *err)
+{
+    struct stored *stored = context;
+    if (strcmp(key, base_key) != 0)
+        return den_train_config_set(&stored->config, key, value, err);
+    return den_str_copy(stored->base, sizeof stored->base, value) ||
+           den_err_set(err, DEN_E_INTERNAL, "the name of the base model is too long");
+}
+
+/* A version that is gone never comes back under its number, so that the name and version
+ * of the row are the weights that were meant. */
+static bool find_base(struct den_job_context *context, const char *label, char *path,
+                      struct den_err *err)
+{
+    struct den_err inner = DEN_ERR_INIT;
+    struct den_model_row base;
+    if (!den_model_of_name(context->service, label, "", &base, &inner))
+        return den_err_set(err, inner.code,
+                           inner.code == DEN_E_NOT_FOUND
+                               ? "the base model %s has been deleted since the job was "
+                                 "submitted"
+                               : "the base model %s cannot be read",
+                           label);
+    den_blobs_path(context->service->blobs, base.sha256, path, PATH_MAX);
+    return true;
+}
+
 /* The checkpoint lies in the work folder, which an interrupted job keeps: den_train reads
  * it when it is there, and ignores one of other settings or data. */
 static bool train(struct training *t, const struct den_job_row *row,
@@ -220,7 +316,8 @@ static bool train(struct training *t, const struct den_job_row *row,
                   struct den_err *err)
 {
     struct den_job_context *context = t->context;
-    char checkpoint[PATH_MAX], best[PATH_MAX], last[PATH_MAX];
+    char checkpoint[PATH_MAX], best[PATH_MAX], last[PATH_MAX], base[PATH_MAX];
+    struct stored stored = {.base = ""};
     den_str_format(checkpoint, sizeof checkpoint, "%s/checkpoint", context->work);
     den_str_format(best, sizeof best, "%s/best.safetensors", context->work);
     den_str_format(last, sizeof last, "%s/last.safetensors", context->work);
@@ -238,9 +335,17 @@ static bool train(struct training *t, const struct den_job_row *row,
                   .metric = metric,
                   .context = t},
     };
-    if (!den_train_config_preset(row->preset, &job.config, err) ||
-        !den_config_each(row->config, set_key, &job.config, err) ||
-        !den_train(&job, ret, err))
+    if (!den_train_config_preset(row->preset, &stored.config, err) ||
+        !den_config_each(row->config, read_stored, &stored, err))
+        return false;
+    job.config = stored.config;
+    if (stored.base[0] != '\0') {
+        if (!find_base(context, stored.base, base, err))
+            return false;
+        job.base_path = base;
+        job.base = stored.base;
+    }
+    if (!den_train(&job, ret, err))
         return false;
     den_str_copy(context->model_file, sizeof context->model_file,
                  ret->chose_best ? best : last);

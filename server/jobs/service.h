@@ -71,7 +71,8 @@ struct den_setting {
 };
 struct den_job_request { /* "" or 0 where the client said nothing */
     char kind[16], dataset[DEN_ID_SIZE], image[DEN_ID_SIZE];
-    char model[DEN_NAME_SIZE]; /* "name", or "name@3" for denoise and evaluate */
+    char model[DEN_NAME_SIZE];      /* "name", or "name@3" for denoise and evaluate */
+    char base_model[DEN_NAME_SIZE]; /* train: "name" or "name@3" to start from */
     char method[32], preset[32];
     bool has_seed;
     uint64_t seed;

@@ -146,6 +146,54 @@ START_TEST(the_scores_are_those_that_were_asked_for)
 }
 END_TEST
 
+START_TEST(a_model_is_tuned_from_another)
+{
+    train("cells");
+    struct outcome o =
+        DENOISE(folder, d.url, "train", "--name", "mine", "--base", "cells", "--pairs",
+                "data/pairs.csv", "--set", "iterations=5", "batch=2", "crop=32",
+                "freeze_encoder=true", "--wait");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out, "mine@1\n");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "models", "mine", "--json");
+    json_t *models = json_loads(o.out, 0, NULL);
+    ck_assert_str_eq(text_at(models, "models.0.base_model"), "cells@1");
+    ck_assert_ptr_null(at(models, "models.0.config.base_model"));
+    close_to(number_at(models, "models.0.config.ngf"), 4, 0);
+    char id[40];
+    (void)snprintf(id, sizeof id, "%s", text_at(models, "models.0.job"));
+    json_decref(models);
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "report", id, "--json");
+    json_t *report = json_loads(o.out, 0, NULL);
+    const json_t *first = json_array_get(at(report, "history.validation_psnr"), 0);
+    close_to(json_number_value(json_array_get(first, 0)), 0, 0); /* what the base had */
+    json_decref(report);
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "models", "cells", "--json");
+    models = json_loads(o.out, 0, NULL);
+    ck_assert(json_is_null(at(models, "models.0.base_model")));
+    json_decref(models);
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "train", "--name", "mine", "--base", "cells@1", "--pairs",
+                "data/pairs.csv", "--set", "crop=32", "--dry-run", "--json");
+    must_end(&o, 0, "");
+    json_t *estimate = json_loads(o.out, 0, NULL);
+    ck_assert_str_eq(text_at(estimate, "base_model"), "cells@1");
+    json_decref(estimate);
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "train", "--name", "mine", "--base", "cells", "--pairs",
+                "data/pairs.csv", "--set", "ngf=8");
+    must_end(&o, 5, "ngf is 8, but the base model cells@1 has 4; leave it out");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "train", "--name", "mine", "--base", "others", "--pairs",
+                "data/pairs.csv");
+    must_end(&o, 5, "there is no model 'others'");
+    outcome_free(&o);
+}
+END_TEST
+
 /* Submits with a filter and waits; the id of the job. */
 static void filter_job(char *id)
 {
@@ -369,6 +417,7 @@ int main(void)
     tcase_set_timeout(all, 120);
     tcase_add_test(all, a_model_is_trained_judged_and_used_by_the_client);
     tcase_add_test(all, the_scores_are_those_that_were_asked_for);
+    tcase_add_test(all, a_model_is_tuned_from_another);
     tcase_add_test(all, a_result_is_fetched_to_where_it_is_wanted);
     tcase_add_test(all, a_filter_gets_its_options);
     tcase_add_test(all, a_cancelled_job_gives_exit_status_1);
