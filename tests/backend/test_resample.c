@@ -136,7 +136,7 @@ static const struct {
 
 START_TEST(the_first_of_equal_pixels_is_the_maximum_and_gets_the_gradient)
 {
-    enum { C = 3 }; /* the same in every channel */
+    enum { C = 3, FOUR = 4 * C }; /* the same in every channel */
     const struct shape_case k = {1, 1, 1, C, 0, 0, 0};
     struct den_exec ex = {.pool = NULL};
     for (size_t i = 0; den_backends[i] != NULL; i++) {
@@ -144,8 +144,8 @@ START_TEST(the_first_of_equal_pixels_is_the_maximum_and_gets_the_gradient)
         struct map x = map_new(be, &k, true, 0, 0, 1),
                    y = map_new(be, &k, false, 0, 0, 2);
         struct map dx = map_new(be, &k, true, 0, 0, 3);
-        den_real four[4 * C], one[C];
-        for (size_t j = 0; j < 4 * C; j++)
+        den_real four[FOUR], one[C];
+        for (size_t j = 0; j < FOUR; j++)
             four[j] = maxima[_i].x[j / C];
         be->pack_in(&ex, four, &x.view);
         be->max_pool_forward(&ex, &x.view, &y.view);
@@ -158,7 +158,7 @@ START_TEST(the_first_of_equal_pixels_is_the_maximum_and_gets_the_gradient)
         be->pack_in(&ex, one, &y.view);
         be->max_pool_backward(&ex, &x.view, &y.view, &dx.view, false);
         be->pack_out(&ex, &dx.view, four);
-        for (size_t j = 0; j < 4 * C; j++)
+        for (size_t j = 0; j < FOUR; j++)
             ck_assert_msg(
                 isnan(maxima[_i].y) || four[j] == (j / C == maxima[_i].place ? 2 : 0),
                 "%s, %s: %g at %zu", be->name, maxima[_i].what, (double)four[j], j);
