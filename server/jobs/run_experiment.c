@@ -150,6 +150,7 @@ static bool check_request(const struct den_job_request *request, struct den_err 
     static const char *const kind = "an experiment job";
     if (!den_check_unused(request->image, "/image", kind, err) ||
         !den_check_unused(request->model, "/model", kind, err) ||
+        !den_check_unused(request->base_model, "/base_model", kind, err) ||
         !den_check_unused(request->method, "/method", kind, err) ||
         !den_check_unused(request->preset, "/preset", kind, err) ||
         (request->setting_count > 0 &&
