@@ -224,8 +224,9 @@ static double slow_ssim(const struct den_metric_case *c, double range, size_t ta
 {
     double weight[11], total = 0, sum = 0, c1 = 1e-4 * range * range;
     double c2 = 9e-4 * range * range;
+    size_t middle = taps / 2;
     for (size_t k = 0; k < taps; k++) {
-        double t = (double)k - (double)(taps / 2);
+        double t = (double)k - (double)middle;
         weight[k] = sigma > 0 ? exp(-t * t / (2 * sigma * sigma)) : 1;
         total += weight[k];
     }
@@ -416,8 +417,8 @@ static void fill_scene(float *image, size_t width, size_t height, uint64_t seed)
 
 START_TEST(a_blurred_image_loses_gradients_and_a_sharpened_one_gains_them)
 {
-    enum { W = 61, H = 48 };
-    static float sharp[W * H], blurred[W * H], raised[W * H];
+    enum { W = 61, H = 48, PIXELS = W * H };
+    static float sharp[PIXELS], blurred[PIXELS], raised[PIXELS];
     fill_scene(sharp, W, H, 5);
     memcpy(blurred, sharp, sizeof sharp);
     memcpy(raised, sharp, sizeof sharp);
@@ -471,7 +472,8 @@ static double slow_frc(const struct den_metric_case *c)
         for (size_t u = 0; u < w; u++) {
             double re[2] = {0}, im[2] = {0};
             for (size_t i = 0; i < w * h; i++) {
-                double x = (double)(i % w), y = (double)(i / w);
+                size_t column = i % w, row = i / w;
+                double x = (double)column, y = (double)row;
                 double turn =
                     2 * pi * ((double)u * x / (double)w + (double)v * y / (double)h);
                 double hann = pow(sin(pi * (x + 0.5) / (double)w), 2) *
@@ -488,9 +490,10 @@ static double slow_frc(const struct den_metric_case *c)
             for (size_t k = 0; k < 2; k++)
                 power[k][r] += re[k] * re[k] + im[k] * im[k];
         }
-    for (size_t r = side / 4 + 1; r <= side / 2; r++)
+    size_t below = side / 4, last = side / 2, rings = last - below;
+    for (size_t r = below + 1; r <= last; r++)
         sum += cross[r] / sqrt(power[0][r] * power[1][r]);
-    return sum / (double)(side / 2 - side / 4);
+    return sum / (double)rings;
 }
 
 START_TEST(the_ring_correlation_is_its_definition_for_any_shape)
@@ -511,23 +514,23 @@ END_TEST
 
 START_TEST(the_ring_correlation_sees_the_finest_detail_alone)
 {
-    enum { W = 96, H = 80 };
-    static float scene[W * H], other[W * H];
+    enum { W = 96, H = 80, PIXELS = W * H };
+    static float scene[PIXELS], other[PIXELS];
     struct den_metric_case c = {W, H, scene, other, 1, 0};
     struct lcg g = {4};
     fill_scene(scene, W, H, 8);
-    for (size_t i = 0; i < W * H;
+    for (size_t i = 0; i < PIXELS;
          i++) /* slow shading, gain and offset: nothing is lost */
         other[i] = (float)(2.5 * (double)scene[i] + 90 +
                            100 * sin(6.283185 * (double)(i % W) / W));
     close_to(value_of("frc_high", &c), 1, 1e-3);
-    for (size_t i = 0; i < W * H; i++) /* nothing in common but the mean */
+    for (size_t i = 0; i < PIXELS; i++) /* nothing in common but the mean */
         other[i] = (float)(1000 + 200 * lcg_u(&g));
     ck_assert_double_lt(fabs(value_of("frc_high", &c)), 0.1);
-    for (size_t i = 0; i < W * H; i++)
+    for (size_t i = 0; i < PIXELS; i++)
         other[i] = 3000 - scene[i];
     close_to(value_of("frc_high", &c), -1, 1e-9);
-    for (size_t i = 0; i < W * H; i++)
+    for (size_t i = 0; i < PIXELS; i++)
         other[i] = 0.1f;
     ck_assert(value_of("frc_high", &c) == 0);
     struct den_err err = DEN_ERR_INIT;
@@ -543,8 +546,8 @@ END_TEST
 static void *judge_often(void *opaque)
 {
     double *value = opaque;
-    enum { W = 97, H = 64, TIMES = 20 };
-    float *x = den_calloc(W * H, sizeof *x), *y = den_calloc(W * H, sizeof *y);
+    enum { W = 97, H = 64, PIXELS = W * H, TIMES = 20 };
+    float *x = den_calloc(PIXELS, sizeof *x), *y = den_calloc(PIXELS, sizeof *y);
     fill_scene(x, W, H, 1);
     fill_scene(y, W, H, 2);
     struct den_metric_case c = {W, H, x, y, 1, 0};
