@@ -5,9 +5,10 @@
 #include "backend_cpu_winograd.h"
 
 enum {
-    SPAN = 32,     /* tiles that are multiplied together */
-    CHUNK = 512,   /* products summed in registers, see backend_cpu_product.c */
-    SHARED = 1024, /* up to so many tiles V may be made for all at once */
+    SPAN = 32,       /* tiles that are multiplied together, or half as many */
+    V_MOST = 100000, /* reals of their V, so that it stays in the second cache */
+    CHUNK = 512,     /* products summed in registers, see backend_cpu_product.c */
+    SHARED = 1024,   /* up to so many tiles V may be made for all at once */
 };
 
 static size_t at_most(size_t n, size_t most)
@@ -39,10 +40,11 @@ static struct plan make_plan(size_t m, const struct den_winograd_case *c, int th
     p.n = p.m + p.r - 1;
     p.points = p.n * p.n;
     size_t tiles = den_winograd_tiles(m, c->n, c->h, c->w).count;
-    p.span = at_most(SPAN, parts(tiles, DEN_TILE_ROWS) * DEN_TILE_ROWS);
-    p.spans = parts(tiles, p.span);
     p.phases = c->kh * c->kw / (p.r * p.r);
     p.k = p.phases * c->len;
+    size_t span = p.points * p.k * SPAN <= V_MOST ? SPAN : SPAN / 2;
+    p.span = at_most(span, parts(tiles, DEN_TILE_ROWS) * DEN_TILE_ROWS);
+    p.spans = parts(tiles, p.span);
     p.channels = c->channels;
     p.blocks = parts(c->channels, DEN_TILE_COLS);
     size_t panels = p.grids * p.spans, workers = (size_t)threads;
@@ -242,7 +244,8 @@ static void output_block(const struct job *job, size_t panel, size_t block,
     for (size_t t = 0; t < tiles; t++) {
         den_real *y[DEN_WINOGRAD_POINTS];
         find_outputs(job, panel, t, first, y);
-        job->fast->output(sums + t * cols, p->span * cols + DEN_TILE_LANES, cols, bias, g->add, y);
+        job->fast->output(sums + t * cols, p->span * cols + DEN_TILE_LANES, cols, bias,
+                          g->add, y);
     }
 }
 
