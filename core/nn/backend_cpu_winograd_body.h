@@ -125,24 +125,31 @@ TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, siz
     }
 }
 
+/* U is written by whole cache lines: stores past the caches that leave half a line to the
+ * next round took three times as long. */
 TILE_INLINE void TILE(weights_row)(size_t m, size_t r, const den_real *const g[],
                                    size_t at, size_t count, den_real *u, size_t u_point)
 {
+    enum { PARTS = DEN_TILE_LANES / TILE(lanes) };
     const size_t n = m + r - 1;
-    struct TILE(square) square;
-    VEC x[TILE(most)];
-    for (size_t end = at + count; at < end; at += LANES, u += LANES) {
-        for (size_t j = 0; j < r; j++) {
+    struct TILE(square) square[PARTS];
+    VEC x[PARTS][TILE(most)];
+    for (size_t end = at + count; at < end; at += DEN_TILE_LANES, u += DEN_TILE_LANES) {
+        for (size_t j = 0; j < r * PARTS; j++) {
+            size_t p = j % PARTS;
             for (size_t i = 0; i < r; i++)
-                x[i] = *(const VEC *)(g[r * i + j] + at);
-            TILE(weights_side)(m, r, x);
-            TILE(put_column)(&square, n, j, x);
+                x[0][i] = *(const VEC *)(g[r * i + j / PARTS] + at + p * LANES);
+            TILE(weights_side)(m, r, x[0]);
+            TILE(put_column)(&square[p], n, j / PARTS, x[0]);
         }
         for (size_t i = 0; i < n; i++) {
-            TILE(get_row)(&square, r, i, x);
-            TILE(weights_side)(m, r, x);
+            for (size_t p = 0; p < PARTS; p++) {
+                TILE(get_row)(&square[p], r, i, x[p]);
+                TILE(weights_side)(m, r, x[p]);
+            }
             for (size_t j = 0; j < n; j++)
-                TILE_STREAM(u + (i * n + j) * u_point, x[j]);
+                for (size_t p = 0; p < PARTS; p++)
+                    TILE_STREAM(u + (i * n + j) * u_point + p * LANES, x[p][j]);
         }
     }
 }
