@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Seconds from request to result through the real daemon; `make bench-http` runs it.
 #
 # Trains two models for one step (how good they are does not matter here), then has the
@@ -49,7 +49,8 @@ start_daemon() {
     export DENOISE_SERVER
 }
 
-now_ms() { date +%s%3N; }
+# Microseconds; of the shell itself, since a program that tells the time takes one to start.
+now_us() { echo "${EPOCHREALTIME/[.,]/}"; }
 median() { sort -n | awk '{ v[NR] = $1 } END { print (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 field() { sed -n "s/.*\"$1\": *\"\\([^\"]*\\)\".*/\\1/p"; }
 
@@ -63,45 +64,103 @@ job_ms() {
     echo $(($(date -d "$to" +%s%3N) - $(date -d "$from" +%s%3N)))
 }
 
-# Median milliseconds of the net alone: net_ms WEIGHTS SIDE COUNT
-net_ms() {
-    yes '' | head -n "$3" | "$build/peer_net" page "$1" "$threads" "$2" >"$work/net" ||
-        fail "the net could not be timed"
-    sed 1d "$work/net" | median
+# The net alone in a process of its own, which says "ready" and then, whenever a line is
+# written to it, the milliseconds of an image: start_net WEIGHTS SIDE
+start_net() {
+    coproc net { exec "$build/peer_net" page "$1" "$threads" "$2"; }
+    # shellcheck disable=SC2154  # the shell sets it, and unsets it when the process ends
+    net_pid=$net_PID
+    read -r -u "${net[0]}" line || fail "the net cannot be timed"
 }
+
+# By turns with requests, so that a busy neighbour slows both; the pause lets the threads of
+# the one before go to sleep.
+net_ms() {
+    sleep 0.1
+    echo >&"${net[1]}"
+    read -r -u "${net[0]}" line || fail "the net could not be timed"
+    echo "$line" >>"$work/net"
+    sleep 0.1
+}
+
+stop_net() {
+    eval "exec ${net[1]}>&-"
+    wait "$net_pid"
+}
+
+# Milliseconds that the client takes to start and to make one request that takes no time;
+# a person who works with the web page or another client does not wait for them.
+client_ms() {
+    : >"$work/client_us"
+    for _ in $(seq "$repetitions"); do
+        begin=$(now_us)
+        "$build/denoise" status --limit 1 >/dev/null
+        end=$(now_us)
+        echo $((end - begin)) >>"$work/client_us"
+    done
+    median <"$work/client_us" | awk '{ print $1 / 1000 }'
+}
+
+# Uploads image number $3 of a side, waits and fetches; microseconds: submit MODEL SIDE NUMBER
+submit() {
+    # Other bytes each time, or the daemon would know the image already.
+    image="$work/$2/scene01/frame_$(printf %02d "$3").tif"
+    rm -rf "$work/result"
+    begin=$(now_us)
+    "$build/denoise" submit "$image" --model "$1" -o "$work/result" \
+        >/dev/null 2>"$work/client" || { cat "$work/client" >&2; fail "a job failed"; }
+    end=$(now_us)
+    echo $((end - begin))
+}
+
+# Pieces of the report, one per line.
+add_row() { printf '%s {%s}\n' "$([ -s "$work/rows" ] && echo , || echo ' ')" "$1" >>"$work/rows"; }
 
 # measure MODEL SIDE COUNT: one line of the table, one object of the report.
 measure() {
-    model=$1 side=$2 count=$3
+    local model=$1 side=$2 count=$3
     : >"$work/total"
     : >"$work/jobs"
+    : >"$work/net"
+    start_net "$work/$model.safetensors" "$side"
     # The first request is not counted: it finds the files of the daemon unread.
-    for i in $(seq 0 "$count"); do
-        # Other bytes each time, or the daemon would know the image already.
-        image="$work/$side/scene01/frame_$(printf %02d $((i + 1))).tif"
-        rm -rf "$work/result"
-        begin=$(now_ms)
-        "$build/denoise" submit "$image" --model "$model" -o "$work/result" \
-            >/dev/null 2>"$work/client" || { cat "$work/client" >&2; fail "a job failed"; }
-        end=$(now_ms)
-        [ "$i" -eq 0 ] && continue
-        echo $((end - begin)) >>"$work/total"
+    submit "$model" "$side" 1 >/dev/null
+    for i in $(seq "$count"); do
+        submit "$model" "$side" $((i + 1)) >>"$work/total"
         job_ms >>"$work/jobs"
+        net_ms
     done
-    comma=","
-    [ -s "$work/rows" ] || comma=" "
-    net=$(net_ms "$work/$model.safetensors" "$side" "$count")
-    awk -v model="$model" -v side="$side" -v count="$count" -v net="$net" \
+    stop_net
+    awk -v model="$model" -v side="$side" -v count="$count" -v client="$client" \
+        -v net="$(median <"$work/net")" \
         -v total="$(median <"$work/total")" -v job="$(median <"$work/jobs")" \
-        -v comma="$comma" -v report="$work/rows" 'BEGIN {
-            over = 100 * (total - net) / net
-            printf "%-8s %4d x %-4d %10.1f %10.1f %10.1f %11.1f %%\n",
-                model, side, side, total, job, net, over
-            printf "%s {\"model\": \"%s\", \"side\": %d, \"repetitions\": %d, " \
+        -v row="$work/row" 'BEGIN {
+            total /= 1000
+            over = total - net
+            printf "%-8s %4d x %-4d %10.1f %10.1f %10.1f %10.1f %9.1f %%\n",
+                model, side, side, total, job, net, over, 100 * over / net
+            printf "\"model\": \"%s\", \"side\": %d, \"repetitions\": %d, " \
                 "\"request_to_result_ms\": %.1f, \"job_ms\": %.1f, \"net_ms\": %.1f, " \
-                "\"overhead_percent\": %.1f}\n",
-                comma, model, side, count, total, job, net, over >>report
+                "\"overhead_ms\": %.1f, \"overhead_percent\": %.1f, " \
+                "\"overhead_without_client_start_ms\": %.1f",
+                model, side, count, total, job, net, over, 100 * over / net,
+                over - client >row
         }'
+    add_row "$(cat "$work/row")"
+}
+
+# The first image after one with another model, which must be read and packed.
+measure_first() {
+    local model=$1 other=$2 count=$3
+    : >"$work/total"
+    for i in $(seq "$count"); do
+        submit "$other" 256 $((i + 1)) >/dev/null
+        submit "$model" 256 $((i + 1)) >>"$work/total"
+    done
+    total=$(median <"$work/total" | awk '{ printf "%.1f", $1 / 1000 }')
+    printf '%-8s %4d x %-4d %10.1f   after an image for another model\n' "$model" 256 256 "$total"
+    add_row "\"model\": \"$model\", \"side\": 256, \"repetitions\": $count, \
+\"first_after_another_model_ms\": $total"
 }
 
 start_daemon
@@ -121,15 +180,19 @@ for model in cpu paper; do
         "$DENOISE_SERVER/v1/models/$model/versions/1/weights"
 done
 
+client=$(client_ms)
 echo "medians in ms, $threads threads; overhead: what the request takes beyond the net's own time"
-echo "model           image    request        job        net     overhead"
+echo "model           image    request        job        net   overhead"
 : >"$work/rows"
 for model in cpu paper; do
     measure "$model" 256 "$repetitions"
     measure "$model" 2048 "$few"
 done
+measure_first cpu paper "$few"
+measure_first paper cpu "$few"
+printf 'of each overhead, start of the client and an empty request: %.1f\n' "$client"
 {
-    printf '{"threads": %d, "rows": [\n' "$threads"
+    printf '{"threads": %d, "client_start_ms": %.1f, "rows": [\n' "$threads" "$client"
     cat "$work/rows"
     printf ']}\n'
 } >"$build/bench-http.json"
