@@ -112,10 +112,13 @@ static void make_head(const struct den_metric *metric, char to[HEAD])
         (void)den_str_format(to, HEAD, ">%s", metric->name);
 }
 
-/* Hundredths of a decibel; of the rest four places, which show the paper's NRMSE too. */
+/* Hundredths of a decibel, four places of the rest; of the paper's NRMSE, which is in
+ * units of 4095 grey values, six. */
 static int digits_of(const struct den_metric *metric)
 {
-    return strcmp(metric->unit, "dB") == 0 ? 2 : 4;
+    if (strcmp(metric->unit, "dB") == 0)
+        return 2;
+    return metric->paper && metric->better == DEN_BETTER_LOWER ? 6 : 4;
 }
 
 static void add_score(struct den_table *table, const json_t *score, int digits)

@@ -58,9 +58,11 @@ const struct den_metric den_metrics[] = {
      "detail is right. Means taken off, Hann window; 1 is ideal, 0 is chance.",
      DEN_BETTER_HIGHER, false, den_frc_high},
     {"psnr_u16wrap", "dB",
-     "The paper's PSNR, to compare with its tables only: the images are cut to unsigned "
-     "16-bit numbers, and so is each squared difference, which wraps at 65536. Right as "
-     "long as no error exceeds 255 grey values, too high otherwise.",
+     "The paper's PSNR, to compare with its tables only: the images are cut, not "
+     "rounded, "
+     "to unsigned 16-bit numbers, and so is each squared difference, which wraps at "
+     "65536. Close to the PSNR as long as no error exceeds 255 grey values, too high "
+     "otherwise.",
      DEN_BETTER_HIGHER, true, den_psnr_u16wrap},
     {"ssim_cols", "",
      "The paper's SSIM, to compare with its tables only: every column of pixels is taken "
