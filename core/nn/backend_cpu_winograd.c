@@ -111,11 +111,12 @@ static void find_taps(const struct den_product *p, size_t r, size_t phase, size_
                       const den_real **ret)
 {
     size_t across = p->taps.nx / r, gap = phase_gap(p), step = step_of(p);
-    for (size_t t = 0; t < r * r; t++) {
-        size_t iy = t / r * step + phase / across * gap;
-        size_t ix = t % r * step + phase % across * gap;
-        ret[t] = p->from + (ptrdiff_t)iy * p->wy + (ptrdiff_t)ix * p->wx + first * p->wc;
-    }
+    size_t py = phase / across * gap, px = phase % across * gap;
+    const den_real *from = p->from + first * p->wc;
+    for (size_t y = 0; y < r; y++)
+        for (size_t x = 0; x < r; x++)
+            *ret++ = from + (ptrdiff_t)(py + y * step) * p->wy +
+                     (ptrdiff_t)(px + x * step) * p->wx;
 }
 
 static void pack_unit(void *context, size_t unit, int thread)

@@ -139,11 +139,12 @@ static void find_taps(const struct job *job, size_t k, size_t first, den_real **
     size_t ci = job->x->shape.c, co = job->dy->shape.c, phase = k / ci;
     size_t r = job->plan.r, across = job->g.kw / r;
     size_t gap = phase_gap(job), step = job->g.stride;
-    for (size_t t = 0; t < r * r; t++) {
-        size_t ky = t / r * step + phase / across * gap;
-        size_t kx = t % r * step + phase % across * gap;
-        ret[t] = job->dw + ((ky * job->g.kw + kx) * ci + k % ci) * co + first;
-    }
+    size_t py = phase / across * gap, px = phase % across * gap;
+    for (size_t y = 0; y < r; y++)
+        for (size_t x = 0; x < r; x++) {
+            size_t tap = (py + y * step) * job->g.kw + px + x * step;
+            *ret++ = job->dw + (tap * ci + k % ci) * co + first;
+        }
 }
 
 /* Rows k to k + 8 of one block of channels. */
