@@ -260,6 +260,13 @@ static struct den_run make_run(const struct den_graph *g)
     };
 }
 
+void den_graph_tap(struct den_graph *g, den_node node)
+{
+    assert(g->memory == NULL);
+    if (node >= 0 && (size_t)node < g->size) /* else an error that finish reports */
+        g->nodes[node]->tapped = true;
+}
+
 /* What plan and finish have in common. */
 static bool make_plan(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err)
@@ -420,13 +427,43 @@ static void recall_inputs(struct den_graph *g, struct den_run *run,
     }
 }
 
+static struct den_gnode *tap_at(const struct den_graph *g, den_node tap)
+{
+    assert(g->memory != NULL && tap >= 0 && (size_t)tap < g->size);
+    assert(g->nodes[tap]->tapped);
+    return g->nodes[tap];
+}
+
+void den_graph_get_tap(struct den_graph *g, den_node tap, den_real *data)
+{
+    struct den_run run = make_run(g);
+    g->backend->pack_out(&run.ex, &tap_at(g, tap)->value, data);
+}
+
+void den_graph_set_tap_grad(struct den_graph *g, den_node tap, const den_real *dtap)
+{
+    tap_at(g, tap)->tap_grad = dtap;
+}
+
+/* The gradients from outside, before those of the nodes are added. */
+static void start_gradients(struct den_graph *g, const struct den_run *run,
+                            const den_real *doutput)
+{
+    for (size_t i = 0; i < g->size; i++)
+        if (g->nodes[i]->tapped) {
+            assert(g->nodes[i]->tap_grad != NULL && g->nodes[i] != g->plan.output);
+            g->backend->pack_in(&run->ex, g->nodes[i]->tap_grad, &g->nodes[i]->grad);
+        }
+    g->backend->pack_in(&run->ex, doutput, &g->plan.output->grad);
+}
+
 void den_graph_backward(struct den_graph *g, const den_real *doutput, bool param_grads)
 {
     assert(g->memory != NULL && g->trained && g->plan.purpose == DEN_FOR_TRAINING);
     struct den_run run = make_run(g);
     run.param_grads = param_grads;
     den_plan_enter(g, g->size); /* moments: see plan.h */
-    g->backend->pack_in(&run.ex, doutput, &g->plan.output->grad);
+    start_gradients(g, &run, doutput);
     for (size_t i = g->size; i-- > 0;) {
         den_plan_enter(g, 2 * g->size - i);
         struct den_gnode *node = g->nodes[i];

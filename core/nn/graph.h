@@ -63,6 +63,9 @@ void den_graph_set_init(struct den_graph *g, enum den_param_init init);
  * nothing but packed weights was made from: the params serve this graph alone until they
  * are loaded again (default off).  For inference; before finish. */
 void den_graph_set_take_weights(struct den_graph *g, bool on);
+/* Beside the output, this node's value may be read after forward, and backward takes a
+ * gradient of it.  Before finish. */
+void den_graph_tap(struct den_graph *g, den_node node);
 /* Plans memory and allocates it.  Reports the first build error, or DEN_E_NO_MEMORY. */
 bool den_graph_finish(struct den_graph *g, den_node output, enum den_purpose purpose,
                       struct den_err *err) DEN_CHECKED;
@@ -82,6 +85,11 @@ void den_graph_set_input(struct den_graph *g, den_node input, const den_real *da
  * updated. */
 void den_graph_forward(struct den_graph *g, bool training, uint64_t key);
 void den_graph_get_output(struct den_graph *g, den_real *data);
+/* The value of a tapped node, between forward and backward. */
+void den_graph_get_tap(struct den_graph *g, den_node tap, den_real *data);
+/* dL/d tapped node [n][h][w][c] that comes on its own way, not through the output, for
+ * backward passes from now on; borrowed, and read there.  Every tap needs one. */
+void den_graph_set_tap_grad(struct den_graph *g, den_node tap, const den_real *dtap);
 /* From dL/d output [n][h][w][c]: parameter gradients are ADDED (when wanted), and input
  * gradients are made for den_graph_get_input_grad.  DEN_FOR_TRAINING only, once after
  * each forward with training: only the inputs and the output outlive it. */

@@ -17,6 +17,7 @@ struct den_net_options {
     size_t kernel;              /* where has_kernel: side of the kernels, 3 or 5 */
 };
 
+#define DEN_NET_LEVELS_MAX 8
 struct den_net {
     const char *name, *doc;
     size_t depth_min, depth_max; /* of options->depth */
@@ -29,11 +30,12 @@ struct den_net {
     /* Does the parameter of this name belong to the encoder, that is, to a layer before
      * the first that enlarges a map?  NULL: the net has none. */
     bool (*encodes)(const char *param);
-    /* The encoder alone, with the same parameters: its deepest map, and the channels of
-     * that.  NULL: there is none. */
+    /* The encoder alone, with the same parameters: its deepest map; maps [levels] takes
+     * those that the way up sees as well, largest first (NULL: nobody wants them).
+     * Both NULL: there is no encoder. */
     den_node (*encode)(struct den_graph *g, den_node x,
-                       const struct den_net_options *options);
-    size_t (*encoded)(const struct den_net_options *options);
+                       const struct den_net_options *options, den_node *maps);
+    size_t (*levels)(const struct den_net_options *options); /* <= DEN_NET_LEVELS_MAX */
 };
 
 /* "unet": generator of pix2pix [Isola et al., CVPR 2017; U-Net: Ronneberger et al.,

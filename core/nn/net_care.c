@@ -74,33 +74,28 @@ static den_node level_pair(const struct care *c, const char *way, size_t level,
     return pair(c, block, x, first, second);
 }
 
-/* Down and middle; skip [depth] takes the maps that are pooled, NULL: nobody wants them.
- */
-static den_node encoder(const struct care *c, den_node x, den_node *skip)
-{
-    size_t depth = c->o->depth, width = c->o->width;
-    for (size_t level = 0; level < depth; level++) {
-        size_t channels = width << level;
-        x = level_pair(c, "down", level, x, channels, channels);
-        if (skip != NULL)
-            skip[level] = x;
-        x = den_max_pool(c->g, x);
-    }
-    return pair(c, "middle", x, width << depth, width << (depth - 1));
-}
-
-static den_node encode(struct den_graph *g, den_node x, const struct den_net_options *o)
+/* Down and middle; maps [depth]: those that are pooled. */
+static den_node encode(struct den_graph *g, den_node x, const struct den_net_options *o,
+                       den_node *maps)
 {
     const struct care c = {g, o};
+    size_t depth = o->depth, width = o->width;
     den_graph_set_init(g, DEN_INIT_GLOROT);
-    x = encoder(&c, x, NULL);
+    for (size_t level = 0; level < depth; level++) {
+        size_t channels = width << level;
+        x = level_pair(&c, "down", level, x, channels, channels);
+        if (maps != NULL)
+            maps[level] = x;
+        x = den_max_pool(g, x);
+    }
+    x = pair(&c, "middle", x, width << depth, width << (depth - 1));
     den_graph_set_init(g, DEN_INIT_CONV);
     return x;
 }
 
-static size_t encoded(const struct den_net_options *o)
+static size_t levels(const struct den_net_options *o)
 {
-    return o->width << (o->depth - 1);
+    return o->depth;
 }
 
 static den_node build(struct den_graph *g, den_node x, const struct den_net_options *o)
@@ -108,8 +103,8 @@ static den_node build(struct den_graph *g, den_node x, const struct den_net_opti
     const struct care c = {g, o};
     den_node skip[DEPTH_MAX] = {0}, y;
     size_t depth = o->depth, width = o->width;
+    y = encode(g, x, o, skip);
     den_graph_set_init(g, DEN_INIT_GLOROT);
-    y = encoder(&c, x, skip);
     for (size_t level = depth; level-- > 0;) {
         size_t next = level > 0 ? width << (level - 1) : width;
         y = den_concat(g, den_upsample(g, y), skip[level]);
@@ -136,5 +131,5 @@ const struct den_net den_net_care = {
     .build = build,
     .encodes = encodes,
     .encode = encode,
-    .encoded = encoded,
+    .levels = levels,
 };

@@ -97,35 +97,28 @@ static den_node up(struct den_graph *g, den_node x, const struct den_net_options
     return x;
 }
 
-/* The way down; skip [depth] takes the maps of levels 1 to depth - 1, NULL: nobody wants
- * them. */
-static den_node encoder(struct den_graph *g, den_node x, const struct den_net_options *o,
-                        den_node *skip)
+static den_node encode(struct den_graph *g, den_node x, const struct den_net_options *o,
+                       den_node *maps)
 {
     for (size_t level = 1; level < o->depth; level++) {
         x = den_leaky_relu(g, down(g, x, o, level), SLOPE);
-        if (skip != NULL)
-            skip[level] = x;
+        if (maps != NULL)
+            maps[level - 1] = x;
     }
     return down(g, x, o, o->depth);
 }
 
-static den_node encode(struct den_graph *g, den_node x, const struct den_net_options *o)
+static size_t levels(const struct den_net_options *o)
 {
-    return encoder(g, x, o, NULL);
-}
-
-static size_t encoded(const struct den_net_options *o)
-{
-    return den_net_channels(o->width, o->depth - 1);
+    return o->depth - 1;
 }
 
 static den_node build(struct den_graph *g, den_node x, const struct den_net_options *o)
 {
-    den_node skip[DEPTH_MAX + 1] = {0};
-    x = up(g, encoder(g, x, o, skip), o, o->depth);
+    den_node skip[DEPTH_MAX] = {0};
+    x = up(g, encode(g, x, o, skip), o, o->depth);
     for (size_t level = o->depth - 1; level >= 1; level--)
-        x = up(g, den_concat(g, skip[level], x), o, level);
+        x = up(g, den_concat(g, skip[level - 1], x), o, level);
     return o->tanh_output ? den_tanh(g, x) : x;
 }
 
@@ -147,5 +140,5 @@ const struct den_net den_net_unet = {
     .build = build,
     .encodes = encodes,
     .encode = encode,
-    .encoded = encoded,
+    .levels = levels,
 };

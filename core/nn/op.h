@@ -41,6 +41,8 @@ struct den_gnode {
     struct den_shape shape;
     struct den_param *param[DEN_OP_PARAMS]; /* NULL where there is none */
     bool learns; /* it or a node before it has parameters that are not frozen */
+    bool tapped; /* read and given a gradient from outside */
+    const den_real *tap_grad; /* host; borrowed; NULL until it is given */
 
     /* Set by the plan. */
     bool live;               /* the output depends on it */

@@ -67,13 +67,17 @@ static void mark(struct den_graph *g, struct den_gnode *output)
 {
     for (size_t i = 0; i < g->size; i++) {
         struct den_gnode *node = g->nodes[i];
-        node->live = node == output || den_plan_is_input(node);
-        node->reached = node == output;
+        node->live = node == output || node->tapped || den_plan_is_input(node);
+        node->reached = node == output || node->tapped;
         node->uses = node->last_use = 0;
         node->first_use = node->index;
         node->halo = 1;
         node->again = false;
         memset(node->place, 0, sizeof node->place);
+        if (node->tapped) { /* as if a node after all others read it */
+            node->uses = 1;
+            node->last_use = g->size;
+        }
     }
     for (size_t i = g->size; i-- > 0;)
         if (g->nodes[i]->live)
