@@ -26,12 +26,21 @@ const char *den_winograd_name(enum den_winograd winograd);
 /* False, and *ret untouched, if there is none of that name. */
 bool den_winograd_find(const char *name, enum den_winograd *ret);
 
+/* What a convolution does with a finished sum, per output channel:
+ *     y = act(scale * sum + bias),   act(v) = v > 0 ? v : slope * v */
+struct den_epilogue {
+    const den_real *scale; /* [channels of the output], device; NULL: 1 */
+    double slope;          /* 1: no activation */
+};
+
 struct den_exec {
     struct den_pool *pool; /* NULL = the calling thread alone */
     den_real *scratch;     /* device memory, 64-byte aligned */
     size_t scratch_count;  /* reals */
     enum den_winograd winograd;
     den_real *packed; /* the call's weights as conv_pack wrote them, or NULL; only read */
+    /* NULL: {NULL, 1}.  Only beside packed weights, and not where the call adds. */
+    const struct den_epilogue *epilogue;
 };
 
 struct den_conv_geom {

@@ -30,6 +30,16 @@ static struct den_winograd_case forward_case(struct den_conv_geom g, struct den_
     };
 }
 
+/* Of the call: apart from the bias what comes after the sums. */
+static void set_epilogue(const struct den_exec *ex, struct den_products *all)
+{
+    const struct den_epilogue *e = ex->packed != NULL ? ex->epilogue : NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        all->item[i].scale = e != NULL ? e->scale : NULL;
+        all->item[i].slope = e != NULL ? (den_real)e->slope : 1;
+    }
+}
+
 static struct den_products forward_products(struct den_conv_geom g,
                                             const struct den_view *x, const den_real *w,
                                             const den_real *bias,
@@ -95,6 +105,7 @@ static struct den_product some_channels(const struct den_product *p, size_t firs
     part.y += first;
     part.from += first * p->wc;
     part.bias = p->bias != NULL ? p->bias + first : NULL;
+    part.scale = p->scale != NULL ? p->scale + first : NULL;
     return part;
 }
 
@@ -103,6 +114,7 @@ static void run_fast(const struct den_exec *ex, size_t m,
                      const struct den_winograd_case *c, struct den_products *all)
 {
     struct den_winograd_case part = ex->packed != NULL ? *c : part_of(m, c);
+    set_epilogue(ex, all);
     for (size_t i = 0; i < all->count; i += part.grids)
         for (size_t first = 0; first < c->channels; first += part.channels) {
             struct den_products some = {.count = 0};
@@ -138,6 +150,7 @@ static size_t fast_products_scratch(size_t m, const struct den_winograd_case *c,
 static void run_direct(const struct den_exec *ex, struct den_products *all,
                        den_real *scratch)
 {
+    set_epilogue(ex, all);
     if (ex->packed != NULL)
         den_products_run_packed(ex, all, ex->packed);
     else

@@ -165,13 +165,30 @@ static void find_pixels(const struct den_product *p, size_t first, size_t count,
         a[m] = a[count - 1];
 }
 
-/* to (=, or += when add) sums + bias, for n channels. */
-static inline void store_pixel(size_t n, const den_real *sums, const den_real *bias,
-                               bool add, den_real *to)
+struct den_finish den_product_finish(const struct den_product *p, size_t first,
+                                     size_t used)
+{
+    struct den_finish f = {.slope = p->slope, .add = p->add};
+    for (size_t c = 0; c < used; c++) {
+        f.scale[c] = p->scale != NULL ? p->scale[first + c] : 1;
+        f.bias[c] = p->bias != NULL ? p->bias[first + c] : 0;
+    }
+    return f;
+}
+
+static inline den_real finish_one(const struct den_finish *f, size_t c, den_real sum)
+{
+    den_real v = f->scale[c] * sum + f->bias[c];
+    return v > 0 ? v : f->slope * v;
+}
+
+/* Channels [c, c + n) of a pixel. */
+static inline void store_pixel(const struct den_finish *f, size_t c, size_t n, bool add,
+                               const den_real *sums, den_real *to)
 {
     DEN_IVDEP
-    for (size_t c = 0; c < n; c++)
-        to[c] = add ? to[c] + (sums[c] + bias[c]) : sums[c] + bias[c];
+    for (size_t end = c + n; c < end; c++)
+        to[c] = add ? to[c] + finish_one(f, c, sums[c]) : finish_one(f, c, sums[c]);
 }
 
 /* Stores count pixels of `cols` sums, of which `used` are real, at channel `first`. */
@@ -179,19 +196,17 @@ static DEN_CLONES void store_panel(const struct den_product *p, const den_real *
                                    size_t count, size_t cols, size_t first, size_t used,
                                    den_real *const *y)
 {
-    den_real bias[DEN_TILE_COLS] = {0};
-    for (size_t c = 0; c < used && p->bias != NULL; c++)
-        bias[c] = p->bias[first + c];
+    const struct den_finish f = den_product_finish(p, first, used);
     for (size_t m = 0; m < count; m++, sums += cols) {
         den_real *to = y[m] + first;
         size_t c = 0;
         for (; c + DEN_TILE_LANES <= used; c += DEN_TILE_LANES) /* of constant length */
             if (p->add)
-                store_pixel(DEN_TILE_LANES, sums + c, bias + c, true, to + c);
+                store_pixel(&f, c, DEN_TILE_LANES, true, sums, to);
             else
-                store_pixel(DEN_TILE_LANES, sums + c, bias + c, false, to + c);
+                store_pixel(&f, c, DEN_TILE_LANES, false, sums, to);
         if (c < used)
-            store_pixel(used - c, sums + c, bias + c, p->add, to + c);
+            store_pixel(&f, c, used - c, p->add, sums, to);
     }
 }
 
@@ -234,12 +249,12 @@ static void narrow_panel(const struct den_product *p, const den_real *const *a,
                          size_t count, den_real *const *y)
 {
     den_real sums[PANEL];
+    const struct den_finish f = den_product_finish(p, 0, p->channels);
     for (size_t c = 0; c < p->channels; c++) {
-        den_real bias = p->bias != NULL ? p->bias[c] : 0;
         for (size_t m = 0; m < count; m += DEN_TILE_ROWS)
             p->tile->narrow(a + m, &p->runs, p->b + c * tap_count(&p->runs), sums + m);
         for (size_t m = 0; m < count; m++)
-            y[m][c] = (p->add ? y[m][c] : 0) + sums[m] + bias;
+            y[m][c] = (p->add ? y[m][c] : 0) + finish_one(&f, c, sums[m]);
     }
 }
 

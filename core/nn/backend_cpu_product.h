@@ -14,9 +14,10 @@ struct den_product {
     size_t a_image, a_row, a_pixel; /* from grid point to grid point */
     den_real *y;
     size_t y_image, y_row, y_pixel;
-    size_t channels;      /* of y */
-    struct den_taps taps; /* as the weights are packed */
-    const den_real *bias;
+    size_t channels;              /* of y */
+    struct den_taps taps;         /* as the weights are packed */
+    const den_real *bias, *scale; /* NULL: 0 and 1 */
+    den_real slope;
     bool add;
 
     /* Where `a` lies: tap (0, 0) of grid point (0, 0) reads pixel (in_y, in_x) of in. */
@@ -51,6 +52,10 @@ void den_products_run(const struct den_exec *ex, struct den_products *all,
 void den_products_pack(const struct den_exec *ex, struct den_products *all, den_real *to);
 void den_products_run_packed(const struct den_exec *ex, struct den_products *all,
                              den_real *packed);
+
+/* Of channels [first, first + used). */
+struct den_finish den_product_finish(const struct den_product *p, size_t first,
+                                     size_t used);
 
 /* A transposition: to[k * ld + c] = from[k + c * step] for k < rows, c < cols. */
 void den_turn(size_t rows, size_t cols, const den_real *from, size_t step, den_real *to,

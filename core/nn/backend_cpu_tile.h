@@ -31,6 +31,14 @@ struct den_walk {
     size_t b_image, b_row, b_pixel;
 };
 
+/* From a sum to the output, per channel:
+ *     y (=, or += when add) act(scale * sum + bias),   act(v) = v > 0 ? v : slope * v
+ * A scale and a slope of 1 change no bit. */
+struct den_finish {
+    den_real scale[DEN_TILE_COLS], bias[DEN_TILE_COLS], slope;
+    bool add;
+};
+
 /* Transforms of one of Winograd's algorithms F(m x m, r x r): a tile of m x m outputs,
  * each a sum over r x r taps, from n x n products, n = m + r - 1; one of these is called
  * a point.  Channels come in `count`, a multiple of DEN_TILE_LANES. */
@@ -42,10 +50,9 @@ struct den_cpu_winograd {
     /* dM = A dY A^T of m^2 pixels, laid out alike. */
     void (*spread)(const den_real *const dy[], size_t count, den_real *v, size_t v_line,
                    size_t v_point);
-    /* m^2 pixels y (=, or += when add) A^T M A + bias; those that are NULL are left out.
-     */
-    void (*output)(const den_real *sums, size_t point, size_t count, const den_real *bias,
-                   bool add, den_real *const y[]);
+    /* m^2 pixels y from the sums A^T M A; those that are NULL are left out. */
+    void (*output)(const den_real *sums, size_t point, size_t count,
+                   const struct den_finish *finish, den_real *const y[]);
     /* U = G g G^T of r^2 taps, for `rows` rows g_row apart; u [rows][count] is aligned to
      * 64 bytes, and so is u_point. */
     void (*weights)(const den_real *const g[], size_t g_row, size_t rows, size_t count,

@@ -239,14 +239,12 @@ static void output_block(const struct job *job, size_t panel, size_t block,
     const struct den_product *g = &job->grid[grid];
     size_t cols = block_columns(p, block), first = block * DEN_TILE_COLS;
     multiply(job, tiles, v, block_weights(job, grid, block), cols, sums);
-    den_real bias[DEN_TILE_COLS] = {0};
-    if (g->bias != NULL)
-        memcpy(bias, g->bias + first, cols * sizeof *bias);
+    const struct den_finish finish = den_product_finish(g, first, cols);
     for (size_t t = 0; t < tiles; t++) {
         den_real *y[DEN_WINOGRAD_POINTS];
         find_outputs(job, panel, t, first, y);
-        job->fast->output(sums + t * cols, p->span * cols + DEN_TILE_LANES, cols, bias,
-                          g->add, y);
+        job->fast->output(sums + t * cols, p->span * cols + DEN_TILE_LANES, cols, &finish,
+                          y);
     }
 }
 

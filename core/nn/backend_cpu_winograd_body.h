@@ -93,17 +93,25 @@ TILE_INLINE void TILE(spread_tile)(size_t m, size_t r, const den_real *const dy[
 }
 
 /* One pixel of output_tile. */
-TILE_INLINE void TILE(put_output)(VEC sum, bool add, den_real *to)
+TILE_INLINE void TILE(put_output)(VEC y, den_real slope, bool add, den_real *to)
 {
+    if (slope < 1) {
+        __typeof__(y > 0) positive = y > 0;
+        VEC less = slope * y;
+        y = (VEC)(((__typeof__(positive))y & positive) |
+                  ((__typeof__(positive))less & ~positive));
+    }
     if (add)
-        sum += *(VEC *)to;
-    *(VEC *)to = sum;
+        y += *(VEC *)to;
+    *(VEC *)to = y;
 }
 
 TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, size_t point,
-                                   size_t count, const den_real *bias, bool add,
+                                   size_t count, const struct den_finish *finish,
                                    den_real *const y[])
 {
+    const den_real slope = finish->slope;
+    const bool add = finish->add;
     const size_t n = m + r - 1;
     struct TILE(square) square;
     VEC x[TILE(most)];
@@ -114,13 +122,14 @@ TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, siz
             TILE(output_side)(m, r, x);
             TILE(put_column)(&square, m, j, x);
         }
-        const VEC shift = *(const VEC *)(bias + at);
+        const VEC scale = *(const VEC *)(finish->scale + at);
+        const VEC shift = *(const VEC *)(finish->bias + at);
         for (size_t i = 0; i < m; i++) {
             TILE(get_row)(&square, n, i, x);
             TILE(output_side)(m, r, x);
             for (size_t j = 0; j < m; j++)
                 if (y[i * m + j] != NULL)
-                    TILE(put_output)(x[j] + shift, add, y[i * m + j] + at);
+                    TILE(put_output)(scale * x[j] + shift, slope, add, y[i * m + j] + at);
         }
     }
 }
@@ -191,11 +200,11 @@ TILE_INLINE void TILE(gradient_tile)(size_t m, size_t r, const den_real *du, siz
     {                                                                                    \
         TILE(spread_tile)(m, r, dy, count, v, v_line, v_point);                          \
     }                                                                                    \
-    static TILE_TARGET void TILE(output_f##m##r)(const den_real *sums, size_t point,     \
-                                                 size_t count, const den_real *bias,     \
-                                                 bool add, den_real *const y[])          \
+    static TILE_TARGET void TILE(output_f##m##r)(                                        \
+        const den_real *sums, size_t point, size_t count,                                \
+        const struct den_finish *finish, den_real *const y[])                            \
     {                                                                                    \
-        TILE(output_tile)(m, r, sums, point, count, bias, add, y);                       \
+        TILE(output_tile)(m, r, sums, point, count, finish, y);                          \
     }                                                                                    \
     static TILE_TARGET void TILE(weights_f##m##r)(                                       \
         const den_real *const g[], size_t g_row, size_t rows, size_t count, den_real *u, \

@@ -393,6 +393,24 @@ static void forward_node(struct den_graph *g, struct den_run *run, struct den_gn
         node->op->forward(run, node);
 }
 
+/* A convolution, and all that it does for the nodes behind it. */
+static void forward_fused(struct den_graph *g, struct den_run *run,
+                          struct den_gnode *node)
+{
+    enum { BIAS = 1 }; /* the parameter of either convolution */
+    struct den_gnode *norm = node->fused.norm;
+    struct den_epilogue epilogue = {.slope = node->fused.slope};
+    if (norm != NULL) {
+        norm->op->fold(run, norm, den_op_value(node, BIAS));
+        epilogue.scale = norm->state;
+        run->shift = norm->state + norm->shape.c;
+    }
+    run->ex.epilogue = &epilogue;
+    forward_node(g, run, node, DEN_VALUE);
+    run->ex.epilogue = NULL;
+    run->shift = NULL;
+}
+
 void den_graph_forward(struct den_graph *g, bool training, uint64_t key)
 {
     assert(g->memory != NULL);
@@ -402,9 +420,16 @@ void den_graph_forward(struct den_graph *g, bool training, uint64_t key)
     pack_weights(g, &run);
     for (size_t i = 0; i < g->size; i++) {
         den_plan_enter(g, i);
-        run.ex.packed = g->nodes[i]->packed;
-        if (g->nodes[i]->live)
-            forward_node(g, &run, g->nodes[i], DEN_VALUE);
+        struct den_gnode *node = g->nodes[i];
+        run.ex.packed = node->packed;
+        if (!node->live || (node->absorbed && !training))
+            continue;
+        if (node->fused.any && !training)
+            forward_fused(g, &run, node);
+        else
+            forward_node(g, &run, node, DEN_VALUE);
+        if (node->then != NULL && !training)
+            forward_node(g, &run, node->then, DEN_VALUE);
     }
 }
 

@@ -58,6 +58,12 @@ den_real *den_op_grad(const struct den_gnode *node, size_t slot)
     return node->param[slot] == NULL ? NULL : node->param[slot]->grad;
 }
 
+const den_real *den_op_shift(const struct den_run *run, const struct den_gnode *node,
+                             size_t slot)
+{
+    return run->shift != NULL ? run->shift : den_op_value(node, slot);
+}
+
 bool den_op_wants_data(const struct den_run *run, const struct den_gnode *node)
 {
     return run->input_grads || node->in[0]->learns;

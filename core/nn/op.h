@@ -32,6 +32,14 @@ struct den_place {
 /* DEN_AGAIN: the value that is made once more for backward. */
 enum { DEN_VALUE, DEN_GRAD, DEN_AGAIN, DEN_ARRAYS };
 
+/* What a convolution with packed weights does with its output at once, outside training;
+ * the nodes that stand for it are skipped. */
+struct den_fused {
+    bool any;
+    struct den_gnode *norm; /* or NULL */
+    double slope;           /* of the activation; 1: none */
+};
+
 struct den_gnode {
     const struct den_op *op;
     size_t index; /* position in the topological order */
@@ -56,6 +64,11 @@ struct den_gnode {
     struct den_place place[DEN_ARRAYS];
     size_t scratch;          /* reals */
     size_t scratch_block[2]; /* of forward and of backward, if there is scratch */
+    struct den_fused fused;
+    struct den_gnode
+        *then;     /* an activation that comes right after it, outside training */
+    bool absorbed; /* its work is done before its turn, outside training */
+    size_t first, channels; /* of an activation: those that are left to it then */
     size_t state_at;
     size_t packed_count; /* reals; 0: the op takes the weights as they are */
 
@@ -70,6 +83,7 @@ struct den_run {
     const struct den_backend *backend;
     struct den_exec ex;
     bool training;
+    const den_real *shift; /* [c]: what the convolution adds in place of its bias */
     bool param_grads;
     bool input_grads; /* those of the graph's inputs */
     uint64_t key;     /* of this forward's random masks */
@@ -87,6 +101,7 @@ enum {
     /* Forward costs little, needs no scratch and changes nothing but the output, so that
      * it may run again before the backward passes that read the output. */
     DEN_OP_REPEATS = 16,
+    DEN_OP_IDENTITY = 32, /* outside training */
 };
 
 struct den_op {
@@ -110,6 +125,10 @@ struct den_op {
     size_t (*packed)(const struct den_gnode *node, const struct den_backend *backend,
                      enum den_winograd winograd, int threads, size_t *ret_scratch);
     void (*pack)(const struct den_run *run, struct den_gnode *node);
+    /* May be NULL: what forward does outside training, as one factor and one summand per
+     * channel: scale [c] to node->state and shift [c] behind it, for x + bias in place of
+     * x (bias [c] or NULL). */
+    void (*fold)(const struct den_run *run, struct den_gnode *node, const den_real *bias);
     /* Reads node->grad, makes the gradient of each input (adding where node->add says so)
      * and, with run->param_grads, adds to those of the parameters. */
     void (*backward)(const struct den_run *run, struct den_gnode *node);
@@ -131,6 +150,9 @@ bool den_op_get_param(struct den_gnode *node, struct den_params *params, size_t 
 /* The value or gradient of parameter `slot`, NULL when the node has none. */
 den_real *den_op_value(const struct den_gnode *node, size_t slot);
 den_real *den_op_grad(const struct den_gnode *node, size_t slot);
+/* What a convolution adds: its bias (parameter `slot`), or what run says. */
+const den_real *den_op_shift(const struct den_run *run, const struct den_gnode *node,
+                             size_t slot);
 /* Whether backward must make the gradient of the node's first input. */
 bool den_op_wants_data(const struct den_run *run, const struct den_gnode *node);
 /* Kernel, stride and padding within what any convolution here takes. */

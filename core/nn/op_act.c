@@ -13,11 +13,24 @@ static bool infer_lrelu(struct den_gnode *node, struct den_params *params,
     return true;
 }
 
+/* The channels that no convolution has rectified already. */
+static struct den_view left(const struct den_run *run, const struct den_gnode *node,
+                            const struct den_view *whole)
+{
+    struct den_view view = *whole;
+    if (!run->training) {
+        view.data += node->first;
+        view.shape.c = node->channels;
+    }
+    return view;
+}
+
 /* Slope 0 is the plain rectifier. */
 static void forward_lrelu(const struct den_run *run, struct den_gnode *node)
 {
-    run->backend->lrelu_forward(&run->ex, &node->in[0]->value, node->attr.slope,
-                                &node->value);
+    struct den_view x = left(run, node, &node->in[0]->value);
+    struct den_view y = left(run, node, &node->value);
+    run->backend->lrelu_forward(&run->ex, &x, node->attr.slope, &y);
 }
 
 /* When the output has overwritten the input this reads the output; with a slope >= 0 it

@@ -53,7 +53,7 @@ static void pack(const struct den_run *run, struct den_gnode *node)
 static void forward(const struct den_run *run, struct den_gnode *node)
 {
     run->backend->conv_forward(&run->ex, den_op_geom(node), &node->in[0]->value,
-                               den_op_value(node, WEIGHT), den_op_value(node, BIAS),
+                               den_op_value(node, WEIGHT), den_op_shift(run, node, BIAS),
                                &node->value);
 }
 

@@ -56,8 +56,8 @@ static void pack(const struct den_run *run, struct den_gnode *node)
 static void forward(const struct den_run *run, struct den_gnode *node)
 {
     run->backend->conv_backward_data(&run->ex, den_op_geom(node), &node->in[0]->value,
-                                     den_op_value(node, WEIGHT), den_op_value(node, BIAS),
-                                     &node->value, false);
+                                     den_op_value(node, WEIGHT),
+                                     den_op_shift(run, node, BIAS), &node->value, false);
 }
 
 /* conv_forward only overwrites; where the gradient must be added to, it is made in the

@@ -1,12 +1,15 @@
 #include "op.h"
 
+#include <math.h>
+
 /* Batch and instance normalisation: y = (x - mean) / sqrt(var + eps) * gamma + beta.
  * Batch norm [Ioffe and Szegedy, ICML 2015, algorithm 1]: moments per channel over images
  * and pixels while training, running ones otherwise; gamma, beta [c].  Instance norm
  * [Ulyanov et al., 2016]: moments per image and channel always, no gamma and beta.
  * Frozen batch norm is a fixed scaling: what learns behind it sees in training what it
  * will see in use.
- * State: mean [G][c], then var [G][c] (biased); G = 1 or n. */
+ * State: mean [G][c], then var [G][c] (biased); G = 1 or n.  When a convolution does a
+ * batch norm outside training: scale [c], then shift [c]. */
 
 #define EPS 1e-5
 #define MOMENTUM 0.1
@@ -104,6 +107,33 @@ static void forward_batch(const struct den_run *run, struct den_gnode *node)
                                den_op_value(node, BETA), EPS, &node->value);
 }
 
+/* y = gamma / sqrt(var + eps) (x - mean) + beta, of channels [from, from + n). */
+static void fold_chunk(const struct den_backend *backend, struct den_gnode *node,
+                       const den_real *bias, size_t from, size_t n)
+{
+    den_real in[BATCHES][CHUNK], own[CHUNK] = {0}, scale[CHUNK], shift[CHUNK];
+    for (size_t slot = 0; slot < BATCHES; slot++)
+        backend->download(in[slot], den_op_value(node, slot) + from, n);
+    if (bias != NULL)
+        backend->download(own, bias + from, n);
+    for (size_t i = 0; i < n; i++) {
+        double factor = (double)in[GAMMA][i] / sqrt((double)in[RUNNING_VAR][i] + EPS);
+        double mean = (double)in[RUNNING_MEAN][i] - (double)own[i];
+        scale[i] = (den_real)factor;
+        shift[i] = (den_real)((double)in[BETA][i] - factor * mean);
+    }
+    backend->upload(node->state + from, scale, n);
+    backend->upload(node->state + node->shape.c + from, shift, n);
+}
+
+static void fold_batch(const struct den_run *run, struct den_gnode *node,
+                       const den_real *bias)
+{
+    size_t c = node->shape.c;
+    for (size_t from = 0; from < c; from += CHUNK)
+        fold_chunk(run->backend, node, bias, from, c - from < CHUNK ? c - from : CHUNK);
+}
+
 /* With the moments of the forward pass: their own derivative is part of dx. */
 static void backward_batch(const struct den_run *run, struct den_gnode *node)
 {
@@ -157,6 +187,7 @@ const struct den_op den_op_batch_norm = {
     .check_training = check_batch,
     .state = state_batch,
     .forward = forward_batch,
+    .fold = fold_batch,
     .backward = backward_batch,
 };
 

@@ -72,7 +72,11 @@ static void mark(struct den_graph *g, struct den_gnode *output)
         node->uses = node->last_use = 0;
         node->first_use = node->index;
         node->halo = 1;
-        node->again = false;
+        node->again = node->absorbed = false;
+        node->fused = (struct den_fused){.slope = 1};
+        node->then = NULL;
+        node->first = 0;
+        node->channels = node->shape.c;
         memset(node->place, 0, sizeof node->place);
         if (node->tapped) { /* as if a node after all others read it */
             node->uses = 1;
@@ -337,6 +341,8 @@ bool den_plan_make(struct den_graph *g, struct den_gnode *output,
         if (!size_block(&plan->blocks[i], err))
             return false;
     add_scratch(g);
+    if (!g->plain)
+        den_plan_fuse_epilogues(g);
     if (!arrange(plan, err))
         return false;
     add_state(g);

@@ -63,10 +63,14 @@ void den_plan_lend(const struct den_graph *g, const struct den_gnode *node, int 
                    struct den_exec *ex);
 void den_plan_release(struct den_plan *plan);
 
-/* ---- plan_fuse.c: which arrays lie inside others, and which are made twice ---- */
+/* ---- plan_fuse.c ---- */
 
-/* Sets the nodes' places, as far as they are not blocks of their own, and `again`. */
+/* Sets the nodes' places, as far as they are not blocks of their own, and `again`: which
+ * arrays lie inside others, and which are made twice. */
 void den_plan_fuse(struct den_graph *g);
+/* After it is known which weights are packed: sets `fused`, `absorbed`, and the channels
+ * that are left to activations. */
+void den_plan_fuse_epilogues(struct den_graph *g);
 /* The node whose block holds the array. */
 struct den_gnode *den_plan_root(struct den_gnode *node, int array);
 bool den_plan_placed(const struct den_gnode *node, int array);

@@ -1,6 +1,7 @@
 #include "plan.h"
 
-/* Fusion: which arrays lie inside others, and which are made twice. */
+/* Fusion: which arrays lie inside others, which are made twice, and which nodes'
+ * work a convolution does. */
 
 struct den_gnode *den_plan_root(struct den_gnode *node, int array)
 {
@@ -70,7 +71,7 @@ static void overwrite(struct den_graph *g, struct den_gnode *y)
 static bool made_again(struct den_graph *g, struct den_gnode *node)
 {
     if ((node->op->traits & DEN_OP_REPEATS) == 0 || node == g->plan.output ||
-        den_plan_placed(node, DEN_VALUE))
+        node->last_use >= g->size || den_plan_placed(node, DEN_VALUE))
         return false;
     for (size_t i = 0; i < g->size; i++)
         if (g->nodes[i]->live && g->nodes[i]->place[DEN_VALUE].parent == node)
@@ -92,4 +93,107 @@ void den_plan_fuse(struct den_graph *g)
             overwrite(g, g->nodes[i]);
     for (size_t i = 0; i < g->size && g->plan.purpose == DEN_FOR_TRAINING; i++)
         g->nodes[i]->again = g->nodes[i]->live && made_again(g, g->nodes[i]);
+}
+
+/* ---- what a convolution does at once ----
+ * conv or convt, then a norm, then identities, then a leaky rectifier, each the only
+ * reader of the one before and written over it: one pass over memory instead of three.
+ * The rectifier may also come after a concatenation, of whose channels it then keeps the
+ * others. */
+
+/* The only reader of x, which writes over it; NULL if there is none. */
+static struct den_gnode *heir(struct den_graph *g, const struct den_gnode *x)
+{
+    if (x->uses != 1 || x == g->plan.output || x->last_use >= g->size)
+        return NULL;
+    struct den_gnode *y = g->nodes[x->last_use];
+    return x->place[DEN_VALUE].parent == y ? y : NULL;
+}
+
+/* Channels [first, first + count) are no longer the activation's; false if they are not
+ * at an end of those that were left. */
+static bool take_channels(struct den_gnode *act, size_t first, size_t count)
+{
+    if (count > act->channels)
+        return false;
+    if (first == act->first)
+        act->first += count;
+    else if (first + count != act->first + act->channels)
+        return false;
+    act->channels -= count;
+    return true;
+}
+
+/* The rectifier after x, or after the concatenation that x lies in. */
+static void fuse_activation(struct den_graph *g, struct den_gnode *head,
+                            const struct den_gnode *x)
+{
+    struct den_gnode *y = heir(g, x);
+    size_t channel = x->place[DEN_VALUE].channel;
+    if (y != NULL && (y->op->traits & DEN_OP_JOINS) != 0)
+        y = heir(g, y);
+    else
+        channel = 0;
+    if (y == NULL || y->op != &den_op_leaky_relu ||
+        !take_channels(y, channel, x->shape.c))
+        return;
+    y->absorbed = y->channels == 0;
+    head->fused.slope = y->attr.slope;
+    head->fused.any = true;
+}
+
+static void fuse_epilogue(struct den_graph *g, struct den_gnode *head)
+{
+    struct den_gnode *x = head, *y = heir(g, x);
+    if (y != NULL && y->op->fold != NULL) {
+        head->fused = (struct den_fused){true, y, 1};
+        y->absorbed = true;
+        x = y;
+        y = heir(g, x);
+    }
+    for (; y != NULL && (y->op->traits & DEN_OP_IDENTITY) != 0; y = heir(g, x))
+        x = y;
+    fuse_activation(g, head, x);
+}
+
+/* The last reader of x but for the last. */
+static struct den_gnode *reader_before_last(struct den_graph *g,
+                                            const struct den_gnode *x)
+{
+    for (size_t i = x->last_use; i-- > x->index;)
+        for (size_t k = 0; g->nodes[i]->live && k < g->nodes[i]->op->inputs; k++)
+            if (g->nodes[i]->in[k] == x)
+                return g->nodes[i];
+    return NULL;
+}
+
+/* An activation that one input of a concatenation is left to comes as soon as the others
+ * have read that input: it is in cache then, and no more when the other half is done. */
+static void advance(struct den_graph *g, struct den_gnode *act)
+{
+    const struct den_gnode *join = act->in[0];
+    if (act->absorbed || act->channels == act->shape.c)
+        return;
+    for (size_t k = 0; k < join->op->inputs; k++) {
+        const struct den_gnode *x = join->in[k];
+        if (x->place[DEN_VALUE].parent != join || x->last_use != join->index ||
+            x->place[DEN_VALUE].channel != act->first || x->shape.c != act->channels)
+            continue;
+        struct den_gnode *reader = reader_before_last(g, x);
+        if (reader == NULL || reader->then != NULL)
+            continue;
+        reader->then = act;
+        act->absorbed = true;
+        return;
+    }
+}
+
+void den_plan_fuse_epilogues(struct den_graph *g)
+{
+    for (size_t i = 0; i < g->size; i++)
+        if (g->nodes[i]->live && g->nodes[i]->packed_count > 0)
+            fuse_epilogue(g, g->nodes[i]);
+    for (size_t i = 0; i < g->size; i++)
+        if (g->nodes[i]->live && g->nodes[i]->op == &den_op_leaky_relu)
+            advance(g, g->nodes[i]);
 }
