@@ -23,6 +23,21 @@ size_t den_experiment_shown(const struct den_experiment *e)
     return best;
 }
 
+bool den_experiment_refused(const struct den_err *inner, struct den_err *err)
+{
+    char pointer[sizeof inner->field] = "/grid";
+    size_t n = strlen(pointer);
+    if (inner->field[0] != '\0' && n + 1 < sizeof pointer)
+        pointer[n++] = '/';
+    for (const char *at = inner->field; *at != '\0' && n + 1 < sizeof pointer; at++)
+        if (*at == '[' || *at == '.')
+            pointer[n++] = '/';
+        else if (*at != ']')
+            pointer[n++] = *at;
+    pointer[n] = '\0';
+    return den_err_field(err, inner->code, pointer, "%s", inner->text);
+}
+
 /* ---- values as text ---- */
 
 bool den_cell_set_values(const struct den_experiment *e, const double *values,

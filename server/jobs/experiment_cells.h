@@ -33,4 +33,8 @@ bool den_cell_set_values(const struct den_experiment *experiment, const double *
 /* The sample count whose first seed is shown in pictures: all, else the largest. */
 size_t den_experiment_shown(const struct den_experiment *experiment);
 
+/* Hands an error of the experiment on with its place as JSON Pointer,
+ * "/grid/rows/2/set/crop"; false. */
+bool den_experiment_refused(const struct den_err *inner, struct den_err *err);
+
 #endif

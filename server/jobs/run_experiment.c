@@ -12,21 +12,6 @@
 #include "train_plan.h"
 #include "trainer.h"
 
-bool den_grid_refused(const struct den_err *inner, struct den_err *err)
-{
-    char pointer[sizeof inner->field] = "/grid";
-    size_t n = strlen(pointer);
-    if (inner->field[0] != '\0' && n + 1 < sizeof pointer)
-        pointer[n++] = '/';
-    for (const char *at = inner->field; *at != '\0' && n + 1 < sizeof pointer; at++)
-        if (*at == '[' || *at == '.')
-            pointer[n++] = '/';
-        else if (*at != ']')
-            pointer[n++] = *at;
-    pointer[n] = '\0';
-    return den_err_field(err, inner->code, pointer, "%s", inner->text);
-}
-
 /* ---- which images ---- */
 
 /* By id, or by file name with or without its ending. */
@@ -185,8 +170,8 @@ static bool plan_rows(struct den_service *s, const struct den_experiment *e,
         if (!den_train_estimate(e->rows[row].method, &config, train->samples,
                                 train->smallest_side, s->config.threads, &steps, &bytes,
                                 &inner) ||
-            !den_infer_bytes(&den_net_unet, &options, largest->width, largest->height,
-                             &infer, &test_bytes, &tiles, &inner)) {
+            !den_infer_bytes(den_train_net(&config), &options, largest->width,
+                             largest->height, &infer, &test_bytes, &tiles, &inner)) {
             den_str_format(place, sizeof place, "/grid/rows/%zu/set/%.40s", row,
                            inner.field);
             return den_err_field(err, inner.code, place, "rows[%zu].set.%.40s: %s", row,
@@ -222,7 +207,7 @@ static bool fit_samples(struct den_experiment *e, const struct den_job_images *t
     if (!den_experiment_config(e, 0, 0, &config, err) ||
         !den_job_images_least(train, config.validation_fraction, &least, err))
         return false;
-    return den_experiment_fit(e, least, &inner) || den_grid_refused(&inner, err);
+    return den_experiment_fit(e, least, &inner) || den_experiment_refused(&inner, err);
 }
 
 static bool check(struct den_service *s, const struct den_job_request *request,
@@ -237,7 +222,7 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     if (!check_request(request, err))
         return false;
     if (!den_experiment_finish(e, &inner))
-        return den_grid_refused(&inner, err);
+        return den_experiment_refused(&inner, err);
     if (!den_grid_divide(s, e, request->dataset, &train, &test, err))
         return false;
     const struct den_image_info *largest = largest_of(&test);

@@ -24,10 +24,6 @@ struct den_grid {
 bool den_grid_divide(struct den_service *service, const struct den_experiment *experiment,
                      const char *dataset, struct den_job_images *ret_train,
                      struct den_job_images *ret_test, struct den_err *err) DEN_CHECKED;
-/* Hands an error of the experiment on with its place as JSON Pointer,
- * "/grid/rows/2/set/crop"; false. */
-bool den_grid_refused(const struct den_err *inner, struct den_err *err);
-
 /* Judges and stores what the cells are compared with, unless it is there. */
 bool den_grid_baselines(struct den_grid *grid, struct den_err *err) DEN_CHECKED;
 /* Trains, judges and stores one cell.  DEN_E_DRAINING keeps its checkpoint. */
