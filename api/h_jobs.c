@@ -1,7 +1,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "handlers.h"
+#include "experiment_api.h"
 #include "mem.h"
 #include "str.h"
 
@@ -46,12 +46,21 @@ static bool read_settings(const json_t *body, struct den_job_request *ask,
     return true;
 }
 
+static bool read_grid(const json_t *body, struct den_job_request *ask,
+                      struct den_err *err)
+{
+    json_t *grid = NULL;
+    return den_in_object(body, "", "grid", &grid, err) &&
+           (grid == NULL || den_in_experiment(grid, &ask->experiment, err));
+}
+
 static bool read_request(const json_t *body, struct den_job_request *ask,
                          struct den_err *err)
 {
     int64_t seed = 0;
     if (!den_in_only(body, "",
-                     "kind dataset image model base_model method preset config seed",
+                     "kind dataset image model base_model method preset config seed "
+                     "grid",
                      err) ||
         !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
         !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
@@ -61,7 +70,7 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
                      err) ||
         !copy_member(body, "method", false, ask->method, sizeof ask->method, err) ||
         !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
-        !read_settings(body, ask, err) ||
+        !read_settings(body, ask, err) || !read_grid(body, ask, err) ||
         !den_in_integer(body, "", "seed", 0, (int64_t)1 << 53, &ask->has_seed, &seed,
                         err))
         return false;
@@ -110,6 +119,8 @@ DEN_HANDLER(den_h_job_add)
     done = reply_job(api, reply, 202, row, err);
 out:
     json_decref(body);
+    if (ask != NULL)
+        den_experiment_free(ask->experiment);
     den_free(ask);
     den_free(row);
     return done;

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "handlers.h"
+#include "experiment_api.h"
 #include "mem.h"
 #include "metric.h"
 #include "str.h"
@@ -178,6 +178,8 @@ DEN_HANDLER(den_h_job_report)
     if (!den_api_id(request, "job_", &id, err) ||
         !api->store_kind->job_get(api->store, id, &job, err))
         return false;
+    if (strcmp(job.kind, "experiment") == 0) /* early results compare already */
+        return den_experiment_reply(api, request, &job, reply, err);
     if (job.state != DEN_JOB_SUCCEEDED)
         return den_err_set(err, DEN_E_CONFLICT,
                            "the job is %s; there is a report when it is succeeded",
