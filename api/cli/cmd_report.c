@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "experiment_report.h"
 #include "follow.h"
 #include "http_client.h"
 #include "json_get.h"
@@ -8,6 +9,8 @@
 
 static const struct den_option options[] = {
     DEN_SCORE_OPTIONS,
+    {"picture", 0, DEN_OPTION_VALUE, "FILE",
+     "of an experiment, instead: an SVG picture; - is stdout"},
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
 
@@ -76,6 +79,15 @@ static bool print(const json_t *report, const struct den_args *args, struct den_
     return true; /* a kind of a newer server: --json shows all of it */
 }
 
+/* The server writes these reports itself, in every form. */
+static bool show_experiment(struct den_cli *cli, const struct den_args *args,
+                            struct den_err *err)
+{
+    const char *picture = den_args_text(args, "picture"), *job = args->words[0];
+    return picture != NULL ? den_experiment_picture(cli, job, picture, err)
+                           : den_experiment_print(cli, job, err);
+}
+
 static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
     json_t *report = NULL;
@@ -84,7 +96,12 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
         den_scores_check(args, err) &&
         den_client_path(path, sizeof path, "/v1/jobs", args->words[0], "/report", err) &&
         den_client_get(cli, path, &report, err);
-    if (done && cli->json)
+    bool experiment = strcmp(den_get_text(report, "kind"), "experiment") == 0;
+    if (done && den_args_has(args, "picture") && !experiment)
+        done = den_err_set(err, DEN_E_INVALID, "only experiments have a --picture");
+    else if (done && experiment && (!cli->json || den_args_has(args, "picture")))
+        done = show_experiment(cli, args, err);
+    else if (done && cli->json)
         den_print_json(report);
     else if (done)
         done = print(report, args, err);
@@ -96,7 +113,9 @@ const struct den_command den_cmd_report = {
     "report",
     "JOB",
     "Show what a job that has ended found",
-    "Of an evaluation five metrics, or those that the options name.\n"
+    "Of an evaluation five metrics, or those that the options name; of an experiment, "
+    "as\n"
+    "Markdown, all that it has found so far.\n"
     "With --json: every number of every image, with the definition of each metric.\n",
     options,
     1,

@@ -18,4 +18,10 @@ bool den_data_job(struct den_cli *cli, const struct den_args *args, json_t *requ
                                  const char *id, struct den_err *err),
                   struct den_err *err) DEN_CHECKED;
 
+/* The same for a request that has its data set. */
+bool den_data_job_start(struct den_cli *cli, const struct den_args *args, json_t *request,
+                        bool (*finish)(struct den_cli *cli, const struct den_args *args,
+                                       const char *id, struct den_err *err),
+                        struct den_err *err) DEN_CHECKED;
+
 #endif

@@ -48,8 +48,8 @@ static bool choose_path(const json_t *job, const char *where, char *to,
 }
 
 /* Into a file of its own beside the target, which is there whole or not at all. */
-static bool download_to(struct den_cli *cli, const char *href, const char *path,
-                        struct den_err *err)
+bool den_download_file(struct den_cli *cli, const char *href, const char *accept,
+                       const char *path, struct den_err *err)
 {
     char part[PATH_SIZE + 8];
     if (!den_str_format(part, sizeof part, "%s.XXXXXX", path))
@@ -59,7 +59,7 @@ static bool download_to(struct den_cli *cli, const char *href, const char *path,
         return den_err_sys(err, errno, "%.160s cannot be written", path);
     mode_t mask = umask(0);
     (void)umask(mask);
-    bool done = den_client_download(cli, href, fd, err);
+    bool done = den_client_download(cli, href, accept, fd, err);
     if (done && (fchmod(fd, 0666 & ~mask) != 0 || fsync(fd) != 0))
         done = den_err_sys(err, errno, "%.160s cannot be written", path);
     if (close(fd) != 0 && done)
@@ -86,14 +86,14 @@ bool den_job_fetch(struct den_cli *cli, const json_t *job, const char *where, bo
         return false;
     if (where != NULL && strcmp(where, "-") == 0) {
         (void)fflush(stdout);
-        return den_client_download(cli, href, STDOUT_FILENO, err);
+        return den_client_download(cli, href, NULL, STDOUT_FILENO, err);
     }
     if (!choose_path(job, where, path, err))
         return false;
     if (!force && den_fs_exists(path))
         return den_err_set(err, DEN_E_CONFLICT,
                            "%.160s exists already; --force replaces it", path);
-    if (!download_to(cli, href, path, err))
+    if (!den_download_file(cli, href, NULL, path, err))
         return false;
     double clipped = den_get_number(result, "clipped_pixels");
     if (clipped > 0)

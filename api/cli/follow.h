@@ -31,6 +31,11 @@ bool den_job_estimate(struct den_cli *cli, json_t *request,
 bool den_job_fetch(struct den_cli *cli, const json_t *job, const char *where, bool force,
                    struct den_err *err) DEN_CHECKED;
 
+/* The answer to GET href into a file, which is there whole or not at all; an older one is
+ * replaced.  accept: the media type wanted, or NULL. */
+bool den_download_file(struct den_cli *cli, const char *href, const char *accept,
+                       const char *path, struct den_err *err) DEN_CHECKED;
+
 /* One line of JSON on stdout. */
 void den_print_json(const json_t *value);
 

@@ -291,11 +291,16 @@ static bool to_file(void *context, const char *data, size_t length)
     return den_fs_write_fd(*fd, data, length, &none);
 }
 
-bool den_client_download(struct den_cli *cli, const char *path, int fd,
-                         struct den_err *err)
+bool den_client_download(struct den_cli *cli, const char *path, const char *accept,
+                         int fd, struct den_err *err)
 {
     struct exchange x;
+    char header[80];
     bool done = begin(&x, cli, path, err);
+    if (accept != NULL) {
+        (void)den_str_format(header, sizeof header, "Accept: %s", accept);
+        done = done && add_header(&x, header, err);
+    }
     x.sink = to_file;
     x.context = &fd;
     done = done && perform(&x, err);

@@ -30,9 +30,9 @@ bool den_client_act(struct den_cli *cli, const char *path, json_t **ret,
 /* Sends a file as a new image; errors name it. */
 bool den_client_upload(struct den_cli *cli, const char *file, json_t **ret,
                        struct den_err *err) DEN_CHECKED;
-/* The body of an answer into an open file. */
-bool den_client_download(struct den_cli *cli, const char *path, int fd,
-                         struct den_err *err) DEN_CHECKED;
+/* The body of an answer into an open file.  accept: the media type wanted, or NULL. */
+bool den_client_download(struct den_cli *cli, const char *path, const char *accept,
+                         int fd, struct den_err *err) DEN_CHECKED;
 
 /* Server-sent events.  event returns false to stop; *last is the id of the last event,
  * sent as Last-Event-ID when it is not 0.  true when the stream ended in order. */
