@@ -195,6 +195,20 @@ bool den_fs_write_fd(int fd, const void *data, size_t length, struct den_err *er
     return true;
 }
 
+void den_fs_write_behind(int fd, uint64_t from, uint64_t bytes)
+{
+    sync_file_range(fd, (off_t)from, (off_t)bytes, SYNC_FILE_RANGE_WRITE);
+}
+
+void den_fs_write_along(int fd, uint64_t written, uint64_t *started)
+{
+    const uint64_t step = 1 << 20;
+    if (written - *started < step)
+        return;
+    den_fs_write_behind(fd, *started, written - *started);
+    *started = written;
+}
+
 /* A rename lasts only when the folder that holds the name is on disk. */
 static bool sync_folder_of(const char *path, struct den_err *err)
 {

@@ -25,6 +25,12 @@ void den_fs_unload(const char *data, size_t length);
 /* All bytes to fd, short writes continued. */
 bool den_fs_write_fd(int fd, const void *data, size_t length,
                      struct den_err *err) DEN_CHECKED;
+/* Bytes of fd go on their way to the disk, so that a later fsync finds little to do; a
+ * hint.  `from` of 0 bytes: to the end of the file. */
+void den_fs_write_behind(int fd, uint64_t from, uint64_t bytes);
+/* The same for a file that is written from front to end: after a write, for all but the
+ * newest MiB or so.  *started: 0 at first. */
+void den_fs_write_along(int fd, uint64_t written, uint64_t *started);
 /* Atomic replacement: the file at path is the old or the new content, whatever happens.
  */
 bool den_fs_write(const char *path, const void *data, size_t length,

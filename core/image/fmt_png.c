@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "fs.h"
 #include "mem.h"
 
 struct png_file {
@@ -400,8 +401,10 @@ static bool finish_file(void *state, struct den_err *err)
 {
     struct png_file *f = state;
     bool done = guarded(f, step_write_end) || write_failed(f, err);
-    if (done && (fflush(f->file) != 0 || fsync(fileno(f->file)) != 0))
+    if (done && fflush(f->file) != 0)
         done = den_err_sys(err, errno, "the PNG cannot be written");
+    if (done)
+        den_fs_write_behind(fileno(f->file), 0, 0);
     png_destroy_write_struct(&f->png, &f->info);
     FILE *file = f->file;
     f->file = NULL;

@@ -50,7 +50,7 @@ struct den_format {
                    struct den_err *err);
     bool (*write)(void *state, const void *pixels, struct den_err *err); /* next page */
     bool (*finish)(void *state,
-                   struct den_err *err); /* flush, fsync, close, free; also on failure */
+                   struct den_err *err); /* flush, close, free; also on failure */
     void (*abandon)(void *state);        /* close and free without finishing */
 };
 extern const struct den_format *const den_formats[]; /* ends with NULL */
@@ -85,7 +85,8 @@ bool den_writer_page_float(struct den_writer *writer, const float *pixels,
                            uint64_t *clipped, struct den_err *err) DEN_CHECKED;
 /* As den_reader_lend, for den_writer_page_float. */
 void den_writer_lend(struct den_writer *writer, void *raw);
-/* Completes the file; fails when pages are missing.  The writer is freed in any case. */
+/* Completes the file; fails when pages are missing.  The writer is freed in any case.
+ * Its bytes are on their way to the disk: who needs them there calls fsync. */
 bool den_writer_finish(struct den_writer *writer, struct den_err *err) DEN_CHECKED;
 void den_writer_abandon(struct den_writer *writer); /* NULL is fine */
 

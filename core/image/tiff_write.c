@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "format.h"
+#include "fs.h"
 #include "mem.h"
 
 enum { STRIP_BYTES = 256 * 1024 };
@@ -134,8 +135,8 @@ bool den_tiff_finish(void *state, struct den_err *err)
     TIFFCleanup(out->tif);
     out->tif = NULL;
     bool done = !out->talk.failed || write_failed(out, err);
-    if (done && fsync(out->fd) != 0)
-        done = den_err_sys(err, errno, "the TIFF cannot be written");
+    if (done)
+        den_fs_write_behind(out->fd, 0, 0);
     int fd = out->fd;
     out->fd = -1;
     if (close(fd) != 0 && done)

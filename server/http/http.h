@@ -83,7 +83,8 @@ const char *den_request_header(const struct den_request *r, const char *name);
 const char *den_request_body(const struct den_request *r,
                              size_t *ret_length); /* JSON routes */
 struct den_upload {
-    const char *path; /* complete and fsynced; removed after the handler unless taken */
+    const char *path; /* complete, fsync is the caller's; removed after the handler unless
+                         taken */
     const char *filename; /* of the multipart part, or NULL */
     const char *sha256;   /* 64 hex digits */
     uint64_t bytes;

@@ -80,6 +80,7 @@ static bool store(struct den_upload_state *upload, const char *data, size_t leng
         return false;
     sha256_update(&upload->hash, length, (const uint8_t *)data);
     upload->bytes += length;
+    den_fs_write_along(upload->fd, upload->bytes, &upload->started);
     return true;
 }
 
@@ -179,8 +180,7 @@ bool den_upload_finish(struct den_upload_state *upload, struct den_err *err)
     if (upload->reserved > upload->bytes &&
         ftruncate(upload->fd, (off_t)upload->bytes) != 0)
         return den_err_sys(err, errno, "the upload cannot be stored");
-    if (fsync(upload->fd) != 0)
-        return den_err_sys(err, errno, "the upload cannot be written to disk");
+    den_fs_write_behind(upload->fd, upload->started, 0);
     int fd = upload->fd;
     upload->fd = -1;
     if (close(fd) != 0 && errno != EINTR)

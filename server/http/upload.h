@@ -12,6 +12,7 @@ struct den_upload_state {
     char *path; /* "" when there is no file */
     int fd;
     uint64_t bytes, maximum, reserved;
+    uint64_t started; /* bytes on their way to the disk */
     struct sha256_ctx hash;
     struct MHD_PostProcessor *multipart;
     bool in_file, has_file, taken;
@@ -26,7 +27,7 @@ bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
                       bool multipart, struct den_err *err) DEN_CHECKED;
 bool den_upload_feed(struct den_upload_state *upload, const char *data, size_t length,
                      struct den_err *err) DEN_CHECKED;
-/* Blocks: fsync.  Fills view. */
+/* Fills view. */
 bool den_upload_finish(struct den_upload_state *upload, struct den_err *err) DEN_CHECKED;
 /* Closes, and removes the file unless it was taken.  May be called again. */
 void den_upload_drop(struct den_upload_state *upload);

@@ -14,7 +14,7 @@ void den_blobs_close(struct den_blobs *blobs);
 /* A fresh file name on the blobs' file system, for uploads and results, into
  * to[PATH_MAX]. */
 void den_blobs_temporary(struct den_blobs *blobs, char *to, size_t size);
-/* Takes the (fsynced) file into the store under its hash; durable when true.  The
+/* Takes the file into the store under its hash; durable when true.  The
  * temporary file is gone afterwards in any case.  sha256 may be NULL: then the file is
  * read and hashed here. */
 bool den_blobs_take(struct den_blobs *blobs, const char *temporary, const char *sha256,
