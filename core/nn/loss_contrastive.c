@@ -19,6 +19,7 @@ struct rows {
     double *s;     /* [2n]: one row of S */
     double tau;
     double extra; /* one more negative, -INFINITY if there is none */
+    bool fixed;   /* nobody asks for the gradients of the candidates */
 };
 
 /* A row against the candidates [from, from + count). */
@@ -106,7 +107,8 @@ static double enter(const struct rows *r, const struct contest *c, double each)
             continue;
         double ds = exp(r->s[j] - total) - (other == c->positive ? 1 : 0);
         add_scaled(dz, each / r->tau * ds, r->z + other * r->dim, r->dim);
-        add_scaled(r->dz + other * r->dim, each / r->tau * ds, z, r->dim);
+        if (!r->fixed)
+            add_scaled(r->dz + other * r->dim, each / r->tau * ds, z, r->dim);
     }
     return loss;
 }
@@ -133,6 +135,7 @@ static double against_keys(size_t n, size_t dim, const den_real *q, const den_re
     struct rows r = lay_out(n, dim, options->tau, scratch);
     double sum = 0;
     r.extra = extra;
+    r.fixed = dk == NULL;
     load(&r, 0, q, options->l2norm, guard);
     load(&r, n, k, options->l2norm, guard);
     for (size_t i = 0; i < n; i++)

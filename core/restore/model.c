@@ -21,8 +21,7 @@ static void count_free(den_real *data)
     (void)data;
 }
 
-/* The default backend with its appetite for scratch, but without its memory. */
-static struct den_backend counting_backend(void)
+struct den_backend den_model_counting(void)
 {
     struct den_backend counting = *den_backend_default();
     counting.alloc = count_alloc;
@@ -94,7 +93,7 @@ static bool plan_net(const struct den_net *net, const struct den_net_options *op
                      int threads, struct planned *ret, size_t *ret_params,
                      size_t *ret_largest, struct den_err *err)
 {
-    struct den_backend counting = counting_backend();
+    struct den_backend counting = den_model_counting();
     struct den_params *params = NULL;
     struct den_pool *pool = NULL; /* scratch grows with the threads of a pool */
     bool done = net->check(options, err) &&
@@ -144,7 +143,7 @@ bool den_model_plan_use(const struct den_net *net, const struct den_net_options 
 bool den_model_bytes(const struct den_net *net, const struct den_net_options *options,
                      size_t *ret, struct den_err *err)
 {
-    struct den_backend counting = counting_backend();
+    struct den_backend counting = den_model_counting();
     struct den_params *params = NULL;
     struct planned planned;
     if (!net->check(options, err) || !den_params_new(&counting, &params, err))

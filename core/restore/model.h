@@ -56,6 +56,9 @@ bool den_model_load(const struct den_backend *backend, const char *path,
                     struct den_model **ret, struct den_err *err) DEN_CHECKED;
 /* Loads the weights again if a graph has taken some. */
 bool den_model_complete(struct den_model *model, struct den_err *err) DEN_CHECKED;
+/* The default backend with its appetite for scratch, but without its memory: parameters
+ * on it have names and shapes, for plans alone. */
+struct den_backend den_model_counting(void);
 /* What a net would hold for n images of height x width, from numbers alone: bytes of its
  * parameters (values only, without gradients and moments) and of its graph. */
 bool den_model_plan(const struct den_net *net, const struct den_net_options *options,

@@ -3,11 +3,8 @@
 #include <string.h>
 
 const struct den_contrastive *const den_contrastives[] = {
-    &den_contrast_disc_infonce,
-    &den_contrast_disc_ntxent,
-    &den_contrast_enc_ntxent,
-    &den_contrast_enc_pretrain,
-    NULL,
+    &den_contrast_disc_infonce, &den_contrast_disc_ntxent, &den_contrast_enc_ntxent,
+    &den_contrast_enc_pretrain, &den_contrast_patchnce,    NULL,
 };
 
 const struct den_contrastive *den_contrastive_find(const char *name)

@@ -28,9 +28,11 @@ struct den_contrastive {
     bool (*start)(const struct den_contrastive *row,
                   const struct den_contrast_parts *parts, void **ret_state,
                   struct den_err *err);
-    /* One iteration; fake: G of batch->noisy [n][side][side], held fixed, or NULL when it
-     * runs alone.  Returns the unweighted loss. */
-    double (*step)(void *state, const struct den_batch *batch, const float *fake);
+    /* One iteration; fake: G of batch->noisy [n][side][side], and dfake the gradient with
+     * respect to it, which terms on the generator may add to; both NULL when the term
+     * runs alone, dfake also on D.  Returns the unweighted loss. */
+    double (*step)(void *state, const struct den_batch *batch, const float *fake,
+                   float *dfake);
     bool (*save)(void *state, struct den_tensor_writer *writer, struct den_err *err);
     bool (*load)(void *state, const struct den_tensor_file *file, struct den_err *err);
     void (*stop)(void *state); /* NULL is fine */
@@ -48,6 +50,6 @@ bool den_contrastive_check(const struct den_train_config *config,
                            struct den_err *err) DEN_CHECKED;
 
 extern const struct den_contrastive den_contrast_disc_infonce, den_contrast_disc_ntxent,
-    den_contrast_enc_ntxent, den_contrast_enc_pretrain;
+    den_contrast_enc_ntxent, den_contrast_enc_pretrain, den_contrast_patchnce;
 
 #endif

@@ -22,6 +22,8 @@
 
 enum { FAKE_QUERY, REAL_QUERY, FAKE_KEY, REAL_KEY, PASSES };
 
+enum { WIDTH = 128 }; /* of an embedding */
+
 /* A head has P^2 weights; 4096 logits are 67 MB of them. */
 #define LOGITS_MAX 4096
 
@@ -36,7 +38,7 @@ struct disc {
     float *blurred;  /* [threads][side][side][2] */
     float *logits;   /* [PASSES][n][P] */
     float *dlogits;  /* their gradients */
-    float *place;    /* [PASSES][n][DEN_CONTRAST_WIDTH], embeddings: queries, then keys */
+    float *place;    /* [PASSES][n][WIDTH], embeddings: queries, then keys */
     float *dplace;   /* their gradients */
     double *scratch; /* of the loss */
 };
@@ -70,13 +72,13 @@ static bool start_arrays(struct disc *s, struct den_err *err)
 {
     size_t pixels = s->side * s->side * 2, logits = PASSES * s->d->logits;
     size_t rows = PASSES * s->n, threads = (size_t)den_pool_threads(s->job->pool);
-    size_t scratch = den_pair_loss_scratch(rows / 2, DEN_CONTRAST_WIDTH);
+    size_t scratch = den_pair_loss_scratch(rows / 2, WIDTH);
     return (s->view = den_new(s->n * pixels, sizeof(float), err)) != NULL &&
            (s->blurred = den_new(threads * pixels, sizeof(float), err)) != NULL &&
            (s->logits = den_new(logits, sizeof(float), err)) != NULL &&
            (s->dlogits = den_new(logits, sizeof(float), err)) != NULL &&
-           (s->place = den_new(rows * DEN_CONTRAST_WIDTH, sizeof(float), err)) != NULL &&
-           (s->dplace = den_new(rows * DEN_CONTRAST_WIDTH, sizeof(float), err)) != NULL &&
+           (s->place = den_new(rows * WIDTH, sizeof(float), err)) != NULL &&
+           (s->dplace = den_new(rows * WIDTH, sizeof(float), err)) != NULL &&
            (s->scratch = den_new(scratch, sizeof(double), err)) != NULL;
 }
 
@@ -96,6 +98,7 @@ static bool start(const struct den_contrastive *row,
     s->d = d;
     s->n = d->shape.n;
     s->side = d->shape.h;
+    assert(den_contrast_head_random.out == WIDTH);
     assert(d->logits == s->n * logits_of(&job->config));
     if (!den_contrast_head_start(&s->head, job, &den_contrast_head_random, PASSES * s->n,
                                  d->logits / s->n, err) ||
@@ -126,18 +129,20 @@ static void run_pass(struct disc *s, const struct den_batch *batch, const float 
 /* The loss of all logits, and its gradient with respect to them. */
 static double compare(struct disc *s, const struct den_batch *batch)
 {
-    size_t rows = PASSES / 2 * s->n, half = rows * DEN_CONTRAST_WIDTH;
+    size_t rows = PASSES / 2 * s->n, half = rows * WIDTH;
     den_contrast_head_forward(&s->head, s->logits, s->place);
     memset(s->dplace, 0, 2 * half * sizeof *s->dplace);
-    double loss = s->loss->value(rows, DEN_CONTRAST_WIDTH, s->place, s->place + half,
-                                 &s->options, s->job->config.contrastive_weight,
-                                 s->dplace, s->dplace + half, s->scratch);
+    double loss = s->loss->value(rows, WIDTH, s->place, s->place + half, &s->options,
+                                 s->job->config.contrastive_weight, s->dplace,
+                                 s->dplace + half, s->scratch);
     den_contrast_head_backward(&s->head, batch, s->dplace, s->dlogits);
     return loss;
 }
 
-static double step(void *state, const struct den_batch *batch, const float *fake)
+static double step(void *state, const struct den_batch *batch, const float *fake,
+                   float *dfake)
 {
+    (void)dfake;
     struct disc *s = state;
     struct den_graph *graph = s->d->graph;
     size_t logits = s->d->logits;
@@ -179,10 +184,9 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
     if (!den_contrast_head_bytes(config, &den_contrast_head_random, rows, logits, threads,
                                  &head, err))
         return false;
-    size_t floats = (n + (size_t)threads) * pixels + 2 * rows * logits +
-                    2 * rows * DEN_CONTRAST_WIDTH;
+    size_t floats = (n + (size_t)threads) * pixels + 2 * rows * logits + 2 * rows * WIDTH;
     *ret = head + floats * sizeof(float) +
-           den_pair_loss_scratch(rows / 2, DEN_CONTRAST_WIDTH) * sizeof(double);
+           den_pair_loss_scratch(rows / 2, WIDTH) * sizeof(double);
     return true;
 }
 

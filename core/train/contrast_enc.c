@@ -1,31 +1,27 @@
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "contrast.h"
+#include "contrast_encoder.h"
 #include "contrast_frame.h"
 #include "contrast_head.h"
 #include "mem.h"
-#include "train_plan.h"
 
 /* NT-Xent on the generator's encoder, the paper's prose [section III.F]: each noisy image
  * in two views, which share what is seen and differ in noise, brightness and place.
  * f = the encoder's deepest map, rectified and averaged over its pixels; then a head of
  * two layers and embeddings of length 1.  No clean image is looked at.
- *
- * The encoder is a graph of its own on the generator's parameters, for both views at once
- * [2 n]; its backward adds to their gradients.  Running statistics of its norms are put
- * back after each pass: those of G must be of images as they are restored, not of views.
  */
 
-enum { VIEWS = 2 }; /* of each image: queries, then keys */
+enum {
+    VIEWS = 2,  /* of each image: queries, then keys */
+    WIDTH = 128 /* of an embedding */
+};
 
 struct enc {
     const struct den_train_job *job;
     const struct den_pair_loss *loss;
-    struct den_params *params; /* of the generator, borrowed */
-    struct den_graph *graph;
-    den_node input;
+    struct den_contrast_encoder encoder;
     struct den_shape map; /* [2 n][h][w][c]: the deepest map */
     struct den_contrast_head head;
     struct den_contrast_frames frames;
@@ -33,20 +29,10 @@ struct enc {
     float *deep;     /* [map] and its gradient */
     float *pooled;   /* [2 n][c] */
     float *dpooled;  /* its gradient */
-    float *place;    /* [2 n][DEN_CONTRAST_WIDTH] */
+    float *place;    /* [2 n][WIDTH] */
     float *dplace;   /* its gradient */
     double *scratch; /* of the loss */
-    float *kept;     /* [kept_count] running statistics */
-    size_t kept_count;
 };
-
-/* The way down as a net of its own, for all that deals with nets. */
-static struct den_net encoder_of(const struct den_train_config *config)
-{
-    struct den_net encoder = *den_train_net(config);
-    encoder.build = encoder.encode;
-    return encoder;
-}
 
 /* ---- start and end --------------------------------------------------------------- */
 
@@ -55,7 +41,7 @@ static void stop(void *state)
     struct enc *s = state;
     if (s == NULL)
         return;
-    den_graph_free(s->graph);
+    den_contrast_encoder_release(&s->encoder);
     den_contrast_head_release(&s->head);
     den_free(s->frames.work);
     den_free(s->views);
@@ -65,25 +51,16 @@ static void stop(void *state)
     den_free(s->place);
     den_free(s->dplace);
     den_free(s->scratch);
-    den_free(s->kept);
     den_free(s);
 }
 
-static bool start_graph(struct enc *s, struct den_err *err)
+static bool start_nets(struct enc *s, struct den_params *params, struct den_err *err)
 {
-    const struct den_train_config *config = &s->job->config;
-    struct den_net encoder = encoder_of(config);
-    struct den_net_options options = den_train_generator(config);
-    size_t side = (size_t)config->crop, rows = VIEWS * (size_t)config->batch;
-    if (!den_graph_new(s->params, s->job->pool, &s->graph, err))
+    size_t rows = VIEWS * s->frames.n;
+    if (!den_contrast_encoder_start(&s->encoder, s->job, params, rows, false, err))
         return false;
-    s->input = den_input(s->graph, (struct den_shape){rows, side, side, 1});
-    den_node output = den_net_build(&encoder, s->graph, s->input, &options);
-    den_graph_set_input_grads(s->graph, false);
-    if (!den_graph_finish(s->graph, output, DEN_FOR_TRAINING, err))
-        return false;
-    s->map = den_graph_shape(s->graph, output);
-    assert(s->map.c == encoder.encoded(&options));
+    den_graph_set_input_grads(s->encoder.graph, false);
+    s->map = s->encoder.maps.shape[0];
     return den_contrast_head_start(&s->head, s->job, &den_contrast_head_mlp, rows,
                                    s->map.c, err);
 }
@@ -92,20 +69,15 @@ static bool start_arrays(struct enc *s, struct den_err *err)
 {
     size_t side = (size_t)s->job->config.crop, pixels = side * side, rows = s->map.n;
     size_t threads = (size_t)den_pool_threads(s->job->pool);
-    size_t scratch = den_pair_loss_scratch(rows / VIEWS, DEN_CONTRAST_WIDTH);
-    for (size_t i = 0; i < den_params_size(s->params); i++) {
-        const struct den_param *p = den_params_at(s->params, i);
-        s->kept_count += p->kind != DEN_PARAM_WEIGHT ? p->count : 0;
-    }
+    size_t scratch = den_pair_loss_scratch(rows / VIEWS, WIDTH);
     return (s->frames.work = den_new(threads * pixels, sizeof(float), err)) != NULL &&
            (s->views = den_new(rows * pixels, sizeof(float), err)) != NULL &&
            (s->deep = den_new(den_shape_count(s->map), sizeof(float), err)) != NULL &&
            (s->pooled = den_new(rows * s->map.c, sizeof(float), err)) != NULL &&
            (s->dpooled = den_new(rows * s->map.c, sizeof(float), err)) != NULL &&
-           (s->place = den_new(rows * DEN_CONTRAST_WIDTH, sizeof(float), err)) != NULL &&
-           (s->dplace = den_new(rows * DEN_CONTRAST_WIDTH, sizeof(float), err)) != NULL &&
-           (s->scratch = den_new(scratch, sizeof(double), err)) != NULL &&
-           (s->kept = den_new(s->kept_count, sizeof(float), err)) != NULL;
+           (s->place = den_new(rows * WIDTH, sizeof(float), err)) != NULL &&
+           (s->dplace = den_new(rows * WIDTH, sizeof(float), err)) != NULL &&
+           (s->scratch = den_new(scratch, sizeof(double), err)) != NULL;
 }
 
 static bool start(const struct den_contrastive *row,
@@ -118,14 +90,13 @@ static bool start(const struct den_contrastive *row,
     const struct den_train_config *config = &parts->job->config;
     s->job = parts->job;
     s->loss = row->loss;
-    s->params = parts->generator;
     s->frames = (struct den_contrast_frames){.seed = parts->job->seed,
                                              .n = (size_t)config->batch,
                                              .side = (size_t)config->crop,
                                              .lo = parts->lo,
                                              .hi = parts->hi,
                                              .pool = parts->job->pool};
-    if (!start_graph(s, err) || !start_arrays(s, err)) {
+    if (!start_nets(s, parts->generator, err) || !start_arrays(s, err)) {
         stop(s);
         return false;
     }
@@ -134,23 +105,6 @@ static bool start(const struct den_contrastive *row,
 }
 
 /* ---- one step -------------------------------------------------------------------- */
-
-/* Takes the running statistics away, or puts them back. */
-static void keep_statistics(struct enc *s, bool back)
-{
-    const struct den_backend *backend = den_params_backend(s->params);
-    float *at = s->kept;
-    for (size_t i = 0; i < den_params_size(s->params); i++) {
-        struct den_param *p = den_params_at(s->params, i);
-        if (p->kind == DEN_PARAM_WEIGHT)
-            continue;
-        if (back)
-            backend->upload(p->value, at, p->count);
-        else
-            backend->download(at, p->value, p->count);
-        at += p->count;
-    }
-}
 
 /* pooled = mean over pixels of max(deep, 0). */
 static void pool_map(struct enc *s)
@@ -175,31 +129,28 @@ static void spread_gradient(struct enc *s)
     }
 }
 
-static double step(void *state, const struct den_batch *batch, const float *fake)
+static double step(void *state, const struct den_batch *batch, const float *fake,
+                   float *dfake)
 {
-    (void)fake;
+    (void)fake, (void)dfake;
     struct enc *s = state;
     const struct den_train_config *config = &s->job->config;
-    size_t n = s->frames.n, pixels = s->frames.side * s->frames.side;
-    size_t half = n * DEN_CONTRAST_WIDTH;
+    size_t n = s->frames.n, pixels = s->frames.side * s->frames.side, half = n * WIDTH;
     for (size_t v = 0; v < VIEWS; v++)
         den_contrast_frames_fill(&s->frames, batch->step * VIEWS + v, batch->noisy,
                                  s->views + v * n * pixels);
-    keep_statistics(s, false);
-    den_graph_set_input(s->graph, s->input, s->views);
-    den_graph_forward(s->graph, true, 0); /* the way down has no dropout */
-    keep_statistics(s, true);
-    den_graph_get_output(s->graph, s->deep);
+    den_contrast_encoder_forward(&s->encoder, s->views);
+    den_contrast_encoder_get(&s->encoder, 0, s->deep);
     pool_map(s);
     den_contrast_head_forward(&s->head, s->pooled, s->place);
     memset(s->dplace, 0, VIEWS * half * sizeof *s->dplace);
     struct den_pair_loss_options options = {config->contrastive_tau, true};
-    double loss = s->loss->value(n, DEN_CONTRAST_WIDTH, s->place, s->place + half,
-                                 &options, config->contrastive_weight, s->dplace,
-                                 s->dplace + half, s->scratch);
+    double loss = s->loss->value(n, WIDTH, s->place, s->place + half, &options,
+                                 config->contrastive_weight, s->dplace, s->dplace + half,
+                                 s->scratch);
     den_contrast_head_backward(&s->head, batch, s->dplace, s->dpooled);
     spread_gradient(s);
-    den_graph_backward(s->graph, s->deep, true);
+    den_contrast_encoder_backward(&s->encoder, &s->deep);
     return loss;
 }
 
@@ -220,20 +171,17 @@ static bool load(void *state, const struct den_tensor_file *file, struct den_err
 static bool bytes(const struct den_train_config *config, int threads, size_t *ret,
                   struct den_err *err)
 {
-    struct den_net encoder = encoder_of(config);
-    struct den_net_options options = den_train_generator(config);
     size_t side = (size_t)config->crop, rows = VIEWS * (size_t)config->batch;
-    size_t width = encoder.encoded(&options), params, graph, head;
-    if (!den_model_plan(&encoder, &options, rows, side, side, DEN_FOR_TRAINING, threads,
-                        &params, &graph, err) ||
-        !den_contrast_head_bytes(config, &den_contrast_head_mlp, rows, width, threads,
-                                 &head, err))
+    struct den_contrast_maps maps;
+    size_t encoder, head;
+    if (!den_contrast_encoder_plan(config, rows, false, threads, &maps, &encoder, err) ||
+        !den_contrast_head_bytes(config, &den_contrast_head_mlp, rows, maps.shape[0].c,
+                                 threads, &head, err))
         return false;
-    /* The parameters are those of G.  The deepest map is smaller than the views. */
-    size_t floats = (2 * rows + (size_t)threads) * side * side +
-                    2 * rows * (width + DEN_CONTRAST_WIDTH);
-    *ret = graph + head + floats * sizeof(float) +
-           den_pair_loss_scratch(rows / VIEWS, DEN_CONTRAST_WIDTH) * sizeof(double);
+    size_t floats = (rows + (size_t)threads) * side * side +
+                    den_shape_count(maps.shape[0]) + 2 * rows * (maps.shape[0].c + WIDTH);
+    *ret = encoder + head + floats * sizeof(float) +
+           den_pair_loss_scratch(rows / VIEWS, WIDTH) * sizeof(double);
     return true;
 }
 

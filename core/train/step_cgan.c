@@ -149,7 +149,7 @@ static bool pretrain(struct cgan *s, const struct den_batch *batch, bool report,
                      struct den_err *err)
 {
     den_params_zero_grad(s->g.params);
-    double loss = s->contrastive->step(s->contrast, batch, NULL);
+    double loss = s->contrastive->step(s->contrast, batch, NULL, NULL);
     report = report || batch->step + 1 == steps_alone(s, batch);
     if (!den_step_losses_check(&s->before, s->job, batch, &loss, err) ||
         !den_step_gradients_check(s->g.params, "generator", s->job, batch, report, err))
@@ -165,12 +165,28 @@ static void play(struct cgan *s, const struct den_batch *batch, double *losses)
     struct den_generator *g = &s->g;
     size_t first = 0;
     if (s->contrastive != NULL && s->contrastive->on_discriminator) {
-        losses[LOSS_CONTRASTIVE] = s->contrastive->step(s->contrast, batch, g->fake);
+        losses[LOSS_CONTRASTIVE] =
+            s->contrastive->step(s->contrast, batch, g->fake, NULL);
         first = 1;
     }
     losses[LOSS_D] = den_adversary_train(&s->d, batch, g->fake, first);
     losses[LOSS_GAN] = den_adversary_fool(&s->d, batch, g->fake, g->dfake);
     losses[LOSS_G] = s->job->config.lambda_gan * losses[LOSS_GAN];
+}
+
+/* Gradients of the generator from dfake, and from a contrastive term on it. */
+static void learn(struct cgan *s, const struct den_batch *batch, double *losses)
+{
+    struct den_generator *g = &s->g;
+    if (!adds_to_generator(s)) {
+        den_generator_backward(g);
+        return;
+    }
+    den_params_zero_grad(g->params);
+    double loss = s->contrastive->step(s->contrast, batch, g->fake, g->dfake);
+    losses[LOSS_CONTRASTIVE] = loss;
+    losses[LOSS_G] += s->job->config.contrastive_weight * loss;
+    den_graph_backward(g->graph, g->dfake, true);
 }
 
 static bool step(void *state, const struct den_batch *batch, bool report,
@@ -192,11 +208,7 @@ static bool step(void *state, const struct den_batch *batch, bool report,
     den_generator_compare(g, batch->clean, &losses[LOSS_PIXEL]);
     for (size_t k = 0; k < DEN_TERMS; k++)
         losses[LOSS_G] += g->terms[k].weight * losses[LOSS_PIXEL + k];
-    den_generator_backward(g);
-    if (adds_to_generator(s)) {
-        losses[LOSS_CONTRASTIVE] = s->contrastive->step(s->contrast, batch, g->fake);
-        losses[LOSS_G] += s->job->config.contrastive_weight * losses[LOSS_CONTRASTIVE];
-    }
+    learn(s, batch, losses);
     if (!den_step_losses_check(&s->losses, s->job, batch, losses, err) ||
         !check_gradients(s, batch, report, err))
         return false;

@@ -177,6 +177,8 @@ static const struct {
      "0"},
     {"contrastive", "enc-ntxent", "batch", "1",
      "contrastive enc-ntxent tells images apart, so batch must be at least 2"},
+    {"contrastive", "patchnce", "freeze_encoder", "true",
+     "contrastive patchnce trains the encoder, which freeze_encoder keeps"},
     {"contrastive", "enc-pretrain", "freeze_encoder", "true",
      "contrastive enc-pretrain trains the encoder, which freeze_encoder keeps"},
     {"contrastive", "disc-ntxent", "crop", "1024",

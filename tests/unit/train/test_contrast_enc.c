@@ -153,7 +153,7 @@ static double step(struct bench *b, size_t number, size_t t)
     struct den_exec ex = {.pool = pool};
     struct den_adam adam = {2e-3, 0.5, 0.999, 1e-8, t};
     den_params_zero_grad(b->model->params);
-    double loss = den_contrast_enc_ntxent.step(b->state, &batch, NULL);
+    double loss = den_contrast_enc_ntxent.step(b->state, &batch, NULL, NULL);
     den_params_adam(b->model->params, &ex, &adam);
     return loss;
 }
@@ -227,10 +227,10 @@ END_TEST
 START_TEST(the_estimate_counts_the_encoder)
 {
     struct den_err err = DEN_ERR_INIT;
-    static const char *const words[] = {"none", "enc-ntxent"};
+    static const char *const words[] = {"none", "enc-ntxent", "patchnce"};
     int threads = den_pool_threads(pool);
-    size_t estimate[2], peak[2], steps;
-    for (size_t i = 0; i < 2; i++) {
+    size_t estimate[3], peak[3], steps;
+    for (size_t i = 0; i < 3; i++) {
         struct den_train_config config = tiny(2);
         config.crop = SIDE;
         config.ngf = 16;
@@ -246,11 +246,17 @@ START_TEST(the_estimate_counts_the_encoder)
         train(&job);
         peak[i] = den_mem_peak() - before;
     }
-    double share = (double)(estimate[1] - estimate[0]) / (double)(peak[1] - peak[0]);
-    printf("%.2f MB more, %.2f of that told\n", (double)(peak[1] - peak[0]) / 1e6, share);
-    ck_assert_msg(share > 0.95 && share < 1.4, "share %g", share);
+    for (size_t i = 1; i < 3; i++) {
+        double share = (double)(estimate[i] - estimate[0]) / (double)(peak[i] - peak[0]);
+        printf("%s: %.2f MB more, %.2f of that told\n", words[i],
+               (double)(peak[i] - peak[0]) / 1e6, share);
+        fflush(stdout);
+        ck_assert_msg(share > 0.95 && share < 1.4, "share %g", share);
+    }
 }
 END_TEST
+
+static void (*const terms[])(struct den_train_config *) = {encoder_views, patches};
 
 START_TEST(a_failing_allocation_is_an_error_and_leaks_nothing)
 {
@@ -259,7 +265,7 @@ START_TEST(a_failing_allocation_is_an_error_and_leaks_nothing)
     config.batch = 2;
     config.ngf = 1;
     config.validation_fraction = 0;
-    encoder_views(&config);
+    terms[_i](&config);
     struct den_train_job job = job_of(config, NULL);
     job.hooks.progress.tick = never_stop;
     struct den_train_result result;
@@ -296,7 +302,7 @@ int main(void)
         t, only_weights_of_the_encoder_get_a_gradient_and_no_statistics_move, 0, 2);
     tcase_add_test(t, pretraining_comes_first_and_alone);
     tcase_add_test(t, the_estimate_counts_the_encoder);
-    tcase_add_test(t, a_failing_allocation_is_an_error_and_leaks_nothing);
+    tcase_add_loop_test(t, a_failing_allocation_is_an_error_and_leaks_nothing, 0, 2);
     suite_add_tcase(suite, t);
     return den_check_main(suite);
 }

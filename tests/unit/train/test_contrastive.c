@@ -78,7 +78,7 @@ static double step(struct bench *b, size_t number, double lr)
                               .clean = b->clean,
                               .step = number,
                               .lr = lr};
-    return b->row->step(b->state, &batch, b->fake);
+    return b->row->step(b->state, &batch, b->fake, NULL);
 }
 
 /* All weights of D += distance * direction, or direction = the gradient if `take`. */

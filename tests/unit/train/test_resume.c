@@ -74,6 +74,7 @@ static const struct {
     {"cpu", 7, augmented},
     {"cpu", 1, infonce},
     {"cpu", 5, encoder_views},
+    {"cpu", 5, patches},
     {"cpu", 3, pretrained},
     {"cpu", 6, pretrained},
     {"cpu", 9, pretrained},

@@ -104,6 +104,7 @@ static const struct {
     {"contrastive", infonce, 6, 4, 7, true},
     {"contrastive, two steps of D", ntxent_trained, 6, 4, 7, true},
     {"views of the encoder", encoder_views, 6, 4, 3, true},
+    {"places of the encoder", patches, 6, 4, 3, true},
     {"pretrained", pretrained, 6, 4, 6, true},
     {"tanh", tanh_min_max, 6, 4, 2, true},
     {"percentile", percentile, 6, 4, 2, true},

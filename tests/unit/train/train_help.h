@@ -257,6 +257,12 @@ static inline void encoder_views(struct den_train_config *c)
     c->contrastive_weight = 0.1;
 }
 
+static inline void patches(struct den_train_config *c)
+{
+    encoder_views(c);
+    den_str_copy(c->contrastive, DEN_WORD, "patchnce");
+}
+
 static inline void pretrained(struct den_train_config *c)
 {
     gan(c);
