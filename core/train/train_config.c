@@ -51,7 +51,7 @@ const struct den_preset den_presets[DEN_PRESETS] = {
  * takes four times that weight to keep the balance. */
 /* clang-format off */
 const struct den_train_key den_train_keys[] = {
-    INT(iterations, 1, 1e7, {"3000", "3000", "3000", "3000", "6000"},
+    INT(iterations, 1, 1e7, ALL("3000"),
         "Steps of the optimiser; setting it puts epochs to 0."),
     INT(epochs, 0, 1e5, {"0", "0", "1000", "800", "0"},
         "Passes over the training images instead of iterations; 0 = iterations count."),
@@ -75,7 +75,7 @@ const struct den_train_key den_train_keys[] = {
         "Normalisation layers in the nets; net care has none."),
     BOOL(dropout, {"false", "false", "true", "true", "false"},
         "Dropout 0.5 in net unet's downs - 5 innermost decoder blocks."),
-    REAL(lr, 1e-8, 10, {"0.001", "0.001", "0.0002", "0.0002", "0.001"},
+    REAL(lr, 1e-8, 10, {"0.001", "0.001", "0.0002", "0.0002", "0.002"},
         "Learning rate of Adam before the decay."),
     REAL(beta1, 0, 0.9999, {"0.5", "0.5", "0.5", "0.5", "0.9"},
         "Adam's decay of the first moment."),

@@ -75,6 +75,7 @@ START_TEST(presets_hold_what_the_method_prescribes)
     ck_assert_int_eq(care.downs, 2);
     ck_assert_int_eq(care.kernel, 3);
     close_to(care.beta1, 0.9, 0);
+    close_to(care.lr, 2e-3, 0);
     close_to(care.lambda_gan + care.lambda_ssim + care.lambda_tv, 0, 0);
     ck_assert_str_eq(care.normalisation, "mean_std");
     ck_assert_str_eq(care.output, "linear");
