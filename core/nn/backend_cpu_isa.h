@@ -18,8 +18,11 @@ enum { TILE(lanes) = TILE_BYTES / sizeof(den_real) };
 
 #include "backend_cpu_tile_body.h"
 #include "backend_cpu_winograd_sides.h"
-/* uses the functions of the one above */
+#include "backend_cpu_winograd_sides3.h"
+/* uses the functions of those above */
 #include "backend_cpu_winograd_body.h"
+/* uses those of the last one */
+#include "backend_cpu_winograd_rows.h"
 
 #undef VEC
 #undef LANES
