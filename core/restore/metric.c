@@ -55,7 +55,8 @@ const struct den_metric den_metrics[] = {
     {"frc_high", "",
      "Fourier ring correlation with the reference [van Heel, Ultramicroscopy 21 (1987)], "
      "mean over the rings from 0.25 to 0.5 cycles per pixel: how much of the finest "
-     "detail is right. Means taken off, Hann window; 1 is ideal, 0 is chance.",
+     "detail is right. The middle of the image, up to 1024 x 1024 pixels; means taken "
+     "off, Hann window; 1 is ideal, 0 is chance.",
      DEN_BETTER_HIGHER, false, den_frc_high},
     {"psnr_u16wrap", "dB",
      "The paper's PSNR, to compare with its tables only: the images are cut, not "

@@ -8,7 +8,14 @@
  *     FRC(r) = Re sum F conj(G) / sqrt(sum |F|^2 sum |G|^2), sums over the ring r.
  * Gain and offset drop out.  Rings are 1 / (shorter side) cycles per pixel wide. */
 
-enum { LEAST = 16 }; /* pixels a side: four rings in the band */
+/* Pixels a side: four rings in the band; and where a larger image is cut to its middle.
+ */
+enum { LEAST = 16, MOST = 1024 };
+
+/* The part that is looked at. */
+struct window {
+    size_t x, y, width, height;
+};
 
 struct ring {
     double cross, reference, prediction;
@@ -16,19 +23,23 @@ struct ring {
 
 /* The mean is taken off before the window, or its own transform would fill the low rings;
  * without the window the jump from border to border fills the high ones, and for both
- * images alike.  to [height][2 columns] */
-static void window_image(const float *pixels, size_t width, size_t height, double *to)
+ * images alike.  pixels: rows of `ld`; to [height][2 columns] */
+static void window_image(const float *pixels, size_t ld, const struct window *window,
+                         double *to)
 {
     const double two_pi = 6.283185307179586;
-    double mean = 0;
-    for (size_t i = 0; i < width * height; i++)
-        mean += (double)pixels[i];
-    mean /= (double)(width * height);
+    size_t width = window->width, height = window->height;
     size_t stride = 2 * den_fourier_columns(width);
+    double mean = 0;
+    pixels += window->y * ld + window->x;
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x++)
+            mean += (double)pixels[y * ld + x];
+    mean /= (double)(width * height);
     for (size_t x = 0; x < width; x++) {
         double across = 0.5 - 0.5 * cos(two_pi * ((double)x + 0.5) / (double)width);
         for (size_t y = 0; y < height; y++)
-            to[y * stride + x] = across * ((double)pixels[y * width + x] - mean);
+            to[y * stride + x] = across * ((double)pixels[y * ld + x] - mean);
     }
     for (size_t y = 0; y < height; y++) {
         double down = 0.5 - 0.5 * cos(two_pi * ((double)y + 0.5) / (double)height);
@@ -38,24 +49,24 @@ static void window_image(const float *pixels, size_t width, size_t height, doubl
 }
 
 /* Ring of frequency (u / width, v / height), v counted up to height. */
-static size_t ring_of(const struct den_judged *j, size_t side, size_t u, size_t v)
+static size_t ring_of(const struct window *w, size_t side, size_t u, size_t v)
 {
-    double fx = (double)u / (double)j->width;
-    double fy = (double)(v <= j->height / 2 ? v : j->height - v) / (double)j->height;
+    double fx = (double)u / (double)w->width;
+    double fy = (double)(v <= w->height / 2 ? v : w->height - v) / (double)w->height;
     return (size_t)lround(sqrt(fx * fx + fy * fy) * (double)side);
 }
 
 /* rings [side / 2 + 1].  Columns 1 to (width - 1) / 2 stand for their conjugates, too. */
-static void sum_rings(const struct den_judged *j, size_t side, const double *f,
+static void sum_rings(const struct window *w, size_t side, const double *f,
                       const double *g, struct ring *rings)
 {
-    size_t columns = den_fourier_columns(j->width);
-    for (size_t v = 0; v < j->height; v++)
+    size_t columns = den_fourier_columns(w->width);
+    for (size_t v = 0; v < w->height; v++)
         for (size_t u = 0; u < columns; u++, f += 2, g += 2) {
-            size_t r = ring_of(j, side, u, v);
+            size_t r = ring_of(w, side, u, v);
             if (r > side / 2)
                 continue;
-            double times = u > 0 && 2 * u < j->width ? 2 : 1;
+            double times = u > 0 && 2 * u < w->width ? 2 : 1;
             rings[r].cross += times * (f[0] * g[0] + f[1] * g[1]);
             rings[r].reference += times * (f[0] * f[0] + f[1] * f[1]);
             rings[r].prediction += times * (g[0] * g[0] + g[1] * g[1]);
@@ -76,23 +87,27 @@ static double mean_correlation(const struct ring *rings, size_t side)
 
 static bool correlate(const struct den_judged *j, double *ret, struct den_err *err)
 {
-    size_t side = j->width < j->height ? j->width : j->height;
-    size_t stride = 2 * den_fourier_columns(j->width);
+    struct window w = {.width = j->width < MOST ? j->width : MOST,
+                       .height = j->height < MOST ? j->height : MOST};
+    w.x = (j->width - w.width) / 2;
+    w.y = (j->height - w.height) / 2;
+    size_t side = w.width < w.height ? w.width : w.height;
+    size_t stride = 2 * den_fourier_columns(w.width);
     struct ring *rings = den_new(side / 2 + 1, sizeof *rings, err);
-    double *f = den_calloc64(j->height, stride * sizeof *f);
-    double *g = den_calloc64(j->height, stride * sizeof *g);
+    double *f = den_calloc64(w.height, stride * sizeof *f);
+    double *g = den_calloc64(w.height, stride * sizeof *g);
     bool done = rings != NULL;
     if (done && (f == NULL || g == NULL))
         done = den_err_set(err, DEN_E_NO_MEMORY,
                            "not enough memory for a Fourier transform");
     if (done) {
-        window_image(j->reference, j->width, j->height, f);
-        window_image(j->prediction, j->width, j->height, g);
-        done = den_fourier_image(j->width, j->height, f, err) &&
-               den_fourier_image(j->width, j->height, g, err);
+        window_image(j->reference, j->width, &w, f);
+        window_image(j->prediction, j->width, &w, g);
+        done = den_fourier_image(w.width, w.height, f, err) &&
+               den_fourier_image(w.width, w.height, g, err);
     }
     if (done) {
-        sum_rings(j, side, f, g, rings);
+        sum_rings(&w, side, f, g, rings);
         *ret = mean_correlation(rings, side);
     }
     den_free(g);

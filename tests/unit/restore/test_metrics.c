@@ -512,6 +512,25 @@ START_TEST(the_ring_correlation_is_its_definition_for_any_shape)
 }
 END_TEST
 
+START_TEST(the_ring_correlation_of_a_large_image_is_that_of_its_middle)
+{
+    enum { WIDE = 1100, HIGH = 40, MIDDLE = 1024 };
+    static float x[WIDE * HIGH], y[WIDE * HIGH], xm[MIDDLE * HIGH], ym[MIDDLE * HIGH];
+    struct lcg g = {5};
+    fill_scene(x, WIDE, HIGH, 3);
+    for (size_t i = 0; i < (size_t)WIDE * HIGH; i++)
+        y[i] = x[i] + (float)(300 * (lcg_u(&g) - 0.5));
+    for (size_t row = 0; row < HIGH; row++) {
+        size_t from = row * WIDE + (WIDE - MIDDLE) / 2;
+        memcpy(xm + row * MIDDLE, x + from, MIDDLE * sizeof *x);
+        memcpy(ym + row * MIDDLE, y + from, MIDDLE * sizeof *y);
+    }
+    struct den_metric_case whole = {WIDE, HIGH, x, y, 1, 0};
+    struct den_metric_case middle = {MIDDLE, HIGH, xm, ym, 1, 0};
+    close_to(value_of("frc_high", &whole), value_of("frc_high", &middle), 1e-12);
+}
+END_TEST
+
 START_TEST(the_ring_correlation_sees_the_finest_detail_alone)
 {
     enum { W = 96, H = 80, PIXELS = W * H };
@@ -672,6 +691,7 @@ int main(void)
     tcase_add_test(exact, a_blurred_image_loses_gradients_and_a_sharpened_one_gains_them);
     tcase_add_test(exact, gradients_are_central_differences_inside_the_image);
     tcase_add_test(exact, the_ring_correlation_is_its_definition_for_any_shape);
+    tcase_add_test(exact, the_ring_correlation_of_a_large_image_is_that_of_its_middle);
     tcase_add_test(exact, the_ring_correlation_sees_the_finest_detail_alone);
     tcase_add_test(exact, two_threads_may_transform_at_once);
     suite_add_tcase(suite, exact);
