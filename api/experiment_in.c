@@ -29,7 +29,8 @@ static bool put_scalar(struct den_experiment *e, const char *at, const char *key
 /* Members that are one entry each, when they are there. */
 static bool put_members(struct den_experiment *e, const json_t *grid, struct den_err *err)
 {
-    static const char *const names[] = {"preset", "test_dataset", "fit_samples"};
+    static const char *const names[] = {"preset", "test_dataset", "fit_samples",
+                                        "keep_models"};
     char at[48];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *value = json_object_get(grid, names[i]);
@@ -127,7 +128,7 @@ bool den_in_experiment(const json_t *grid, struct den_experiment **ret,
     struct den_experiment *e = NULL;
     if (!den_in_only(grid, "/grid",
                      "preset common rows samples seeds filters metrics test_scenes "
-                     "test_dataset fit_samples",
+                     "test_dataset fit_samples keep_models",
                      err) ||
         !den_experiment_new(&e, err))
         return false;

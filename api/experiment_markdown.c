@@ -212,6 +212,12 @@ void den_experiment_markdown(const struct den_experiment_report *report,
     den_buf_printf(to, "# Experiment %s\n\n%zu of %zu cells are done (the job is %s). ",
                    report->job->id, state->done, den_experiment_cells(e),
                    den_job_state_name(report->job->state));
+    double left = den_experiment_left(e, state->results);
+    bool open = state->done < den_experiment_cells(e) && isfinite(left);
+    if (open && left < 120)
+        den_buf_printf(to, "About %.0f s of training are left. ", left);
+    else if (open)
+        den_buf_printf(to, "About %.0f minutes of training are left. ", left / 60);
     den_buf_printf(to, "Trained on %s, preset %s", report->job->dataset, e->preset);
     if (den_experiment_config(e, 0, 0, &config, &none))
         den_buf_printf(to, ", %" PRId64 " steps each", config.iterations);

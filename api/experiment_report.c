@@ -32,11 +32,12 @@ static json_t *grid_of(struct den_experiment *e)
         (void)json_array_append_new(seeds, json_integer((json_int_t)e->seeds[i]));
     for (size_t i = 0; i < e->test_scene_count; i++)
         (void)json_array_append_new(scenes, json_string(e->test_scenes[i]));
-    return json_pack("{ss so so so so so so so so}", "preset", e->preset, "common",
+    return json_pack("{ss so so so so so so so so sb}", "preset", e->preset, "common",
                      den_json_config(e->common), "rows", rows, "samples", samples,
                      "seeds", seeds, "filters", strings(e->filters, e->filter_count),
                      "metrics", strings(e->metrics, e->metric_count), "test_scenes",
-                     scenes, "test_dataset", den_json_text(e->test_dataset));
+                     scenes, "test_dataset", den_json_text(e->test_dataset),
+                     "keep_models", e->keep_models);
 }
 
 static json_t *values_of(const struct den_experiment *e, const double *values)
@@ -135,14 +136,15 @@ json_t *den_experiment_json(const struct den_experiment_report *report)
 {
     const struct den_experiment_state *state = report->state;
     const struct den_job_row *job = report->job;
-    return json_pack("{ss ss ss ss sf sI sI so so so so so}", "job", job->id, "kind",
-                     job->kind, "dataset", job->dataset, "state",
-                     den_job_state_name(job->state), "seconds", job->seconds,
-                     "cells_done", (json_int_t)state->done, "cells_total",
-                     (json_int_t)den_experiment_cells(state->experiment), "grid",
-                     grid_of(state->experiment), "baselines", baselines_of(state),
-                     "cells", cells_of(state), "summary", summary_of(state),
-                     "definitions", definitions_of(state->experiment));
+    return json_pack(
+        "{ss ss ss ss sf sI sI so so so so so so}", "job", job->id, "kind", job->kind,
+        "dataset", job->dataset, "state", den_job_state_name(job->state), "seconds",
+        job->seconds, "cells_done", (json_int_t)state->done, "cells_total",
+        (json_int_t)den_experiment_cells(state->experiment), "eta_s",
+        den_json_number(den_experiment_left(state->experiment, state->results)), "grid",
+        grid_of(state->experiment), "baselines", baselines_of(state), "cells",
+        cells_of(state), "summary", summary_of(state), "definitions",
+        definitions_of(state->experiment));
 }
 
 /* ---- as a picture ---- */

@@ -162,7 +162,6 @@ static bool put_row(struct den_experiment *e, const char *value, struct den_err 
     struct den_experiment_row *row = &e->rows[e->row_count++];
     memset(row, 0, sizeof *row);
     den_str_copy(row->name, sizeof row->name, value);
-    den_str_copy(row->method, sizeof row->method, den_methods[0]->name);
     return true;
 }
 
@@ -273,6 +272,12 @@ static bool put_fit(struct den_experiment *e, const char *value, struct den_err 
            refuse("fit_samples", "true or false is needed", err);
 }
 
+static bool put_keep(struct den_experiment *e, const char *value, struct den_err *err)
+{
+    return den_parse_bool(value, &e->keep_models, NULL) ||
+           refuse("keep_models", "true or false is needed", err);
+}
+
 static const struct {
     const char *key;
     bool (*put)(struct den_experiment *e, const char *value, struct den_err *err);
@@ -287,6 +292,7 @@ static const struct {
     {"test_scene", put_test_scene},
     {"test_dataset", put_test_dataset},
     {"fit_samples", put_fit},
+    {"keep_models", put_keep},
 };
 
 bool den_experiment_put(struct den_experiment *e, const char *key, const char *value,
@@ -333,6 +339,20 @@ static bool fill_in(struct den_experiment *e, struct den_err *err)
     return true;
 }
 
+/* Rows that name no method train by that of the preset. */
+static void fill_methods(struct den_experiment *e)
+{
+    const char *method = "";
+    for (size_t p = 0; p < DEN_PRESETS; p++)
+        if (strcmp(den_presets[p].name, e->preset) == 0)
+            method = den_presets[p].method;
+    if (method[0] == '\0')
+        method = den_methods[0]->name;
+    for (size_t i = 0; i < e->row_count; i++)
+        if (e->rows[i].method[0] == '\0')
+            den_str_copy(e->rows[i].method, sizeof e->rows[i].method, method);
+}
+
 static bool check_row(const struct den_experiment *e, size_t row, struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
@@ -366,6 +386,7 @@ bool den_experiment_finish(struct den_experiment *e, struct den_err *err)
                       err);
     if (!fill_in(e, err))
         return false;
+    fill_methods(e);
     size_t cells = den_experiment_cells(e);
     if (cells > DEN_EXPERIMENT_CELLS)
         return den_err_limit(err, DEN_E_INVALID, DEN_EXPERIMENT_CELLS, (int64_t)cells,

@@ -6,10 +6,13 @@
  * images in the same order, so that rows may be compared in pairs.
  *
  * An experiment is built from entries (key, value), in the order of a file:
- *     preset cpu_gan, common.KEY, row NAME (starts a row), method, set.KEY (both of the
- * row started last), sample N (0 = all), seed N, filter NAME, metric NAME, test_scene
- * NAME, test_dataset ID, fit_samples true Errors name the place: field
- * and the start of text are "rows[2].set.lambda_ssm". */
+ *     preset NAME, common.KEY VALUE     for all rows
+ *     row NAME                          starts a row
+ *     method NAME, set.KEY VALUE        of the row started last
+ *     sample N (0 = all), seed N, filter NAME, metric NAME, test_scene NAME,
+ *     test_dataset ID, fit_samples true, keep_models true
+ *
+ * Errors name the place: field and the start of text are "rows[2].set.lambda_ssm". */
 
 #include "buf.h"
 #include "train_config.h"
@@ -42,6 +45,7 @@ struct den_experiment {
     /* What is kept for the test; the names mean something to the owner of the images. */
     char test_scenes[DEN_EXPERIMENT_COUNTS][256], test_dataset[32];
     size_t test_scene_count;
+    bool keep_models; /* each cell's model stays */
     bool fit_samples; /* counts above what there is are left out instead of refused */
 };
 
@@ -51,8 +55,9 @@ void den_experiment_free(struct den_experiment *experiment); /* NULL is fine */
  * number given twice, too many of something. */
 bool den_experiment_put(struct den_experiment *experiment, const char *key,
                         const char *value, struct den_err *err) DEN_CHECKED;
-/* Once all is put: fills in what was left out (preset cpu, all images, seeds 1 to 3, all
- * filters, the five usual metrics) and holds the values against each other. */
+/* Once all is put: fills in what was left out (preset cpu, the preset's method, all
+ * images, seeds 1 to 3, all filters, the five usual metrics) and holds the values against
+ * each other. */
 bool den_experiment_finish(struct den_experiment *experiment,
                            struct den_err *err) DEN_CHECKED;
 /* Sample counts from `available` on go out, or are refused unless fit_samples; at least
@@ -119,6 +124,10 @@ struct den_spread den_experiment_seconds(const struct den_experiment *experiment
  * cells that are done, 0 when none is. */
 double den_experiment_images(const struct den_experiment *experiment,
                              const struct den_experiment_result *results, size_t sample);
+/* Seconds that the open cells will take, as those of their row have taken, else as all
+ * have; NaN when none is done. */
+double den_experiment_left(const struct den_experiment *experiment,
+                           const struct den_experiment_result *results);
 /* Probability that |T| > t for Student's t with df > 0 degrees of freedom, t >= 0
  * [Abramowitz and Stegun 1964, 26.7.3 and 26.7.4]. */
 double den_student_two_sided(double t, size_t df);

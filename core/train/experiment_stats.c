@@ -100,6 +100,34 @@ double den_experiment_images(const struct den_experiment *e,
     return n > 0 ? sum / (double)n : 0;
 }
 
+/* Mean seconds of the cells of one row, or of all: row SIZE_MAX. */
+static double mean_seconds(const struct den_experiment *e,
+                           const struct den_experiment_result *results, size_t row)
+{
+    double sum = 0;
+    size_t n = 0;
+    for (size_t i = 0; i < den_experiment_cells(e); i++)
+        if (results[i].state == DEN_CELL_DONE && isfinite(results[i].seconds) &&
+            (row == SIZE_MAX || den_experiment_place(e, i).row == row)) {
+            sum += results[i].seconds;
+            n++;
+        }
+    return n > 0 ? sum / (double)n : (double)NAN;
+}
+
+double den_experiment_left(const struct den_experiment *e,
+                           const struct den_experiment_result *results)
+{
+    double left = 0, usual = mean_seconds(e, results, SIZE_MAX);
+    for (size_t row = 0; row < e->row_count; row++) {
+        double seconds = mean_seconds(e, results, row);
+        for (size_t i = row; i < den_experiment_cells(e); i += e->row_count)
+            if (results[i].state == DEN_CELL_OPEN)
+                left += isfinite(seconds) ? seconds : usual;
+    }
+    return left;
+}
+
 /* With theta = atan(t / sqrt(df)), A(t) = P(|T| < t) is
  *     df = 1       2/pi theta
  *     df odd       2/pi (theta + sin cos (1 + 2/3 cos^2 + 2/3 4/5 cos^4 + ...))

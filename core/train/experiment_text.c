@@ -37,7 +37,8 @@ void den_experiment_write(const struct den_experiment *e, struct den_buf *to)
         den_buf_printf(to, "test_scene %s\n", e->test_scenes[i]);
     if (e->test_dataset[0] != '\0')
         den_buf_printf(to, "test_dataset %s\n", e->test_dataset);
-    den_buf_printf(to, "fit_samples %s\n", e->fit_samples ? "true" : "false");
+    den_buf_printf(to, "fit_samples %s\nkeep_models %s\n",
+                   e->fit_samples ? "true" : "false", e->keep_models ? "true" : "false");
 }
 
 bool den_experiment_read(const char *text, struct den_experiment **ret,

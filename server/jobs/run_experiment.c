@@ -293,7 +293,7 @@ static bool give_way(struct den_job_context *context, struct den_err *err)
 static bool run(struct den_job_context *context, struct den_job_row *row,
                 struct den_err *err)
 {
-    struct den_grid grid = {.context = context};
+    struct den_grid grid = {.context = context, .dataset = row->dataset};
     bool done = open_grid(&grid, row, err);
     if (done && grid.state.done > 0) {
         context->done = grid.state.done * (grid.steps + grid.tests);

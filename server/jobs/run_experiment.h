@@ -10,6 +10,7 @@
 
 struct den_grid {
     struct den_job_context *context;
+    const char *dataset; /* to train on; id */
     struct den_experiment_state state;
     struct den_job_images train_images, test_images;
     struct den_dataset *train, *test;

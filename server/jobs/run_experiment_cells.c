@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "clock.h"
 #include "crop.h"
 #include "fs.h"
 #include "mem.h"
@@ -107,7 +108,7 @@ static bool store(struct den_grid *grid, struct den_cell_row *row, const char *p
                   struct den_err *err)
 {
     struct den_service *s = grid->context->service;
-    return s->kind->cell_add(s->store, grid->context->job, row, picture, err);
+    return s->kind->cell_add(s->store, grid->context->job, row, picture, NULL, err);
 }
 
 static bool baseline(struct den_grid *grid, size_t i, struct den_err *err)
@@ -197,6 +198,11 @@ static bool train(struct cell *cell, struct den_err *err)
            den_train(&job, &cell->result, err);
 }
 
+static const char *model_file(const struct cell *cell)
+{
+    return cell->result.chose_best ? cell->best : cell->last;
+}
+
 static bool test_model(struct cell *cell, double *values, char **ret_crop,
                        struct den_err *err)
 {
@@ -204,10 +210,8 @@ static bool test_model(struct cell *cell, double *values, char **ret_crop,
     struct den_service *s = grid->context->service;
     struct den_restorer restorer = {.pool = grid->context->pool,
                                     .tile = s->config.model_tile};
-    bool done =
-        den_model_load(s->backend, cell->result.chose_best ? cell->best : cell->last,
-                       &restorer.model, err) &&
-        test(grid, &restorer, grid->base + grid->steps, values, ret_crop, err);
+    bool done = den_model_load(s->backend, model_file(cell), &restorer.model, err) &&
+                test(grid, &restorer, grid->base + grid->steps, values, ret_crop, err);
     den_restorer_close(&restorer);
     return done;
 }
@@ -259,6 +263,86 @@ static bool work(struct cell *cell, struct den_cell_row *row, double *values,
     return true;
 }
 
+/* ---- its model, when models are kept ---- */
+
+/* "CL+TV" at 16 images is CL-TV-16; the seeds are its versions. */
+static void name_model(const struct cell *cell, char *to, size_t size)
+{
+    const struct den_experiment *e = cell->grid->state.experiment;
+    char name[DEN_EXPERIMENT_NAME], samples[24];
+    den_str_copy(name, sizeof name, e->rows[cell->place.row].name);
+    for (char *at = name; *at != '\0'; at++) {
+        const char one[2] = {*at, '\0'};
+        if (!den_model_name_valid(one))
+            *at = '-';
+    }
+    den_experiment_sample_name(e->samples[cell->place.sample], samples, sizeof samples);
+    den_str_format(to, size, "%s-%s", name, samples);
+}
+
+static bool describe(struct cell *cell, struct den_model_row *row, struct den_err *err)
+{
+    const struct den_grid *grid = cell->grid;
+    const struct den_experiment *e = grid->state.experiment;
+    const struct den_train_result *result = &cell->result;
+    struct den_train_config config;
+    struct den_model *model = NULL;
+    char value[64];
+    if (!den_experiment_config(e, cell->place.row, cell->place.sample, &config, err) ||
+        !den_model_load(grid->context->service->backend, model_file(cell), &model, err))
+        return false;
+    row->shift = model->norm.shift;
+    row->scale = model->norm.scale;
+    den_model_free(model);
+    for (const struct den_train_key *k = den_train_keys; k->name != NULL; k++) {
+        den_train_config_get(&config, k, value, sizeof value);
+        if (!den_config_add(row->config, k->name, value, err))
+            return false;
+    }
+    name_model(cell, row->name, sizeof row->name);
+    den_str_copy(row->job, sizeof row->job, grid->context->job);
+    den_str_copy(row->dataset, sizeof row->dataset, grid->dataset);
+    den_str_copy(row->method, sizeof row->method, e->rows[cell->place.row].method);
+    den_str_copy(row->preset, sizeof row->preset, e->preset);
+    row->seed = e->seeds[cell->place.seed];
+    row->steps = result->chose_best ? result->best_step : result->steps;
+    row->has_validation = result->chose_best;
+    row->validation_psnr = result->chose_best ? result->best_psnr : 0;
+    row->created_ms = den_wall_ms();
+    return true;
+}
+
+/* The file first, then the rows that name it, as at the end of a training. */
+static bool store_with_model(struct cell *cell, struct den_cell_row *row,
+                             const char *picture, struct den_err *err)
+{
+    struct den_service *s = cell->grid->context->service;
+    struct den_model_row *model = den_new(1, sizeof *model, err);
+    if (model == NULL)
+        return false;
+    bool done = describe(cell, model, err);
+    pthread_mutex_lock(&s->blob_lock);
+    done =
+        done &&
+        den_blobs_take(s->blobs, model_file(cell), NULL, model->sha256, &model->bytes,
+                       err) &&
+        s->kind->cell_add(s->store, cell->grid->context->job, row, picture, model, err);
+    if (!done && model->sha256[0] != '\0')
+        den_service_drop_blob(s, model->sha256);
+    pthread_mutex_unlock(&s->blob_lock);
+    den_free(model);
+    return done;
+}
+
+static bool keep(struct cell *cell, struct den_cell_row *row, const char *picture,
+                 struct den_err *err)
+{
+    bool trained = strcmp(row->state, den_cell_state_name(DEN_CELL_DONE)) == 0;
+    return trained && cell->grid->state.experiment->keep_models
+               ? store_with_model(cell, row, picture, err)
+               : store(cell->grid, row, picture, err);
+}
+
 static bool remove_files(const struct cell *cell, struct den_err *err)
 {
     return den_fs_remove(cell->checkpoint, err) && den_fs_remove(cell->best, err) &&
@@ -281,7 +365,7 @@ bool den_grid_cell(struct den_grid *grid, size_t number, struct den_err *err)
     den_str_format(cell->best, PATH_MAX, "%s/%zu.best.safetensors", work_folder, number);
     den_str_format(cell->last, PATH_MAX, "%s/%zu.last.safetensors", work_folder, number);
     row->cell = (int64_t)number;
-    if (!work(cell, row, values, &picture, err) || !store(grid, row, picture, err))
+    if (!work(cell, row, values, &picture, err) || !keep(cell, row, picture, err))
         goto out;
     tell(cell, number, row, values);
     done = remove_files(cell, err);

@@ -111,9 +111,10 @@ struct den_store_kind {
     /* The grid: fresh memory, den_free; DEN_E_NOT_FOUND for a job that has none. */
     bool (*experiment_get)(struct den_store *s, const char *job, char **ret,
                            struct den_err *err);
-    /* A cell that is there already is replaced.  crop: a PNG file in base64, or NULL. */
+    /* A cell that is there already is replaced.  crop: a PNG file in base64, or NULL.
+     * model: added as by job_finish, or NULL. */
     bool (*cell_add)(struct den_store *s, const char *job, const struct den_cell_row *row,
-                     const char *crop, struct den_err *err);
+                     const char *crop, struct den_model_row *model, struct den_err *err);
     /* All cells of a job, ascending by number: fresh memory, den_free. */
     bool (*cell_list)(struct den_store *s, const char *job, struct den_cell_row **ret,
                       size_t *ret_count, struct den_err *err);

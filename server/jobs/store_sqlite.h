@@ -131,7 +131,7 @@ bool den_sqlite_experiment_get(struct den_store *s, const char *job, char **ret,
                                struct den_err *err);
 bool den_sqlite_cell_add(struct den_store *s, const char *job,
                          const struct den_cell_row *row, const char *crop,
-                         struct den_err *err);
+                         struct den_model_row *model, struct den_err *err);
 bool den_sqlite_cell_list(struct den_store *s, const char *job, struct den_cell_row **ret,
                           size_t *ret_count, struct den_err *err);
 bool den_sqlite_cell_crop(struct den_store *s, const char *job, int64_t cell, char **ret,

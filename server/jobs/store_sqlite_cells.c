@@ -59,7 +59,7 @@ bool den_sqlite_experiment_get(struct den_store *s, const char *job, char **ret,
 
 bool den_sqlite_cell_add(struct den_store *s, const char *job,
                          const struct den_cell_row *row, const char *crop,
-                         struct den_err *err)
+                         struct den_model_row *model, struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
@@ -83,6 +83,8 @@ bool den_sqlite_cell_add(struct den_store *s, const char *job,
         den_tx_text(&tx, crop);
         den_tx_run(&tx);
     }
+    if (model != NULL)
+        den_tx_add_model(&tx, model);
     return den_tx_end(&tx);
 }
 

@@ -83,7 +83,8 @@ START_TEST(the_tables_and_sentences_are_those_of_the_numbers)
     den_experiment_markdown(&report, &text);
     must(den_buf_ok(&text, &err));
     static const char *const lines[] = {
-        "14 of 18 cells are done (the job is running). Trained on set_01, preset cpu, "
+        "14 of 18 cells are done (the job is running). About 10 s of training are left. "
+        "Trained on set_01, preset cpu, "
         "3000 steps each; tested on images that no training has seen (s\\_1).",
         "\n## psnr [dB]\n",
         "\n| | all | 8 |\n|---|---:|---:|\n| noisy | 30.25 | 30.25 |\n"

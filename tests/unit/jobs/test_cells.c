@@ -47,9 +47,9 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
                                  .images = 16,
                                  .values = "psnr=31.249999999999996\nssim=nan\n"};
     struct den_cell_row noisy = {.cell = DEN_CELL_NOISY, .state = "done"};
-    must(kind->cell_add(store, job.id, &late, NULL, &err));
-    must(kind->cell_add(store, job.id, &early, "iVBORw0=", &err));
-    must(kind->cell_add(store, job.id, &noisy, NULL, &err));
+    must(kind->cell_add(store, job.id, &late, NULL, NULL, &err));
+    must(kind->cell_add(store, job.id, &early, "iVBORw0=", NULL, &err));
+    must(kind->cell_add(store, job.id, &noisy, NULL, NULL, &err));
     must(kind->cell_list(store, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 3);
     ck_assert_int_eq(rows[0].cell, DEN_CELL_NOISY);
@@ -68,6 +68,23 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
 }
 END_TEST
 
+START_TEST(a_model_comes_with_its_cell)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row job = add_experiment("", "");
+    struct den_cell_row cell = {.state = "done"};
+    struct den_model_row model = {.name = "CL-all", .seed = 7}, got;
+    must(kind->cell_add(store, job.id, &cell, NULL, &model, &err));
+    ck_assert_int_eq(model.version, 1);
+    must(kind->model_get(store, "CL-all", 1, &got, &err));
+    ck_assert_uint_eq(got.seed, 7);
+    /* Together or not at all. */
+    ck_assert(!kind->cell_add(store, "job_none", &cell, NULL, &model, &err));
+    err = DEN_ERR_INIT;
+    must_fail(kind->model_get(store, "CL-all", 2, &got, &err), DEN_E_NOT_FOUND, "2");
+}
+END_TEST
+
 START_TEST(a_cell_that_is_there_is_replaced)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -75,10 +92,10 @@ START_TEST(a_cell_that_is_there_is_replaced)
     struct den_cell_row cell = {.state = "diverged", .text = "first"}, *rows = NULL;
     char *crop = NULL;
     size_t count = 0;
-    must(kind->cell_add(store, job.id, &cell, "AAAA", &err));
+    must(kind->cell_add(store, job.id, &cell, "AAAA", NULL, &err));
     assign(cell.state, "done");
     assign(cell.text, "");
-    must(kind->cell_add(store, job.id, &cell, "BBBB", &err));
+    must(kind->cell_add(store, job.id, &cell, "BBBB", NULL, &err));
     must(kind->cell_list(store, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(rows[0].state, "done");
@@ -96,7 +113,7 @@ START_TEST(cells_go_with_their_job_and_need_one)
     struct den_cell_row cell = {.state = "done"}, *rows = NULL;
     char *crop = NULL;
     size_t count = 9;
-    must(kind->cell_add(store, job.id, &cell, "AAAA", &err));
+    must(kind->cell_add(store, job.id, &cell, "AAAA", NULL, &err));
     must(kind->job_cancel(store, job.id, &job, &err));
     must(kind->job_delete(store, job.id, &err));
     must(kind->cell_list(store, job.id, &rows, &count, &err));
@@ -104,7 +121,7 @@ START_TEST(cells_go_with_their_job_and_need_one)
     den_free(rows);
     must(kind->cell_crop(store, job.id, 0, &crop, &err));
     ck_assert_ptr_null(crop);
-    ck_assert(!kind->cell_add(store, job.id, &cell, NULL, &err));
+    ck_assert(!kind->cell_add(store, job.id, &cell, NULL, NULL, &err));
 }
 END_TEST
 
@@ -127,6 +144,7 @@ int main(void)
     const TTest *const tests[] = {
         the_grid_comes_with_its_job,
         cells_come_back_in_order_with_all_their_digits,
+        a_model_comes_with_its_cell,
         a_cell_that_is_there_is_replaced,
         cells_go_with_their_job_and_need_one,
         the_data_set_that_an_experiment_tests_on_stays,

@@ -65,6 +65,35 @@ START_TEST(every_cell_is_trained_judged_and_kept)
 }
 END_TEST
 
+START_TEST(models_are_kept_when_asked_for)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_experiment *e = tiny("6");
+    struct den_model_row model;
+    char path[PATH_MAX];
+    put_all(e, (const struct entry[]){{"row", "CL+TV (a)"},
+                                      {"sample", "2"},
+                                      {"seed", "3"},
+                                      {"seed", "9"},
+                                      {"keep_models", "true"},
+                                      {"test_scene", "s3_f-1"},
+                                      {NULL, NULL}});
+    struct den_job_request request = experiment_request(add_scenes().id, e);
+    struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
+    must(kind->model_get(store, "CL-TV--a--2", 2, &model, &err));
+    ck_assert_uint_eq(model.seed, 9);
+    ck_assert_uint_eq(model.steps, 6);
+    ck_assert_str_eq(model.job, job.id);
+    ck_assert_ptr_nonnull(strstr(model.config, "samples=2\n"));
+    den_blobs_path(den_service_blobs(service), model.sha256, path, sizeof path);
+    ck_assert(den_fs_exists(path));
+    struct den_job_request denoise = {.kind = "denoise", .model = "CL-TV--a--2@1"};
+    assign(denoise.image, add_frame(5, 0).id);
+    wait_for(submit(&denoise).id, DEN_JOB_SUCCEEDED);
+    den_experiment_free(e);
+}
+END_TEST
+
 START_TEST(a_cell_that_diverges_is_told_and_the_others_go_on)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -277,6 +306,7 @@ int main(void)
     tcase_set_timeout(tcase, 2 * WAIT_S);
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, every_cell_is_trained_judged_and_kept);
+    tcase_add_test(tcase, models_are_kept_when_asked_for);
     tcase_add_test(tcase, a_cell_that_diverges_is_told_and_the_others_go_on);
     tcase_add_test(tcase, what_cannot_run_is_refused_with_its_place);
     tcase_add_test(tcase, images_to_test_on_are_never_trained_on);

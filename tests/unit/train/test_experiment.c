@@ -76,6 +76,7 @@ START_TEST(what_is_wrong_is_refused_with_its_place)
         {{"metric", "psnr"}, {"metric", "psnr"}, "metrics[1]", "twice"},
         {{"row", "a"}, {"test_scene", ""}, "test_scenes[0]", "1 to 255"},
         {{"row", "a"}, {"fit_samples", "yes"}, "fit_samples", "true or false"},
+        {{"row", "a"}, {"keep_models", "1"}, "keep_models", "true or false"},
         {{"row", "a"}, {"budget", "1"}, "budget", "no such entry"},
         {{"sample", "0"}, {"set.crop", "32"}, "set.crop", "no such entry"},
         {{"sample", "0"}, {"method", "cgan"}, "method", "belongs to a row"},
@@ -166,6 +167,23 @@ START_TEST(what_is_left_out_has_a_default)
     ck_assert_str_eq(e->metrics[0], "psnr_matched");
     ck_assert_uint_ge(e->filter_count, 2);
     ck_assert_uint_eq(den_experiment_cells(e), 3);
+    den_experiment_free(e);
+}
+END_TEST
+
+START_TEST(rows_train_by_the_method_of_the_preset_unless_they_say_otherwise)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_experiment *e = with((struct entry[]){{"row", "a"},
+                                                     {"row", "b"},
+                                                     {"method", "mid3a"},
+                                                     {"preset", "care"},
+                                                     {"common.iterations", "9"},
+                                                     {"test_dataset", "set_1"}},
+                                    6);
+    must(den_experiment_finish(e, &err));
+    ck_assert_str_eq(e->rows[0].method, "care");
+    ck_assert_str_eq(e->rows[1].method, "mid3a");
     den_experiment_free(e);
 }
 END_TEST
@@ -326,6 +344,8 @@ START_TEST(rows_are_compared_seed_by_seed)
     close_to(s.mean, 1, 1e-12);
     ck_assert(isnan(s.sem));
     ck_assert_uint_eq(den_experiment_spread(e, results, 1, 0, 1).n, 0);
+    /* Left: row 0 took 10 s once and has 4 open cells, row 1 11 s on the mean and 4. */
+    close_to(den_experiment_left(e, results), 4 * 10 + 4 * 11, 1e-12);
     den_experiment_free(e);
 }
 END_TEST
@@ -355,6 +375,7 @@ int main(void)
     tcase_add_test(tc, values_that_contradict_each_other_are_refused);
     tcase_add_test(tc, more_than_a_thousand_cells_are_too_many);
     tcase_add_test(tc, what_is_left_out_has_a_default);
+    tcase_add_test(tc, rows_train_by_the_method_of_the_preset_unless_they_say_otherwise);
     tcase_add_test(tc, counts_above_what_there_is_are_refused_or_left_out);
     tcase_add_test(tc, all_rows_of_the_first_seed_come_first);
     tcase_add_test(tc, a_cell_has_the_settings_of_preset_common_and_row);
