@@ -284,17 +284,27 @@ bool den_client_upload(struct den_cli *cli, const char *file, json_t **ret,
     return done || den_err_about(err, file, &cause);
 }
 
+struct download {
+    int fd;
+    uint64_t written, started; /* bytes; see den_fs_write_along */
+};
+
 static bool to_file(void *context, const char *data, size_t length)
 {
-    const int *fd = context;
+    struct download *to = context;
     struct den_err none = DEN_ERR_INIT; /* curl says that writing failed */
-    return den_fs_write_fd(*fd, data, length, &none);
+    if (!den_fs_write_fd(to->fd, data, length, &none))
+        return false;
+    to->written += length;
+    den_fs_write_along(to->fd, to->written, &to->started);
+    return true;
 }
 
 bool den_client_download(struct den_cli *cli, const char *path, const char *accept,
                          int fd, struct den_err *err)
 {
     struct exchange x;
+    struct download to = {.fd = fd};
     char header[80];
     bool done = begin(&x, cli, path, err);
     if (accept != NULL) {
@@ -302,7 +312,7 @@ bool den_client_download(struct den_cli *cli, const char *path, const char *acce
         done = done && add_header(&x, header, err);
     }
     x.sink = to_file;
-    x.context = &fd;
+    x.context = &to;
     done = done && perform(&x, err);
     end(&x);
     return done;
