@@ -16,21 +16,21 @@ enum { PAIRS_MOST = 16, PAIR_DIM = 8, PAIR_N = PAIRS_MOST * PAIR_DIM };
 
 struct pair_vector {
     const struct den_pair_loss *loss;
-    uint32_t seed;
     size_t n;
-    bool l2norm;
     double value, sum, sumsq, first; /* of dq; sumsq 0: not known */
     double dk_sumsq;                 /* < 0: not known */
+    uint32_t seed;
+    bool l2norm;
 };
 
 static const struct pair_vector pair_vectors[] = {
-    {&den_loss_info_nce, 19, 4, false, 11.0060736287, 1.77622512065, 106.736729226,
-     0.415837083731, 141.228796465},
-    {&den_loss_nt_xent, 19, 4, true, 6.44908521315, -1.83316696643, 16.3027771648,
-     -0.432490672858, -1},
-    {&den_loss_nt_xent, 19, 4, false, 15.9481950951, 0, 0, 0, -1},
-    {&den_loss_patch_nce, 20, 5, true, 4.88390102059, 0.569656487276, 6.57704888919,
-     -0.253526935587, 0},
+    {&den_loss_info_nce, 4, 11.0060736287, 1.77622512065, 106.736729226, 0.415837083731,
+     141.228796465, 19, false},
+    {&den_loss_nt_xent, 4, 6.44908521315, -1.83316696643, 16.3027771648, -0.432490672858,
+     -1, 19, true},
+    {&den_loss_nt_xent, 4, 15.9481950951, 0, 0, 0, -1, 19, false},
+    {&den_loss_patch_nce, 5, 4.88390102059, 0.569656487276, 6.57704888919,
+     -0.253526935587, 0, 20, true},
 };
 enum { PAIR_VECTORS = sizeof pair_vectors / sizeof pair_vectors[0] };
 

@@ -1,5 +1,7 @@
 #include "contrast_encoder.h"
 
+#include <assert.h>
+
 #include "mem.h"
 #include "train_plan.h"
 
@@ -15,6 +17,7 @@ static den_node build(struct den_graph *g, den_node x,
     den_graph_set_winograd(g, options.winograd);
     den_node deepest = net->encode(g, x, &options, all ? level : NULL);
     maps->count = !all ? 1 : levels < DEN_CONTRAST_MAPS ? levels : DEN_CONTRAST_MAPS;
+    assert(maps->count > 0);
     for (size_t k = 0; k < maps->count; k++) {
         maps->node[k] = all ? level[k] : deepest;
         maps->shape[k] = den_graph_shape(g, maps->node[k]);
@@ -105,7 +108,7 @@ bool den_contrast_encoder_plan(const struct den_train_config *config, size_t n, 
     struct den_params *params = NULL;
     struct den_pool *pool = NULL; /* scratch grows with the threads of a pool */
     struct den_graph *graph = NULL;
-    struct den_contrast_maps maps;
+    struct den_contrast_maps maps = {0};
     bool ok = false;
     if (!den_params_new(&counting, &params, err) ||
         (threads > 1 && !den_pool_new(threads, &pool, err)) ||

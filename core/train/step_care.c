@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "generator.h"
 #include "mem.h"
 #include "step_cgan.h"
@@ -26,6 +28,11 @@ static bool check(const struct den_train_config *config, struct den_err *err)
                              "method care has no discriminator, so lambda_gan must be 0, "
                              "not %g",
                              config->lambda_gan);
+    if (strcmp(config->contrastive, "none") != 0)
+        return den_err_field(err, DEN_E_INVALID, "contrastive",
+                             "method care has no contrastive term, so contrastive must "
+                             "be none, not %s",
+                             config->contrastive);
     return true;
 }
 

@@ -370,6 +370,11 @@ bool den_train_config_check(const struct den_train_config *config, struct den_er
                              "is nothing to learn");
     if (!den_contrastive_check(config, err))
         return false;
+    if (config->lambda_gan <= 0 && den_diff_augment_find(config->diff_augment) != NULL)
+        return den_err_field(err, DEN_E_INVALID, "diff_augment",
+                             "diff_augment %s is about what the discriminator sees, so "
+                             "lambda_gan must be above 0",
+                             config->diff_augment);
     /* Standardised pixels above one standard deviation would be out of reach. */
     if (strcmp(config->output, "tanh") == 0 &&
         strcmp(config->normalisation, "mean_std") == 0)

@@ -104,8 +104,10 @@ static void close_problem(struct problem *p)
 static void check_slope(struct problem *p, const char *what, den_real *number,
                         double want, double scale)
 {
+    static const double steps[] = {1e-4, 1e-5, 1e-6}; /* rectifiers have kinks */
     double best = (double)INFINITY;
-    for (double step = 1e-4; step > 1e-7; step /= 10) { /* rectifiers have kinks */
+    for (size_t i = 0; i < 3; i++) {
+        double step = steps[i];
         den_real old = *number;
         *number = old + (den_real)step;
         double above = evaluate(p);
@@ -148,8 +150,8 @@ END_TEST
 
 START_TEST(taps_are_the_same_with_and_without_fusion)
 {
-    struct problem *fused = open_problem(cases[2 * _i].net, true);
-    struct problem *plain = open_problem(cases[2 * _i].net, false);
+    const char *net = cases[(size_t)_i * 2].net;
+    struct problem *fused = open_problem(net, true), *plain = open_problem(net, false);
     close_to(evaluate(fused), evaluate(plain), 1e-12);
     for (size_t k = 0; k < TAPS; k++) {
         den_graph_get_tap(fused->g, fused->tap[k], fused->t);

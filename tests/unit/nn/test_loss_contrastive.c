@@ -51,8 +51,10 @@ START_TEST(a_length_means_nothing_under_l2norm)
     den_real q[PAIR_N], k[PAIR_N], longer[PAIR_N];
     lcg_fill(&g, q, PAIR_N, 1);
     lcg_fill(&g, k, PAIR_N, 1);
-    for (size_t i = 0; i < PAIR_N; i++)
-        longer[i] = q[i] * 8 * (den_real)(1 + i / PAIR_DIM);
+    for (size_t i = 0; i < PAIR_N; i++) {
+        size_t row = i / PAIR_DIM;
+        longer[i] = q[i] * 8 * (den_real)(1 + row);
+    }
     for (size_t l = 0; den_pair_losses[l] != NULL; l++)
         close_to(
             pair_value(den_pair_losses[l], PAIRS_MOST, q, k, &options, 1, NULL, NULL),

@@ -173,6 +173,8 @@ static const struct {
     {"net", "care", "dropout", "true", "The net care has no dropout"},
     {"ssim_window", "7", NULL, NULL, "ssim_window must be 5 or 11, not 7"},
     {"output", "tanh", NULL, NULL, "output tanh reaches only -1 to 1"},
+    {"diff_augment", "cutout", "lambda_gan", "0",
+     "diff_augment cutout is about what the discriminator sees, so lambda_gan must be"},
     {"contrastive", "disc-infonce", "lambda_gan", "0",
      "contrastive disc-infonce works on the discriminator, so lambda_gan must be above "
      "0"},
