@@ -85,8 +85,8 @@ struct den_method {
                   struct den_err *err);
 };
 /* "cgan": conditional GAN with L1, SSIM and total variation; without GAN when lambda_gan
- * is 0.  "mid3a": the same with the discriminator's inputs augmented.  "care": pixel losses
- * alone. */
+ * is 0.  "mid3a": the same with the discriminator's inputs augmented.  "care": pixel
+ * losses alone. */
 extern const struct den_method
     *const den_methods[]; /* ends with NULL; the first is the default */
 const struct den_method *den_method_find(const char *name);
