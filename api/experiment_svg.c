@@ -107,8 +107,9 @@ static void name_metric(const struct den_experiment *e, char *to, size_t size)
 static void put_crop(struct drawing *d, size_t place, double top, const char *name,
                      double value, const char *png)
 {
-    double x = MARGIN + (double)(place % CROPS_A_LINE) * (CROP + GAP);
-    double y = top + (double)(place / CROPS_A_LINE) * (CROP + CAPTION + GAP);
+    size_t line = place / CROPS_A_LINE, column = place % CROPS_A_LINE;
+    double x = MARGIN + (double)column * (CROP + GAP);
+    double y = top + (double)line * (CROP + CAPTION + GAP);
     char text[32];
     den_buf_printf(d->to,
                    "<image x=\"%.1f\" y=\"%.1f\" width=\"%d\" height=\"%d\" "

@@ -73,8 +73,10 @@ static int compare_ids(const void *a, const void *b)
 
 /* A model that has seen an image, noisy or clean, is not tested on it. */
 static bool check_apart(const struct den_job_images *train,
-                        const struct den_job_images *test, struct den_err *err)
+                        const struct den_job_images *test, const char *member,
+                        struct den_err *err)
 {
+    char field[40];
     const char **ids = den_new(2 * train->count, sizeof *ids, err);
     const struct den_image_row *shared = NULL;
     if (ids == NULL)
@@ -93,11 +95,11 @@ static bool check_apart(const struct den_job_images *train,
             shared = image;
     }
     den_free(ids);
+    den_str_format(field, sizeof field, "/grid/%s", member);
     return shared == NULL ||
-           den_err_field(err, DEN_E_INVALID, "/grid/test_dataset",
-                         "test_dataset: it shares the image '%.80s' with the images to "
-                         "train on",
-                         shared->name);
+           den_err_field(err, DEN_E_INVALID, field,
+                         "%s: the image '%.80s' would be trained on and tested on",
+                         member, shared->name);
 }
 
 bool den_grid_divide(struct den_service *s, const struct den_experiment *e,
@@ -108,14 +110,15 @@ bool den_grid_divide(struct den_service *s, const struct den_experiment *e,
     struct den_job_images all = {0}, train = {0}, test = {0};
     bool done = den_job_images_load(s, dataset, &all, err);
     if (done && e->test_dataset[0] == '\0') {
-        done = divide_scenes(e, &all, &train, &test, err);
+        done = divide_scenes(e, &all, &train, &test, err) &&
+               check_apart(&train, &test, "test_scenes", err);
     } else if (done) {
         train = all;
         all = (struct den_job_images){0};
         done = den_job_images_load(s, e->test_dataset, &test, &inner) ||
                den_err_field(err, inner.code, "/grid/test_dataset", "test_dataset: %s",
                              inner.text);
-        done = done && check_apart(&train, &test, err);
+        done = done && check_apart(&train, &test, "test_dataset", err);
     }
     den_job_images_release(&all);
     if (!done) {

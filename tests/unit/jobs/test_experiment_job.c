@@ -13,7 +13,7 @@ START_TEST(every_cell_is_trained_judged_and_kept)
     struct den_experiment *e = tiny_grid("6");
     struct den_job_request request = experiment_request(add_scenes().id, e);
     struct den_job_row job = submit(&request);
-    ck_assert_uint_eq(job.steps, 8 * (6 + 2));
+    ck_assert_uint_eq(job.steps, 64); /* 8 cells of 6 steps and 2 test images */
     job = wait_for(job.id, DEN_JOB_SUCCEEDED);
     ck_assert_uint_eq(job.step, job.steps);
     struct den_experiment_state state;
@@ -181,9 +181,34 @@ START_TEST(images_to_test_on_are_never_trained_on)
             must(den_service_submit(service, &request, true, &row, &estimate, &err));
         else
             must_fail(den_service_submit(service, &request, true, &row, &estimate, &err),
-                      DEN_E_INVALID, "shares the image 's2_f-1.tif'");
+                      DEN_E_INVALID, "test_dataset: the image 's2_f-1.tif' would be");
         den_experiment_free(e);
     }
+}
+END_TEST
+
+/* The noisy image of the test scene is the clean one of another pair. */
+START_TEST(an_image_of_a_test_scene_is_not_trained_on_in_another_place)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_dataset_item items[3];
+    struct den_dataset_row set;
+    struct den_job_row row;
+    struct den_job_estimate estimate;
+    static const int noisy[3][2] = {{1, 0}, {3, 0}, {1, 1}},
+                     clean[3][2] = {{1, -1}, {3, -1}, {3, 0}};
+    for (size_t i = 0; i < 3; i++) {
+        assign(items[i].noisy, add_frame((uint64_t)noisy[i][0], noisy[i][1]).id);
+        assign(items[i].clean, add_frame((uint64_t)clean[i][0], clean[i][1]).id);
+    }
+    must(den_service_add_dataset(service, "odd", "pairs", items, 3, &set, &err));
+    struct den_experiment *e = tiny("6");
+    put_all(e,
+            (const struct entry[]){{"row", "a"}, {"test_scene", "s3_f-1"}, {NULL, NULL}});
+    struct den_job_request request = experiment_request(set.id, e);
+    must_fail(den_service_submit(service, &request, true, &row, &estimate, &err),
+              DEN_E_INVALID, "test_scenes: the image 's3_f0.tif' would be");
+    den_experiment_free(e);
 }
 END_TEST
 
@@ -310,6 +335,7 @@ int main(void)
     tcase_add_test(tcase, a_cell_that_diverges_is_told_and_the_others_go_on);
     tcase_add_test(tcase, what_cannot_run_is_refused_with_its_place);
     tcase_add_test(tcase, images_to_test_on_are_never_trained_on);
+    tcase_add_test(tcase, an_image_of_a_test_scene_is_not_trained_on_in_another_place);
     tcase_add_test(tcase,
                    a_cancelled_experiment_keeps_its_cells_and_goes_on_when_asked_again);
     tcase_add_test(tcase, a_training_does_not_wait_for_the_end_of_an_experiment);
