@@ -128,7 +128,15 @@ bool bench_training_new(const struct bench *b, struct den_pool *pool,
         goto failed;
     den_params_init(t->model->params, 1);
     draw(t, pixels, side);
-    t->batch = (struct den_batch){b->batch, side, t->noisy, t->clean, 0, 1e-4, 7};
+    t->batch = (struct den_batch){
+        .n = b->batch,
+        .side = side,
+        .noisy = t->noisy,
+        .clean = t->clean,
+        .steps = 1,
+        .lr = 1e-4,
+        .key = 7,
+    };
     if (!den_method_find(t->job.method)->start(&t->job, t->model, -4, 4, &t->state, err))
         goto failed;
     *ret = t;
