@@ -176,19 +176,30 @@ struct den_finish den_product_finish(const struct den_product *p, size_t first,
     return f;
 }
 
-static inline den_real finish_one(const struct den_finish *f, size_t c, den_real sum)
+static inline den_real finish_one(den_real sum, den_real scale, den_real bias,
+                                  den_real slope)
 {
-    den_real v = f->scale[c] * sum + f->bias[c];
-    return v > 0 ? v : f->slope * v;
+    den_real v = scale * sum + bias;
+    return v > 0 ? v : slope * v;
 }
 
-/* Channels [c, c + n) of a pixel. */
-static inline void store_pixel(const struct den_finish *f, size_t c, size_t n, bool add,
-                               const den_real *sums, den_real *to)
+/* A cache line of channels.  As a loop over finish_one it ran one by one. */
+static inline void store_line(const den_real *sums, const den_real *scale,
+                              const den_real *bias, den_real slope, bool add,
+                              den_real *to)
 {
-    DEN_IVDEP
-    for (size_t end = c + n; c < end; c++)
-        to[c] = add ? to[c] + finish_one(f, c, sums[c]) : finish_one(f, c, sums[c]);
+    typedef den_real line __attribute__((vector_size(DEN_TILE_LANES * sizeof(den_real)),
+                                         aligned(sizeof(den_real)), may_alias));
+    line v = *(const line *)scale * *(const line *)sums + *(const line *)bias;
+    if (slope < 1) {
+        __typeof__(v > 0) positive = v > 0;
+        line less = slope * v;
+        v = (line)(((__typeof__(positive))v & positive) |
+                   ((__typeof__(positive))less & ~positive));
+    }
+    if (add)
+        v += *(const line *)to;
+    *(line *)to = v;
 }
 
 /* Stores count pixels of `cols` sums, of which `used` are real, at channel `first`. */
@@ -200,13 +211,12 @@ static DEN_CLONES void store_panel(const struct den_product *p, const den_real *
     for (size_t m = 0; m < count; m++, sums += cols) {
         den_real *to = y[m] + first;
         size_t c = 0;
-        for (; c + DEN_TILE_LANES <= used; c += DEN_TILE_LANES) /* of constant length */
-            if (p->add)
-                store_pixel(&f, c, DEN_TILE_LANES, true, sums, to);
-            else
-                store_pixel(&f, c, DEN_TILE_LANES, false, sums, to);
-        if (c < used)
-            store_pixel(&f, c, used - c, p->add, sums, to);
+        for (; c + DEN_TILE_LANES <= used; c += DEN_TILE_LANES)
+            store_line(sums + c, f.scale + c, f.bias + c, f.slope, f.add, to + c);
+        for (; c < used; c++) {
+            den_real v = finish_one(sums[c], f.scale[c], f.bias[c], f.slope);
+            to[c] = f.add ? to[c] + v : v;
+        }
     }
 }
 
@@ -254,7 +264,8 @@ static void narrow_panel(const struct den_product *p, const den_real *const *a,
         for (size_t m = 0; m < count; m += DEN_TILE_ROWS)
             p->tile->narrow(a + m, &p->runs, p->b + c * tap_count(&p->runs), sums + m);
         for (size_t m = 0; m < count; m++)
-            y[m][c] = (p->add ? y[m][c] : 0) + finish_one(&f, c, sums[m]);
+            y[m][c] = (p->add ? y[m][c] : 0) +
+                      finish_one(sums[m], f.scale[c], f.bias[c], f.slope);
     }
 }
 

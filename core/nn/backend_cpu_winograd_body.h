@@ -93,9 +93,10 @@ TILE_INLINE void TILE(spread_tile)(size_t m, size_t r, const den_real *const dy[
 }
 
 /* One pixel of output_tile. */
-TILE_INLINE void TILE(put_output)(VEC y, den_real slope, bool add, den_real *to)
+TILE_INLINE void TILE(put_output)(VEC y, bool bends, den_real slope, bool add,
+                                  den_real *to)
 {
-    if (slope < 1) {
+    if (bends) {
         __typeof__(y > 0) positive = y > 0;
         VEC less = slope * y;
         y = (VEC)(((__typeof__(positive))y & positive) |
@@ -106,9 +107,10 @@ TILE_INLINE void TILE(put_output)(VEC y, den_real slope, bool add, den_real *to)
     *(VEC *)to = y;
 }
 
-TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, size_t point,
-                                   size_t count, const struct den_finish *finish,
-                                   den_real *const y[])
+/* bends: the slope is not 1, as is known to the compiler. */
+TILE_INLINE void TILE(output_tile)(size_t m, size_t r, bool bends, const den_real *sums,
+                                   size_t point, size_t count,
+                                   const struct den_finish *finish, den_real *const y[])
 {
     const den_real slope = finish->slope;
     const bool add = finish->add;
@@ -129,7 +131,8 @@ TILE_INLINE void TILE(output_tile)(size_t m, size_t r, const den_real *sums, siz
             TILE(output_side)(m, r, x);
             for (size_t j = 0; j < m; j++)
                 if (y[i * m + j] != NULL)
-                    TILE(put_output)(scale * x[j] + shift, slope, add, y[i * m + j] + at);
+                    TILE(put_output)
+            (scale * x[j] + shift, bends, slope, add, y[i * m + j] + at);
         }
     }
 }

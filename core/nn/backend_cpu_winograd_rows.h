@@ -18,7 +18,10 @@
         const den_real *sums, size_t point, size_t count,                                \
         const struct den_finish *finish, den_real *const y[])                            \
     {                                                                                    \
-        TILE(output_tile)(m, r, sums, point, count, finish, y);                          \
+        if (finish->slope < 1)                                                           \
+            TILE(output_tile)(m, r, true, sums, point, count, finish, y);                \
+        else                                                                             \
+            TILE(output_tile)(m, r, false, sums, point, count, finish, y);               \
     }                                                                                    \
     static TILE_TARGET void TILE(weights_f##m##r)(                                       \
         const den_real *const g[], size_t g_row, size_t rows, size_t count, den_real *u, \
