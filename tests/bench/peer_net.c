@@ -298,7 +298,13 @@ static bool start_training(struct peer *p, struct training *t, struct den_err *e
     t->job.seed = SEED;
     t->job.backend = &den_backend_cpu;
     t->job.pool = p->pool;
-    t->batch = (struct den_batch){p->n, SIDE, p->noisy, p->clean, 0, p->config.lr, 1};
+    t->batch = (struct den_batch){.n = p->n,
+                                  .side = SIDE,
+                                  .noisy = p->noisy,
+                                  .clean = p->clean,
+                                  .steps = 1000,
+                                  .lr = p->config.lr,
+                                  .key = 1};
     t->method = den_method_find(t->job.method);
     return t->method->start(&t->job, p->model, -1, 1, &t->state, err);
 }
