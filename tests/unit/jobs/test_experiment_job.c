@@ -215,7 +215,7 @@ END_TEST
 START_TEST(a_cancelled_experiment_keeps_its_cells_and_goes_on_when_asked_again)
 {
     struct den_err err = DEN_ERR_INIT;
-    struct den_experiment *e = tiny_grid("20");
+    struct den_experiment *e = tiny_grid("60");
     struct den_job_request request = experiment_request(add_scenes().id, e);
     struct den_job_row job = submit(&request), row;
     struct den_experiment_state state;
@@ -240,7 +240,7 @@ END_TEST
 
 START_TEST(a_training_does_not_wait_for_the_end_of_an_experiment)
 {
-    struct den_experiment *e = tiny_grid("15");
+    struct den_experiment *e = tiny_grid("60");
     struct den_dataset_row set = add_scenes();
     struct den_job_request request = experiment_request(set.id, e),
                            training = train_request(set.id, "2");
@@ -289,7 +289,7 @@ START_TEST(kills_and_stops_change_no_result)
     config.max_attempts = 1000;
     config.checkpoint_seconds = 0.02;
     struct den_dataset_row set = add_scenes();
-    struct den_experiment *e = tiny_grid("20");
+    struct den_experiment *e = tiny_grid("60");
     struct den_job_request request = experiment_request(set.id, e);
     struct den_job_row unbroken = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     struct den_buf want = cells_of(unbroken.id);
@@ -302,7 +302,7 @@ START_TEST(kills_and_stops_change_no_result)
     unsigned kills = 0;
     for (; kills < MOST && cells_done(&config, job.id) < ENOUGH; kills++) {
         pid_t child = start_server(&config);
-        usleep(60000 + 20000 * (kills % 4));
+        usleep(40000 * (1 + kills % 4));
         ck_assert_int_eq(kill(child, SIGKILL), 0);
         ck_assert_int_eq(waitpid(child, NULL, 0), child);
     }
