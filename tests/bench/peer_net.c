@@ -167,7 +167,8 @@ static bool save_head(const struct peer *p, struct den_err *err)
     struct den_tensor_writer *writer = NULL;
     char path[PATH_SIZE];
     size_t side = ((size_t)SIDE >> p->config.d_layers) - 2;
-    bool done = den_contrast_head_start(&head, &job, 1, side * side, err) &&
+    bool done = den_contrast_head_start(&head, &job, &den_contrast_head_random, 1,
+                                        side * side, err) &&
                 path_of(p, "head.safetensors", path, err) &&
                 den_tensor_writer_new(&writer, err) &&
                 den_params_save(head.params, "", false, writer, err) &&
