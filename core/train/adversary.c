@@ -65,7 +65,7 @@ void den_adversary_adam(struct den_adversary *d, const struct den_batch *batch, 
 {
     const struct den_train_config *config = &d->job->config;
     struct den_exec ex = {.pool = d->job->pool};
-    struct den_adam step = {batch->lr, config->beta1, config->beta2, 1e-8,
+    struct den_adam step = {config->d_lr * batch->lr, config->beta1, config->beta2, 1e-8,
                             batch->step * d->steps + k + 1};
     den_params_adam(d->params, &ex, &step);
 }
@@ -131,13 +131,13 @@ double den_adversary_train(struct den_adversary *d, const struct den_batch *batc
 }
 
 double den_adversary_fool(struct den_adversary *d, const struct den_batch *batch,
-                          const float *fake, float *dfake)
+                          const float *fake, double weight, float *dfake)
 {
     den_graph_set_input_grads(d->graph, true);
     den_adversary_pair(d, 0, batch->noisy);
     den_adversary_pair(d, 1, fake);
     size_t pass = 2 * (size_t)d->job->config.d_steps;
-    double loss = judge(d, batch, pass, 1, d->job->config.lambda_gan);
+    double loss = judge(d, batch, pass, 1, weight);
     den_graph_backward(d->graph, d->dlogit, false);
     den_graph_get_input_grad(d->graph, d->input, d->dpair);
     const float *gradient = d->dpair;

@@ -43,10 +43,10 @@ void den_adversary_adam(struct den_adversary *d, const struct den_batch *batch, 
  * Adam, beginning with step `first` of the iteration; returns the mean of L_D. */
 double den_adversary_train(struct den_adversary *d, const struct den_batch *batch,
                            const float *fake, size_t first);
-/* GAN(D(x, y'), real), returned without its weight; lambda_gan times its gradient is
- * written to dfake.  D itself learns nothing. */
+/* GAN(D(x, y'), real), returned without its weight; weight times its gradient is written
+ * to dfake.  D itself learns nothing. */
 double den_adversary_fool(struct den_adversary *d, const struct den_batch *batch,
-                          const float *fake, float *dfake);
+                          const float *fake, double weight, float *dfake);
 
 /* Bytes of all that on that many threads. */
 bool den_adversary_bytes(const struct den_train_config *config, int threads, size_t *ret,

@@ -12,7 +12,8 @@
  *        L_D = (GAN(D(x, y'), fake) + GAN(D(x, y), real)) / 2, y' held fixed; Adam on D
  *     3. L_G = lambda_gan GAN(D(x, y'), real) + lambda_l1 L1 + lambda_ssim DSSIM
  *              + lambda_tv TV, through D into G; Adam on G
- * D works with batch statistics throughout.  With lambda_gan 0 there is no D.
+ * D works with batch statistics throughout.  With lambda_gan 0 there is no D, and before
+ * gan_start none yet: 2 and its term of 3 are left out.
  *
  * A term on G's encoder adds its gradients in 3.  One that pretrains has the first steps
  * of the run for itself; all else then starts afresh, with optimisers at step 1. */
@@ -159,7 +160,24 @@ static bool pretrain(struct cgan *s, const struct den_batch *batch, bool report,
     return true;
 }
 
-/* Everything of D: the term on it, its own steps, and what it tells the generator. */
+/* Steps before D begins. */
+static size_t steps_without(const struct cgan *s, const struct den_batch *batch)
+{
+    return has_adversary(s) ? (size_t)(s->job->config.gan_start * (double)batch->steps)
+                            : SIZE_MAX;
+}
+
+/* Weight of the adversarial term in D's step number `step`. */
+static double weight_of(const struct cgan *s, const struct den_batch *batch)
+{
+    const struct den_train_config *config = &s->job->config;
+    double ramp = config->gan_ramp * (double)batch->steps;
+    double risen = (double)(batch->step + 1) / ramp;
+    return config->lambda_gan * (ramp > 0 && risen < 1 ? risen : 1);
+}
+
+/* Everything of D: the term on it, its own steps, and what it tells the generator. batch:
+ * counted from D's first step. */
 static void play(struct cgan *s, const struct den_batch *batch, double *losses)
 {
     struct den_generator *g = &s->g;
@@ -170,8 +188,9 @@ static void play(struct cgan *s, const struct den_batch *batch, double *losses)
         first = 1;
     }
     losses[LOSS_D] = den_adversary_train(&s->d, batch, g->fake, first);
-    losses[LOSS_GAN] = den_adversary_fool(&s->d, batch, g->fake, g->dfake);
-    losses[LOSS_G] = s->job->config.lambda_gan * losses[LOSS_GAN];
+    double weight = weight_of(s, batch);
+    losses[LOSS_GAN] = den_adversary_fool(&s->d, batch, g->fake, weight, g->dfake);
+    losses[LOSS_G] = weight * losses[LOSS_GAN];
 }
 
 /* Gradients of the generator from dfake, and from a contrastive term on it. */
@@ -203,8 +222,15 @@ static bool step(void *state, const struct den_batch *batch, bool report,
     if (own.step == 0 && s->losses.begun > 0)
         forget_moments(s);
     den_generator_forward(g, batch);
-    if (has_adversary(s))
-        play(s, &own, losses);
+    struct den_batch of_d = own;
+    size_t without = steps_without(s, &own);
+    bool plays = own.step >= without;
+    s->losses.silent[LOSS_GAN] = s->losses.silent[LOSS_D] = !plays;
+    if (s->contrastive != NULL && s->contrastive->on_discriminator)
+        s->losses.silent[LOSS_CONTRASTIVE] = !plays;
+    of_d.step -= plays ? without : 0;
+    if (plays)
+        play(s, &of_d, losses);
     den_generator_compare(g, batch->clean, &losses[LOSS_PIXEL]);
     for (size_t k = 0; k < DEN_TERMS; k++)
         losses[LOSS_G] += g->terms[k].weight * losses[LOSS_PIXEL + k];

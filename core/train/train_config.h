@@ -23,6 +23,8 @@ struct den_train_config {
     bool dropout;
     double lr, beta1, beta2;
     double lambda_gan, lambda_l1, lambda_ssim, lambda_tv; /* 0 switches a term off */
+    double gan_start, gan_ramp; /* parts of the run: D begins; its weight rises */
+    double d_lr;                /* learning rate of D over that of the generator */
     int64_t ssim_window;
     char gan_mode[DEN_WORD];
     int64_t d_steps;             /* plain steps of the discriminator per iteration */

@@ -216,6 +216,43 @@ START_TEST(two_steps_of_the_discriminator_take_it_further_than_one)
 }
 END_TEST
 
+START_TEST(before_gan_start_there_is_no_discriminator_and_then_its_weight_rises)
+{
+    struct bench *plain = open_bench("vanilla", 0, 10, 0, 0, "none", "none");
+    struct bench *late = open_bench("vanilla", 1, 10, 0, 0, "none", "none");
+    late->job.config.gan_start = 0.03; /* of 100 steps */
+    late->job.config.gan_ramp = 0.02;
+    for (size_t i = 0; i < 3; i++) {
+        step(plain, i, 1e-3);
+        step(late, i, 1e-3);
+        ck_assert(late->loss_g == plain->loss_g && late->loss_d == 0);
+    }
+    static const double weights[] = {0.5, 1, 1};
+    for (size_t i = 0; i < 3; i++) {
+        step(late, 3 + i, 1e-3);
+        ck_assert(late->loss_d > 0);
+        close_to(late->loss_g - 10 * late->loss_l1, weights[i] * late->loss_gan, 1e-6);
+    }
+    close_bench(plain);
+    close_bench(late);
+}
+END_TEST
+
+START_TEST(the_discriminator_learns_at_its_own_rate)
+{
+    struct bench *slow = open_bench("vanilla", 1, 10, 0, 0, "none", "none");
+    struct bench *fast = open_bench("vanilla", 1, 10, 0, 0, "none", "none");
+    slow->job.config.d_lr = 0.25;
+    step(slow, 0, 1e-3);
+    step(fast, 0, 1e-3);
+    ck_assert(fast->loss_d == slow->loss_d); /* told before it learnt */
+    ck_assert_msg(fast->loss_gan > slow->loss_gan + 1e-4, "%g after %g", fast->loss_gan,
+                  slow->loss_gan);
+    close_bench(slow);
+    close_bench(fast);
+}
+END_TEST
+
 START_TEST(images_that_are_alike_leave_the_discriminator_undecided)
 {
     /* With weights 0 the generator gives 0 everywhere, and a loss of 1e-30 leaves it
@@ -281,6 +318,9 @@ int main(void)
     tcase_add_test(t, the_loss_of_the_generator_is_the_weighted_sum_of_its_terms);
     tcase_add_test(t, the_generator_meets_the_discriminator_that_has_just_learnt);
     tcase_add_test(t, two_steps_of_the_discriminator_take_it_further_than_one);
+    tcase_add_test(t,
+                   before_gan_start_there_is_no_discriminator_and_then_its_weight_rises);
+    tcase_add_test(t, the_discriminator_learns_at_its_own_rate);
     tcase_add_test(t, images_that_are_alike_leave_the_discriminator_undecided);
     tcase_add_test(t, without_its_weight_a_term_changes_nothing);
     tcase_add_test(t, losses_that_are_not_finite_or_explode_end_the_run);

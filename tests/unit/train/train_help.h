@@ -231,6 +231,14 @@ static inline void two_d_steps(struct den_train_config *c)
     c->d_steps = 2;
 }
 
+static inline void late_gan(struct den_train_config *c)
+{
+    gan(c);
+    c->gan_start = 0.5;
+    c->gan_ramp = 0.25;
+    c->d_lr = 0.5;
+}
+
 static inline void augmented(struct den_train_config *c)
 {
     two_d_steps(c);
