@@ -35,6 +35,7 @@ done
 command -v curl >/dev/null 2>&1 || fail "curl is not installed"
 
 start_daemon() {
+    : >"$work/out" # of an earlier one
     "$build/denoised" --listen 127.0.0.1:0 --state "$work/state" --threads "$threads" \
         >"$work/out" 2>"$work/log" &
     daemon=$!
