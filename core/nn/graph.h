@@ -51,8 +51,8 @@ den_node den_upsample(struct den_graph *g, den_node x);
 den_node den_linear(struct den_graph *g, const char *name, den_node x, size_t out,
                     bool bias);
 
-/* Off: every node gets arrays of its own and nothing is overwritten or shared, as an
- * oracle for the fused plan (default on).  Before finish. */
+/* Off: every node gets arrays of its own and does its own work, nothing is overwritten,
+ * shared or packed, as an oracle for the fused plan (default on).  Before finish. */
 void den_graph_set_fusion(struct den_graph *g, bool on);
 /* The fast algorithms that convolutions may use (default DEN_WINOGRAD_AUTO).  Before
  * finish. */
