@@ -31,7 +31,7 @@ static void count_lrelu(const struct den_exec *ex, const struct den_view *x, dou
     den_backend_cpu.lrelu_forward(ex, x, slope, y);
 }
 
-enum { C = 16 }; /* channels of all convolutions */
+enum { C = 16, BOTH = 2 * C }; /* channels of a convolution, and of two */
 
 static den_node conv(struct den_graph *g, const char *name, den_node x)
 {
@@ -45,7 +45,7 @@ static den_node all_in_a_row(struct den_graph *g, den_node x)
 
 static den_node transposed_with_dropout(struct den_graph *g, den_node x)
 {
-    x = den_batch_norm(g, "n", den_convt(g, "a", x, 2 * C, 4, 2, 1, false));
+    x = den_batch_norm(g, "n", den_convt(g, "a", x, BOTH, 4, 2, 1, false));
     return den_leaky_relu(g, den_dropout(g, x, 0.5), 0);
 }
 
@@ -171,9 +171,9 @@ static const struct {
     {both_halves, 0, 0},
     {a_skip, 0, C},
     {a_skip_behind, 0, C},
-    {a_skip_read_later, 0, 2 * C},
+    {a_skip_read_later, 0, BOTH},
     {joined_with_the_input, 0, 4},
-    {joined_with_itself, 0, 2 * C},
+    {joined_with_itself, 0, BOTH},
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 
