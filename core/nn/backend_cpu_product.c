@@ -6,7 +6,6 @@
 
 enum {
     PANEL = 64,     /* pixels whose addresses and sums are held at once */
-    CHUNK = 512,    /* taps summed in registers before they go to memory */
     NARROW = 4,     /* up to so many output channels go tap by tap */
     UNIT = 1 << 20, /* multiplications worth a unit of work */
     SPREAD = 16,    /* units below which the channels are split as well */
@@ -238,15 +237,15 @@ static void multiply_chunk(const struct den_product *p, const den_real *const *a
     }
 }
 
-/* Sums run over CHUNK taps in registers and then over chunks in memory: that keeps the
- * packed weights of a chunk in cache, and rounding errors small. */
+/* Sums run over DEN_TILE_CHUNK taps in registers and then over chunks in memory: that
+ * keeps the packed weights of a chunk in cache, and rounding errors small. */
 static void dense_panel(const struct den_product *p, const den_real *const *a,
                         size_t count, size_t block, den_real *sums)
 {
     const struct den_taps *t = &p->runs;
     size_t row = t->nx * t->len;
-    size_t ny = row <= CHUNK ? CHUNK / row : 1,
-           nx = row <= CHUNK ? t->nx : CHUNK / t->len;
+    size_t ny = row <= DEN_TILE_CHUNK ? DEN_TILE_CHUNK / row : 1,
+           nx = row <= DEN_TILE_CHUNK ? t->nx : DEN_TILE_CHUNK / t->len;
     if (nx == 0)
         nx = 1;
     for (size_t iy = 0; iy < t->ny; iy += ny)

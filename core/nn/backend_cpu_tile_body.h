@@ -25,10 +25,13 @@ TILE_INLINE void TILE(dense_block)(size_t vecs, const den_real *const a[],
     for (size_t iy = 0; iy < taps->ny; iy++)
         for (size_t ix = 0; ix < taps->nx; ix++) {
             size_t at = iy * taps->sy + ix * taps->sx, end = at + taps->len;
-            for (; at < end; at++, b += ldb)
+            for (; at < end; at++, b += ldb) {
+                for (size_t c = 0; c < vecs * LANES; c += DEN_TILE_LANES)
+                    __builtin_prefetch(b + DEN_TILE_AHEAD + c, 0, 2);
                 for (size_t r = 0; r < TILE_STEP; r++)
                     for (size_t v = 0; v < vecs; v++)
                         acc[r][v] += row[r][at] * *(const VEC *)(b + v * LANES);
+            }
         }
     TILE(put)(vecs, acc, ldb, add, out);
 }

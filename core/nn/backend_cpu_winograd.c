@@ -7,7 +7,6 @@
 enum {
     SPAN = 32,       /* tiles that are multiplied together, or half as many */
     V_MOST = 100000, /* reals of their V, so that it stays in the second cache */
-    CHUNK = 512,     /* products summed in registers, see backend_cpu_product.c */
     SHARED = 1024,   /* up to so many tiles V may be made for all at once */
 };
 
@@ -195,7 +194,7 @@ static void multiply(const struct job *job, size_t tiles, const den_real *v,
                      const den_real *u, size_t cols, den_real *sums)
 {
     const struct plan *p = &job->plan;
-    size_t line = p->span * DEN_TILE_LANES, chunk = CHUNK / DEN_TILE_LANES;
+    size_t line = p->span * DEN_TILE_LANES, chunk = DEN_TILE_CHUNK / DEN_TILE_LANES;
     size_t lines = p->k / DEN_TILE_LANES;
     for (size_t point = 0; point < p->points; point++) {
         for (size_t l = 0; l < lines; l += chunk) {
