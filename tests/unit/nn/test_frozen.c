@@ -1,5 +1,6 @@
 /* Weights that training leaves as they are. */
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -147,7 +148,8 @@ START_TEST(frozen_batch_norm_does_in_training_what_it_does_in_use)
 {
     struct den_err err = DEN_ERR_INIT;
     struct fixture f = new_graph(&den_backend_cpu);
-    den_node x = image(f.g, 8, 8, 2), y = den_batch_norm(f.g, "norm", x);
+    den_node x = image(f.g, 8, 8, 2), y;
+    (void)den_batch_norm(f.g, "norm", x);
     struct den_graph *frozen = NULL;
     float input[128], out[3][128];
     struct lcg random = {4};
@@ -172,7 +174,10 @@ START_TEST(frozen_batch_norm_does_in_training_what_it_does_in_use)
         if (k == 0)
             norm->frozen = true;
     }
-    ck_assert(memcmp(out[0], out[1], sizeof out[0]) != 0);
+    double most = 0;
+    for (size_t i = 0; i < 128; i++)
+        most = fmax(most, fabs((double)out[0][i] - (double)out[1][i]));
+    ck_assert(most > 0);
     ck_assert_mem_eq(out[1], out[2], sizeof out[1]);
     free_graph(&f);
 }

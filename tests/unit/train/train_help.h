@@ -56,7 +56,7 @@ static inline void simulate(uint64_t seed, uint64_t index, float *clean, float *
     struct den_scene scene = scene_of(seed);
     must(den_scene_clean(&scene, clean, &err));
     den_scene_frame(&scene, clean, index, frame);
-    for (size_t i = 0; i < SIDE * SIDE; i++)
+    for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
         noisy[i] = (float)frame[i];
 }
 
