@@ -25,5 +25,10 @@ bool den_contrastive_check(const struct den_train_config *config, struct den_err
                              "contrastive %s works on the discriminator, so lambda_gan "
                              "must be above 0",
                              row->name);
+    if (!row->on_discriminator && config->freeze_encoder)
+        return den_err_field(err, DEN_E_INVALID, "contrastive",
+                             "contrastive %s trains the encoder, which freeze_encoder "
+                             "keeps as it is",
+                             row->name);
     return row->check == NULL || row->check(config, err);
 }

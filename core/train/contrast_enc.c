@@ -192,11 +192,6 @@ static bool check(const struct den_train_config *config, struct den_err *err)
                              "contrastive %s tells images apart, so batch must be at "
                              "least 2",
                              config->contrastive);
-    if (config->freeze_encoder)
-        return den_err_field(err, DEN_E_INVALID, "contrastive",
-                             "contrastive %s trains the encoder, which freeze_encoder "
-                             "keeps as it is",
-                             config->contrastive);
     return true;
 }
 

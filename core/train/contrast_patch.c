@@ -304,16 +304,6 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
     return true;
 }
 
-static bool check(const struct den_train_config *config, struct den_err *err)
-{
-    if (config->freeze_encoder)
-        return den_err_field(err, DEN_E_INVALID, "contrastive",
-                             "contrastive %s trains the encoder, which freeze_encoder "
-                             "keeps as it is",
-                             config->contrastive);
-    return true;
-}
-
 const struct den_contrastive den_contrast_patchnce = {
     .name = "patchnce",
     .doc = "places of the restored image against those of the noisy one, on the "
@@ -325,5 +315,4 @@ const struct den_contrastive den_contrast_patchnce = {
     .load = load,
     .stop = stop,
     .bytes = bytes,
-    .check = check,
 };
