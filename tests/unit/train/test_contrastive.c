@@ -342,20 +342,7 @@ START_TEST(a_failing_allocation_is_an_error_and_leaks_nothing)
     den_str_copy(config.contrastive_head, DEN_WORD, "trained");
     struct den_train_job job = job_of(config, NULL);
     job.hooks.progress.tick = never_stop;
-    struct den_train_result result;
-    size_t failed = 0, live = den_mem_live();
-    bool done = false;
-    for (size_t n = 150; !done; n += 1 + failed / 16) {
-        struct den_err err = DEN_ERR_INIT;
-        den_mem_fail_at(n);
-        done = den_train(&job, &result, &err);
-        den_mem_fail_at(0);
-        failed += !done;
-        ck_assert_msg(done || err.code == DEN_E_NO_MEMORY, "%zu: %s", n, err.text);
-        ck_assert_uint_eq(den_mem_live(), live);
-    }
-    printf("%zu allocations failed\n", failed);
-    ck_assert_uint_gt(failed, 20);
+    fail_each_allocation(&job);
 }
 END_TEST
 

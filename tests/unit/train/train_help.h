@@ -336,4 +336,24 @@ static inline void without_gain(struct den_train_config *c)
     c->augment = false;
 }
 
+/* The run of the job with allocation after allocation failing: each time an error that
+ * says so, and nothing leaks. */
+static inline void fail_each_allocation(const struct den_train_job *job)
+{
+    struct den_train_result result;
+    size_t failed = 0, live = den_mem_live();
+    bool done = false;
+    for (size_t n = 150; !done; n += 1 + failed / 16) {
+        struct den_err err = DEN_ERR_INIT;
+        den_mem_fail_at(n);
+        done = den_train(job, &result, &err);
+        den_mem_fail_at(0);
+        failed += !done;
+        ck_assert_msg(done || err.code == DEN_E_NO_MEMORY, "%zu: %s", n, err.text);
+        ck_assert_uint_eq(den_mem_live(), live);
+    }
+    printf("%zu allocations failed\n", failed);
+    ck_assert_uint_gt(failed, 20);
+}
+
 #endif
