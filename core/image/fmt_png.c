@@ -217,6 +217,7 @@ static void describe(const struct png_file *f, struct den_image_info *info)
         .pages = 1,
         .channels = 1,
         .dtype = f->depth == 16 ? DEN_U16 : DEN_U8,
+        .bits = (uint32_t)f->depth,
         .pixel_size_um = f->pixel_size_um,
     };
 }
@@ -236,29 +237,26 @@ static void close_file(void *state)
     den_free(f);
 }
 
-/* Takes fd. */
 static struct png_file *file_new(int fd, const char *mode, struct den_err *err)
 {
+    int own = dup(fd); /* fclose closes its descriptor */
     struct png_file *f = den_new(1, sizeof *f, err);
-    if (f != NULL)
-        f->file = fdopen(fd, mode);
+    if (f != NULL && own >= 0)
+        f->file = fdopen(own, mode);
     if (f != NULL && f->file != NULL)
         return f;
     den_err_set(err, DEN_E_NO_MEMORY, "no memory is left to open the PNG");
     den_free(f);
-    close(fd);
+    if (own >= 0)
+        close(own);
     return NULL;
 }
 
-static bool open_file(const char *path, const struct den_image_limits *limits,
+static bool open_file(int fd, uint64_t bytes, const struct den_image_limits *limits,
                       struct den_image_info *ret_info, void **ret_state,
                       struct den_err *err)
 {
-    int fd = -1;
-    uint64_t bytes = 0;
     struct den_image_info info;
-    if (!den_format_open(path, &fd, &bytes, err))
-        return false;
     struct png_file *f = file_new(fd, "rb", err);
     if (f == NULL)
         return false;
@@ -360,20 +358,17 @@ static void abandon_file(void *state)
     close_file(f);
 }
 
-static bool create_file(const char *path, const struct den_image_info *info,
-                        void **ret_state, struct den_err *err)
+static bool create_file(int fd, const struct den_image_info *info, void **ret_state,
+                        struct den_err *err)
 {
-    int fd = -1;
-    if (info->dtype == DEN_F32)
-        return den_err_set(
-            err, DEN_E_INVALID,
-            "a PNG holds uint8 or uint16 pixels, not float32; TIFF holds all");
+    if (info->dtype != DEN_U8 && info->dtype != DEN_U16)
+        return den_err_set(err, DEN_E_INVALID,
+                           "a PNG holds uint8 or uint16 pixels, not %s; TIFF holds all",
+                           den_dtype_name(info->dtype));
     if (info->pages != 1)
         return den_err_set(err, DEN_E_INVALID,
                            "a PNG holds 1 page, not %" PRIu32 "; TIFF holds more",
                            info->pages);
-    if (!den_format_create(path, &fd, err))
-        return false;
     struct png_file *f = file_new(fd, "wb", err);
     if (f == NULL)
         return false;

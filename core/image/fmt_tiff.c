@@ -9,16 +9,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "mem.h"
 #include "tiff_io.h"
 
-static const uint64_t MAX_TILE_BYTES = (uint64_t)64 << 20;
-
 struct tiff_in {
     TIFF *tif;
-    int fd;
     struct den_tiff_talk talk;
     struct den_image_info info;
     uint64_t *offsets; /* [pages], each page's directory */
@@ -195,8 +191,8 @@ static double pixel_size(TIFF *tif)
 }
 
 /* Strips: rows per strip.  Tiles: their size in memory. */
-static bool read_parts(const struct tiff_in *in, uint32_t page, struct layout *layout,
-                       struct den_err *err)
+static bool read_parts(const struct tiff_in *in, uint32_t page, uint64_t most,
+                       struct layout *layout, struct den_err *err)
 {
     size_t pixel = den_dtype_bytes(layout->dtype);
     if (!layout->tiled) {
@@ -213,12 +209,12 @@ static bool read_parts(const struct tiff_in *in, uint32_t page, struct layout *l
     if (width == 0 || rows == 0)
         return damaged(in, page, err);
     uint64_t bytes = (uint64_t)width * rows;
-    if (bytes > MAX_TILE_BYTES / pixel)
+    if (bytes > most / pixel)
         return den_err_limit(
-            err, DEN_E_TOO_LARGE, (int64_t)(MAX_TILE_BYTES / pixel), (int64_t)bytes,
+            err, DEN_E_TOO_LARGE, (int64_t)(most / pixel), (int64_t)bytes,
             "page %" PRIu32 " of the TIFF has tiles of %" PRIu32 " x %" PRIu32
             " pixels; at most %" PRIu64 " pixels are allowed",
-            page, width, rows, MAX_TILE_BYTES / pixel);
+            page, width, rows, most / pixel);
     bytes *= pixel;
     uint64_t across = (layout->width - 1) / width + 1,
              down = (layout->height - 1) / rows + 1;
@@ -249,7 +245,8 @@ static bool read_layout(struct tiff_in *in, uint32_t page,
         return false;
     if (!check_gray(in->tif, page, err) || !check_compression(in->tif, page, err) ||
         !read_dtype(in->tif, page, &layout.dtype, err) ||
-        !read_parts(in, page, &layout, err))
+        !read_parts(in, page, limits == NULL ? UINT64_MAX : limits->part_bytes, &layout,
+                    err))
         return false;
     *ret = layout;
     return true;
@@ -298,8 +295,6 @@ static void close_file(void *state)
         return;
     if (in->tif != NULL)
         TIFFCleanup(in->tif);
-    if (in->fd >= 0)
-        close(in->fd);
     den_free(in->offsets);
     den_free(in->tile);
     den_free(in);
@@ -317,6 +312,7 @@ static bool read_info(struct tiff_in *in, uint64_t file_bytes,
             in->info.width = layout.width;
             in->info.height = layout.height;
             in->info.dtype = layout.dtype;
+            in->info.bits = (uint32_t)den_dtype_bytes(layout.dtype) * 8;
             in->info.pixel_size_um = layout.pixel_size_um;
         }
         unpacked += unpacked_bytes(&layout);
@@ -336,22 +332,19 @@ static int64_t single_limit(uint64_t file_bytes)
            ((int64_t)1 << 20);
 }
 
-static bool open_file(const char *path, const struct den_image_limits *limits,
+static bool open_file(int fd, uint64_t bytes, const struct den_image_limits *limits,
                       struct den_image_info *ret_info, void **ret_state,
                       struct den_err *err)
 {
-    uint64_t bytes = 0;
     struct tiff_in *in = den_new(1, sizeof *in, err);
     if (in == NULL)
         return false;
-    in->fd = -1;
     in->info = (struct den_image_info){.format = "tiff", .channels = 1};
-    if (!den_format_open(path, &in->fd, &bytes, err) ||
-        !den_tiff_scan(in->fd, bytes, limits->pages, &in->offsets, &in->info.pages, err))
+    if (!den_tiff_scan(fd, bytes, limits, &in->offsets, &in->info.pages, err))
         goto fail;
     /* m: no memory map, because a file that shrinks under one is a SIGBUS.  h: the first
      * page is not read yet. */
-    in->tif = den_tiff_open_fd(in->fd, "rmh", single_limit(bytes), &in->talk);
+    in->tif = den_tiff_open_fd(fd, "rmh", single_limit(bytes), &in->talk);
     if (in->tif == NULL) {
         den_err_set(err, DEN_E_UNPROCESSABLE, "the TIFF cannot be opened: %s",
                     in->talk.failed ? in->talk.message : "no memory is left");

@@ -70,18 +70,18 @@ bool den_format_admit_page(const struct den_image_info *info,
     return true;
 }
 
-static uint64_t ratio_limit(uint64_t file_bytes)
+static uint64_t ratio_limit(uint64_t file_bytes, uint64_t ratio)
 {
-    if (file_bytes > (UINT64_MAX - DEN_UNPACK_SLACK) / DEN_UNPACK_RATIO)
+    if (file_bytes > (UINT64_MAX - DEN_UNPACK_SLACK) / ratio)
         return UINT64_MAX;
-    return file_bytes * DEN_UNPACK_RATIO + DEN_UNPACK_SLACK;
+    return file_bytes * ratio + DEN_UNPACK_SLACK;
 }
 
 bool den_format_admit_file(const struct den_image_info *info, uint64_t unpacked,
                            uint64_t file_bytes, const struct den_image_limits *limits,
                            struct den_err *err)
 {
-    uint64_t ratio = ratio_limit(file_bytes);
+    uint64_t ratio = ratio_limit(file_bytes, limits->unpack_ratio);
     uint64_t allowed = ratio < limits->decoded_bytes ? ratio : limits->decoded_bytes;
     if (info->pages > limits->pages)
         return den_err_limit(err, DEN_E_TOO_LARGE, limits->pages, info->pages,

@@ -8,9 +8,8 @@
 
 extern const struct den_format den_format_png, den_format_tiff;
 
-/* A file may unpack to this many times its own size, plus a little, and no more: deflate
- * reaches 1000, images of a camera stay far below 200. */
-#define DEN_UNPACK_RATIO 200u
+/* A file may unpack to limits->unpack_ratio times its own size, plus this: deflate
+ * reaches 1000, images of a camera stay far below the default of 200. */
 #define DEN_UNPACK_SLACK ((uint64_t)16 << 20)
 
 /* Opens a regular, non-empty file for reading; *ret_bytes is its size. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "convert.h"
@@ -14,10 +15,13 @@ const struct den_format *const den_formats[] = {&den_format_png, &den_format_tif
 static const struct {
     const char *name;
     size_t bytes;
+    bool is_float;
 } dtypes[] = {
-    [DEN_U8] = {"uint8", 1},
-    [DEN_U16] = {"uint16", 2},
-    [DEN_F32] = {"float32", 4},
+    [DEN_U8] = {"uint8", 1, false},   [DEN_I8] = {"int8", 1, false},
+    [DEN_U16] = {"uint16", 2, false}, [DEN_I16] = {"int16", 2, false},
+    [DEN_U32] = {"uint32", 4, false}, [DEN_I32] = {"int32", 4, false},
+    [DEN_F16] = {"float16", 2, true}, [DEN_F32] = {"float32", 4, true},
+    [DEN_F64] = {"float64", 8, true},
 };
 _Static_assert(sizeof dtypes / sizeof *dtypes == DEN_DTYPES, "one row per pixel type");
 
@@ -31,6 +35,33 @@ size_t den_dtype_bytes(enum den_dtype dtype)
     return (unsigned)dtype < DEN_DTYPES ? dtypes[dtype].bytes : 0;
 }
 
+bool den_dtype_is_float(enum den_dtype dtype)
+{
+    return (unsigned)dtype < DEN_DTYPES && dtypes[dtype].is_float;
+}
+
+size_t den_image_page_bytes(const struct den_image_info *info)
+{
+    return (size_t)info->width * info->height * info->channels *
+           den_dtype_bytes(info->dtype);
+}
+
+void den_image_place(const struct den_image_info *info, uint32_t page, uint32_t *ret_t,
+                     uint32_t *ret_z, uint32_t *ret_c)
+{
+    const struct den_axes *a = &info->axes;
+    uint32_t t = 0, z = 0, c = 0;
+    for (size_t i = 0; a->source[0] != '\0' && i < 3; i++) {
+        uint32_t size = a->order[i] == 'T' ? a->t : a->order[i] == 'Z' ? a->z : a->c;
+        uint32_t *at = a->order[i] == 'T' ? &t : a->order[i] == 'Z' ? &z : &c;
+        *at = page % size;
+        page /= size;
+    }
+    *ret_t = t;
+    *ret_z = z;
+    *ret_c = c;
+}
+
 struct den_image_limits den_image_limits_default(void)
 {
     return (struct den_image_limits){
@@ -38,6 +69,9 @@ struct den_image_limits den_image_limits_default(void)
         .page_pixels = (uint64_t)1 << 28,
         .pages = 20000,
         .decoded_bytes = (uint64_t)16 << 30,
+        .unpack_ratio = 200,
+        .part_bytes = (uint64_t)64 << 20,
+        .tags = 4096,
     };
 }
 
@@ -54,18 +88,26 @@ static struct den_image_limits limits_fill(const struct den_image_limits *limits
         full.pages = limits->pages;
     if (limits->decoded_bytes != 0)
         full.decoded_bytes = limits->decoded_bytes;
+    if (limits->unpack_ratio != 0)
+        full.unpack_ratio = limits->unpack_ratio;
+    if (limits->part_bytes != 0)
+        full.part_bytes = limits->part_bytes;
+    if (limits->tags != 0)
+        full.tags = limits->tags;
     return full;
 }
 
+/* Of all channels. */
 static size_t page_pixels(const struct den_image_info *info)
 {
-    return (size_t)info->width * info->height;
+    return (size_t)info->width * info->height * info->channels;
 }
 
 /* ---- reading ---------------------------------------------------------------------- */
 
 struct den_reader {
     const struct den_format *format;
+    int fd;
     void *state; /* the format's */
     struct den_image_info info;
     void *raw; /* one page of info.dtype, made when first needed, */
@@ -74,52 +116,50 @@ struct den_reader {
 
 enum { HEAD_BYTES = 16 };
 
-static bool read_head(const char *path, unsigned char *head, size_t *ret_length,
-                      struct den_err *err)
-{
-    int fd = -1;
-    uint64_t bytes = 0;
-    if (!den_format_open(path, &fd, &bytes, err))
-        return false;
-    ssize_t got;
-    do
-        got = read(fd, head, HEAD_BYTES);
-    while (got < 0 && errno == EINTR);
-    int sys = errno;
-    close(fd);
-    if (got < 0)
-        return den_err_sys(err, sys, "the image cannot be read");
-    *ret_length = (size_t)got;
-    return true;
-}
-
-static const struct den_format *format_of_file(const char *path, struct den_err *err)
+/* The descriptor stays at the start of the file. */
+static const struct den_format *format_of_file(int fd, struct den_err *err)
 {
     unsigned char head[HEAD_BYTES] = {0};
-    size_t length = 0;
-    if (!read_head(path, head, &length, err))
+    ssize_t got;
+    do
+        got = pread(fd, head, HEAD_BYTES, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) {
+        den_err_sys(err, errno, "the image cannot be read");
         return NULL;
+    }
     for (size_t i = 0; den_formats[i] != NULL; i++)
-        if (den_formats[i]->sniff(head, length))
+        if (den_formats[i]->sniff(head, (size_t)got))
             return den_formats[i];
     den_err_set(err, DEN_E_UNSUPPORTED,
                 "the file is no image of a known format; PNG and TIFF are read");
     return NULL;
 }
 
+/* Closes the descriptor, too. */
+static void reader_free(struct den_reader *reader)
+{
+    if (reader->fd >= 0)
+        close(reader->fd);
+    if (!reader->lent)
+        den_free(reader->raw);
+    den_free(reader);
+}
+
 bool den_reader_open(const char *path, const struct den_image_limits *limits,
                      struct den_reader **ret, struct den_err *err)
 {
     struct den_image_limits full = limits_fill(limits);
-    const struct den_format *format = format_of_file(path, err);
-    if (format == NULL)
-        return false;
+    uint64_t bytes = 0;
     struct den_reader *reader = den_new(1, sizeof *reader, err);
     if (reader == NULL)
         return false;
-    reader->format = format;
-    if (!format->open(path, &full, &reader->info, &reader->state, err)) {
-        den_free(reader);
+    reader->fd = -1;
+    if (!den_format_open(path, &reader->fd, &bytes, err) ||
+        (reader->format = format_of_file(reader->fd, err)) == NULL ||
+        !reader->format->open(reader->fd, bytes, &full, &reader->info, &reader->state,
+                              err)) {
+        reader_free(reader);
         return false;
     }
     *ret = reader;
@@ -148,6 +188,7 @@ static bool check_finite(const struct den_reader *reader, uint32_t page,
     size_t n = page_pixels(&reader->info), at = den_find_nonfinite(pixels, n);
     if (at == n)
         return true;
+    at %= (size_t)reader->info.width * reader->info.height;
     return den_err_set(err, DEN_E_UNPROCESSABLE,
                        "page %" PRIu32
                        " has a pixel that is no finite number at x %zu, y "
@@ -168,7 +209,7 @@ bool den_reader_page_float(struct den_reader *reader, uint32_t page, float *pixe
     if (reader->raw == NULL || !den_reader_page(reader, page, reader->raw, err))
         return false;
     den_to_float(info->dtype, reader->raw, pixels, n);
-    return true;
+    return !den_dtype_is_float(info->dtype) || check_finite(reader, page, pixels, err);
 }
 
 /* Puts a lent page in the place of one's own. */
@@ -190,15 +231,14 @@ void den_reader_close(struct den_reader *reader)
     if (reader == NULL)
         return;
     reader->format->close(reader->state);
-    if (!reader->lent)
-        den_free(reader->raw);
-    den_free(reader);
+    reader_free(reader);
 }
 
 /* ---- writing ---------------------------------------------------------------------- */
 
 struct den_writer {
     const struct den_format *format;
+    int fd;
     void *state; /* the format's */
     struct den_image_info info;
     uint32_t written; /* pages */
@@ -221,17 +261,35 @@ static bool check_info(const struct den_image_info *info, struct den_err *err)
     struct den_image_limits limits = den_image_limits_default();
     if ((unsigned)info->dtype >= DEN_DTYPES)
         return den_err_set(err, DEN_E_INVALID,
-                           "the pixel type must be uint8, uint16 or float32");
+                           "the pixel type is none of those that are known");
     if (info->channels != 1)
         return den_err_set(err, DEN_E_INVALID,
                            "an image with %" PRIu32
-                           " channels cannot be written; only 1 is "
+                           " channels cannot be created; only 1 is "
                            "allowed",
                            info->channels);
     if (info->pages == 0)
         return den_err_set(err, DEN_E_INVALID, "an image needs at least 1 page");
     return den_format_admit_page(info, &limits, err) &&
            den_format_admit_file(info, 0, 0, &limits, err);
+}
+
+/* Closes the descriptor, too: 0, or errno of that. */
+static int writer_free(struct den_writer *writer)
+{
+    int sys = writer->fd >= 0 && close(writer->fd) != 0 ? errno : 0;
+    if (!writer->lent)
+        den_free(writer->raw);
+    den_free(writer);
+    return sys;
+}
+
+/* Of a file that was only just created; a device is no such thing. */
+static void remove_file(const char *path, int fd)
+{
+    struct stat st;
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+        (void)unlink(path);
 }
 
 bool den_writer_open(const char *path, const struct den_image_info *info,
@@ -244,9 +302,12 @@ bool den_writer_open(const char *path, const struct den_image_info *info,
     if (writer == NULL)
         return false;
     writer->format = format;
+    writer->fd = -1;
     writer->info = *info;
-    if (!format->create(path, info, &writer->state, err)) {
-        den_free(writer);
+    if (!den_format_create(path, &writer->fd, err) ||
+        !format->create(writer->fd, info, &writer->state, err)) {
+        remove_file(path, writer->fd);
+        (void)writer_free(writer);
         return false;
     }
     *ret = writer;
@@ -292,13 +353,6 @@ void den_writer_lend(struct den_writer *writer, void *raw)
     take_loan(&writer->raw, &writer->lent, raw);
 }
 
-static void writer_free(struct den_writer *writer)
-{
-    if (!writer->lent)
-        den_free(writer->raw);
-    den_free(writer);
-}
-
 bool den_writer_finish(struct den_writer *writer, struct den_err *err)
 {
     bool done = false;
@@ -311,7 +365,9 @@ bool den_writer_finish(struct den_writer *writer, struct den_err *err)
                     " pages were written",
                     writer->written, writer->info.pages);
     }
-    writer_free(writer);
+    int sys = writer_free(writer);
+    if (done && sys != 0)
+        return den_err_sys(err, sys, "the image cannot be written");
     return done;
 }
 
@@ -320,7 +376,7 @@ void den_writer_abandon(struct den_writer *writer)
     if (writer == NULL)
         return;
     writer->format->abandon(writer->state);
-    writer_free(writer);
+    (void)writer_free(writer);
 }
 
 /* ---- whole images ----------------------------------------------------------------- */
@@ -330,16 +386,18 @@ bool den_image_verify(const char *path, const struct den_image_limits *limits,
 {
     bool done = false;
     struct den_reader *reader = NULL;
-    void *page = NULL;
+    float *page = NULL;
     if (!den_reader_open(path, limits, &reader, err))
         goto out;
     const struct den_image_info *info = &reader->info;
-    page = den_new(page_pixels(info), den_dtype_bytes(info->dtype), err);
+    bool floats = den_dtype_is_float(info->dtype); /* else nothing has to be converted */
+    size_t bytes = floats ? page_pixels(info) * sizeof *page : den_image_page_bytes(info);
+    page = den_new(1, bytes, err);
     if (page == NULL)
         goto out;
     for (uint32_t i = 0; i < info->pages; i++)
-        if (!den_reader_page(reader, i, page, err) ||
-            (info->dtype == DEN_F32 && !check_finite(reader, i, page, err)))
+        if (floats ? !den_reader_page_float(reader, i, page, err)
+                   : !den_reader_page(reader, i, page, err))
             goto out;
     *ret_info = *info;
     done = true;

@@ -26,15 +26,16 @@ TIFF *den_tiff_open_fd(int fd, const char *mode, int64_t single_bytes,
 
 /* Walks the chain of directories without libtiff, which keeps every tag in memory and
  * believes what it reads.  Refused: a chain that loops, that leaves the file, that is
- * longer than max_pages, and tags that hold more bytes than the file.
+ * longer than limits->pages, pages of more than limits->tags, and tags that hold more
+ * bytes than the file.
  * *ret_offsets[*ret_pages]: file offset of each page's directory, freed with den_free. */
-bool den_tiff_scan(int fd, uint64_t file_bytes, uint32_t max_pages,
+bool den_tiff_scan(int fd, uint64_t file_bytes, const struct den_image_limits *limits,
                    uint64_t **ret_offsets, uint32_t *ret_pages,
                    struct den_err *err) DEN_CHECKED;
 
 /* The writing half of the row in den_formats[]. */
-bool den_tiff_create(const char *path, const struct den_image_info *info,
-                     void **ret_state, struct den_err *err) DEN_CHECKED;
+bool den_tiff_create(int fd, const struct den_image_info *info, void **ret_state,
+                     struct den_err *err) DEN_CHECKED;
 bool den_tiff_write(void *state, const void *pixels, struct den_err *err) DEN_CHECKED;
 bool den_tiff_finish(void *state, struct den_err *err) DEN_CHECKED;
 void den_tiff_abandon(void *state);

@@ -18,6 +18,7 @@ struct scan {
     int fd;
     uint64_t file_bytes;
     bool big_endian, big_tiff;
+    uint32_t most;      /* entries of a page */
     uint64_t tag_bytes; /* of all pages so far */
     unsigned char *entries;
 };
@@ -99,11 +100,11 @@ static bool step(struct scan *s, uint64_t *offset, uint32_t page, struct den_err
     if (!fetch(s, *offset, head, count_bytes, err))
         return false;
     uint64_t count = number(s, head, count_bytes);
-    if (count == 0 || count > MAX_ENTRIES)
+    if (count == 0 || count > s->most)
         return den_err_set(err, DEN_E_UNPROCESSABLE,
                            "page %" PRIu32 " of the TIFF has %" PRIu64
-                           " tags; 1 to %d are allowed",
-                           page, count, MAX_ENTRIES);
+                           " tags; 1 to %" PRIu32 " are allowed",
+                           page, count, s->most);
     size_t bytes = (size_t)count * (s->big_tiff ? 20 : 12);
     uint64_t at = *offset + count_bytes;
     if (!fetch(s, at, s->entries, bytes, err) || !fetch(s, at + bytes, next, word, err) ||
@@ -144,20 +145,21 @@ static bool append(uint64_t **list, uint32_t *room, uint32_t at, uint64_t value,
     return true;
 }
 
-bool den_tiff_scan(int fd, uint64_t file_bytes, uint32_t max_pages,
+bool den_tiff_scan(int fd, uint64_t file_bytes, const struct den_image_limits *limits,
                    uint64_t **ret_offsets, uint32_t *ret_pages, struct den_err *err)
 {
     bool done = false;
-    struct scan s = {.fd = fd, .file_bytes = file_bytes};
+    uint32_t most = limits->tags < MAX_ENTRIES ? limits->tags : MAX_ENTRIES;
+    struct scan s = {.fd = fd, .file_bytes = file_bytes, .most = most};
     uint64_t *offsets = NULL, next = 0, mark = 0;
     uint32_t room = 0, pages = 0, power = 1;
     s.entries = den_new(MAX_ENTRIES, MAX_ENTRY_BYTES, err);
     if (s.entries == NULL || !read_head(&s, &next, err))
         goto out;
     while (next != 0) {
-        if (pages == max_pages) {
-            den_err_limit(err, DEN_E_TOO_LARGE, max_pages, (int64_t)pages + 1,
-                          "the TIFF has more than %" PRIu32 " pages", max_pages);
+        if (pages == limits->pages) {
+            den_err_limit(err, DEN_E_TOO_LARGE, limits->pages, (int64_t)pages + 1,
+                          "the TIFF has more than %" PRIu32 " pages", limits->pages);
             goto out;
         }
         if (!append(&offsets, &room, pages, next, err) || !step(&s, &next, pages, err))

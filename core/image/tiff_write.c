@@ -2,9 +2,6 @@
  * BigTIFF only when 32-bit offsets would not do: every program reads that. */
 #include "tiff_io.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "format.h"
 #include "fs.h"
 #include "mem.h"
@@ -32,8 +29,6 @@ static void out_free(struct tiff_out *out)
 {
     if (out->tif != NULL)
         TIFFCleanup(out->tif);
-    if (out->fd >= 0)
-        close(out->fd);
     den_free(out);
 }
 
@@ -45,26 +40,22 @@ static bool needs_big(const struct den_image_info *info)
     return total > UINT32_MAX;
 }
 
-bool den_tiff_create(const char *path, const struct den_image_info *info,
-                     void **ret_state, struct den_err *err)
+bool den_tiff_create(int fd, const struct den_image_info *info, void **ret_state,
+                     struct den_err *err)
 {
     struct tiff_out *out = den_new(1, sizeof *out, err);
     if (out == NULL)
         return false;
-    out->fd = -1;
+    out->fd = fd;
     out->info = *info;
-    if (!den_format_create(path, &out->fd, err))
-        goto fail;
     out->tif = den_tiff_open_fd(out->fd, needs_big(info) ? "w8" : "w", 0, &out->talk);
     if (out->tif == NULL) {
         write_failed(out, err);
-        goto fail;
+        out_free(out);
+        return false;
     }
     *ret_state = out;
     return true;
-fail:
-    out_free(out);
-    return false;
 }
 
 static uint32_t rows_per_strip(const struct den_image_info *info, size_t row_bytes)
@@ -77,7 +68,14 @@ static bool set_tags(struct tiff_out *out, uint32_t rows)
 {
     const struct den_image_info *info = &out->info;
     int bits = (int)den_dtype_bytes(info->dtype) * 8;
-    int format = info->dtype == DEN_F32 ? SAMPLEFORMAT_IEEEFP : SAMPLEFORMAT_UINT;
+    static const int formats[] = {
+        [DEN_U8] = SAMPLEFORMAT_UINT,    [DEN_I8] = SAMPLEFORMAT_INT,
+        [DEN_U16] = SAMPLEFORMAT_UINT,   [DEN_I16] = SAMPLEFORMAT_INT,
+        [DEN_U32] = SAMPLEFORMAT_UINT,   [DEN_I32] = SAMPLEFORMAT_INT,
+        [DEN_F16] = SAMPLEFORMAT_IEEEFP, [DEN_F32] = SAMPLEFORMAT_IEEEFP,
+        [DEN_F64] = SAMPLEFORMAT_IEEEFP,
+    };
+    int format = formats[info->dtype];
     TIFF *tif = out->tif;
     bool done = TIFFSetField(tif, TIFFTAG_IMAGEWIDTH, info->width) &&
                 TIFFSetField(tif, TIFFTAG_IMAGELENGTH, info->height) &&
@@ -137,10 +135,6 @@ bool den_tiff_finish(void *state, struct den_err *err)
     bool done = !out->talk.failed || write_failed(out, err);
     if (done)
         den_fs_write_behind(out->fd, 0, 0);
-    int fd = out->fd;
-    out->fd = -1;
-    if (close(fd) != 0 && done)
-        done = den_err_sys(err, errno, "the TIFF cannot be written");
     out_free(out);
     return done;
 }

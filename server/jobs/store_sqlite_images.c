@@ -26,6 +26,7 @@ static void read_image(struct den_tx *tx, struct den_image_row *row)
     for (unsigned i = 0; i < DEN_DTYPES; i++)
         if (strcmp(den_dtype_name((enum den_dtype)i), dtype) == 0)
             row->info.dtype = (enum den_dtype)i;
+    row->info.bits = (uint32_t)den_dtype_bytes(row->info.dtype) * 8;
     row->info.pixel_size_um = den_tx_get_real(tx);
     row->bytes = den_tx_get_uint(tx);
     row->created_ms = den_tx_get_int(tx);

@@ -17,8 +17,13 @@ enum { FRAMES = 4, PATH = 96 };
 static bool write_stack(const char *path, uint32_t pages, size_t side,
                         const float *pixels, struct den_err *err)
 {
-    struct den_image image = {
-        {"tiff", (uint32_t)side, (uint32_t)side, pages, 1, DEN_F32, 0}, NULL};
+    struct den_image image = {{.format = "tiff",
+                               .width = (uint32_t)side,
+                               .height = (uint32_t)side,
+                               .pages = pages,
+                               .channels = 1,
+                               .dtype = DEN_F32},
+                              NULL};
     image.pixels = den_new(pages, side * side * sizeof(float), err);
     if (image.pixels == NULL)
         return false;

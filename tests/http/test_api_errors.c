@@ -89,7 +89,12 @@ static char *nan_file(size_t *length)
     float pixels[32 * 32] = {0};
     pixels[5 * 32 + 7] = (float)NAN;
     struct den_writer *writer = NULL;
-    struct den_image_info info = {"tiff", 32, 32, 1, 1, DEN_F32, 0};
+    struct den_image_info info = {.format = "tiff",
+                                  .width = 32,
+                                  .height = 32,
+                                  .pages = 1,
+                                  .channels = 1,
+                                  .dtype = DEN_F32};
     (void)snprintf(path, sizeof path, "%s/nan.tif", s.files);
     must(den_writer_open(path, &info, &writer, &err));
     must(den_writer_page(writer, pixels, &err));

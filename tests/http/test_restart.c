@@ -116,7 +116,12 @@ static void upload_stack(char *id)
     uint32_t pages = some_seconds(400);
     char path[128];
     struct den_writer *writer = NULL;
-    struct den_image_info info = {"tiff", SIDE, SIDE, pages, 1, DEN_U16, 0};
+    struct den_image_info info = {.format = "tiff",
+                                  .width = SIDE,
+                                  .height = SIDE,
+                                  .pages = pages,
+                                  .channels = 1,
+                                  .dtype = DEN_U16};
     struct den_scene scene = den_scene_default();
     scene.width = scene.height = SIDE;
     float *clean = den_calloc((size_t)SIDE * SIDE, sizeof *clean);

@@ -37,7 +37,13 @@ static void write_tiff(const char *name, uint32_t w, uint32_t h, uint32_t pages,
     struct den_err err = DEN_ERR_INIT;
     char path[PATH];
     size_t plane = (size_t)w * h;
-    struct den_image image = {{"tiff", w, h, pages, 1, DEN_F32, 0}, NULL};
+    struct den_image image = {{.format = "tiff",
+                               .width = w,
+                               .height = h,
+                               .pages = pages,
+                               .channels = 1,
+                               .dtype = DEN_F32},
+                              NULL};
     image.pixels = den_calloc(plane * pages, sizeof(float));
     for (size_t i = 0; i < plane * pages; i++)
         image.pixels[i] = base + (float)(i / plane) + step * (float)(i % plane);

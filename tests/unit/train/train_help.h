@@ -41,7 +41,13 @@ static inline void write_image(const char *name, uint32_t pages, const float *pi
 {
     struct den_err err = DEN_ERR_INIT;
     char path[PATH];
-    struct den_image image = {{"tiff", SIDE, SIDE, pages, 1, DEN_F32, 0}, NULL};
+    struct den_image image = {{.format = "tiff",
+                               .width = SIDE,
+                               .height = SIDE,
+                               .pages = pages,
+                               .channels = 1,
+                               .dtype = DEN_F32},
+                              NULL};
     image.pixels = den_calloc((size_t)SIDE * SIDE * pages, sizeof(float));
     memcpy(image.pixels, pixels, (size_t)SIDE * SIDE * pages * sizeof(float));
     must(den_image_save(path_of(name, path), &image, &err));
