@@ -17,6 +17,14 @@ bool den_format_open(const char *path, int *ret_fd, uint64_t *ret_bytes,
                      struct den_err *err) DEN_CHECKED;
 /* Creates or truncates a file for reading and writing. */
 bool den_format_create(const char *path, int *ret_fd, struct den_err *err) DEN_CHECKED;
+/* Removes a file that was only just created there; a device is no such thing. */
+void den_format_remove(const char *path, int fd);
+
+/* The row of den_formats[] for an open file, NULL if there is none; the descriptor stays
+ * at the start. */
+const struct den_format *den_format_of_file(int fd, struct den_err *err);
+/* Defaults in place of zeros; NULL has defaults only. */
+struct den_image_limits den_format_limits(const struct den_image_limits *limits);
 
 /* Width and height against limits->side and limits->page_pixels. */
 bool den_format_admit_page(const struct den_image_info *info,

@@ -75,7 +75,7 @@ struct den_image_limits den_image_limits_default(void)
     };
 }
 
-static struct den_image_limits limits_fill(const struct den_image_limits *limits)
+struct den_image_limits den_format_limits(const struct den_image_limits *limits)
 {
     struct den_image_limits full = den_image_limits_default();
     if (limits == NULL)
@@ -116,8 +116,7 @@ struct den_reader {
 
 enum { HEAD_BYTES = 16 };
 
-/* The descriptor stays at the start of the file. */
-static const struct den_format *format_of_file(int fd, struct den_err *err)
+const struct den_format *den_format_of_file(int fd, struct den_err *err)
 {
     unsigned char head[HEAD_BYTES] = {0};
     ssize_t got;
@@ -149,14 +148,14 @@ static void reader_free(struct den_reader *reader)
 bool den_reader_open(const char *path, const struct den_image_limits *limits,
                      struct den_reader **ret, struct den_err *err)
 {
-    struct den_image_limits full = limits_fill(limits);
+    struct den_image_limits full = den_format_limits(limits);
     uint64_t bytes = 0;
     struct den_reader *reader = den_new(1, sizeof *reader, err);
     if (reader == NULL)
         return false;
     reader->fd = -1;
     if (!den_format_open(path, &reader->fd, &bytes, err) ||
-        (reader->format = format_of_file(reader->fd, err)) == NULL ||
+        (reader->format = den_format_of_file(reader->fd, err)) == NULL ||
         !reader->format->open(reader->fd, bytes, &full, &reader->info, &reader->state,
                               err)) {
         reader_free(reader);
@@ -284,8 +283,7 @@ static int writer_free(struct den_writer *writer)
     return sys;
 }
 
-/* Of a file that was only just created; a device is no such thing. */
-static void remove_file(const char *path, int fd)
+void den_format_remove(const char *path, int fd)
 {
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
@@ -306,7 +304,7 @@ bool den_writer_open(const char *path, const struct den_image_info *info,
     writer->info = *info;
     if (!den_format_create(path, &writer->fd, err) ||
         !format->create(writer->fd, info, &writer->state, err)) {
-        remove_file(path, writer->fd);
+        den_format_remove(path, writer->fd);
         (void)writer_free(writer);
         return false;
     }
