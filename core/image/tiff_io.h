@@ -60,8 +60,7 @@ struct den_tiff_layout {
         planar_config;
     bool big_endian;
     double pixel_size_um; /* by the resolution tags */
-    float x_resolution;   /* 0 = none, */
-    uint16_t unit;        /* ResolutionUnit */
+    double resolution;    /* pixels per unit; 0 = not said, or another one in y */
     /* ImageJ's stacks of more than 4 GiB have one directory: page k lies uncompressed at
      * data_offset = that of the first + k * page bytes, as one strip.  0 otherwise. */
     uint64_t data_offset;
@@ -72,6 +71,7 @@ struct den_tiff_in {
     TIFF *tif; /* stands at any directory */
     int fd;    /* borrowed */
     uint64_t file_bytes;
+    struct den_image_limits limits;
     struct den_tiff_talk talk;
     struct den_image_info info;
     uint64_t *directories; /* [info.pages] file offsets; of a stack only [0] */
@@ -84,11 +84,10 @@ bool den_tiff_in_open(int fd, uint64_t bytes, const struct den_image_limits *lim
                       struct den_tiff_in **ret, struct den_err *err) DEN_CHECKED;
 void den_tiff_in_close(struct den_tiff_in *in); /* NULL is fine */
 
-/* Goes to the page's directory (tif stands there afterwards) and reads what it is.
- * limits NULL: they were checked before.  DEN_E_UNPROCESSABLE naming page, tag and value
- * for what is not read. */
+/* Goes to the page's directory (tif stands there afterwards) and reads what it is, under
+ * the limits of opening.  DEN_E_UNPROCESSABLE naming page, tag and value for what is not
+ * read. */
 bool den_tiff_layout_read(struct den_tiff_in *in, uint32_t page,
-                          const struct den_image_limits *limits,
                           struct den_tiff_layout *ret, struct den_err *err) DEN_CHECKED;
 /* Bytes of the part as libtiff's TIFFReadEncodedStrip and -Tile give and the Write
  * functions take them: only the last strip of a plane is smaller than the others. */
