@@ -76,6 +76,26 @@ const struct den_migration den_migrations[] = {
         " PRIMARY KEY (job, cell),"
         " FOREIGN KEY (job, cell) REFERENCES experiment_cells ON DELETE CASCADE)"
         " STRICT;"},
+    /* What the pages and samples of an image are.  Images that were there before have
+     * one sample a pixel that uses its whole type, and pages that are only numbered.
+     * Jobs: what they were admitted with, and what became of the planes. */
+    {5, "ALTER TABLE images ADD COLUMN bits INTEGER NOT NULL DEFAULT 0;"
+        "UPDATE images SET bits = CASE dtype WHEN 'uint8' THEN 8 WHEN 'uint16' THEN 16 "
+        "ELSE 32 END;"
+        "ALTER TABLE images ADD COLUMN alpha INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE images ADD COLUMN axes_source TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE images ADD COLUMN axes_order TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE images ADD COLUMN axes_t INTEGER NOT NULL DEFAULT 1;"
+        "ALTER TABLE images ADD COLUMN axes_z INTEGER NOT NULL DEFAULT 1;"
+        "ALTER TABLE images ADD COLUMN axes_c INTEGER NOT NULL DEFAULT 1;"
+        "ALTER TABLE images ADD COLUMN z_step_um REAL NOT NULL DEFAULT 0;"
+        /* lines, as many as channels have a name */
+        "ALTER TABLE images ADD COLUMN channel_names TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE jobs ADD COLUMN peak_bytes INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE jobs ADD COLUMN planes INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE jobs ADD COLUMN planes_left INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE jobs ADD COLUMN dtype TEXT NOT NULL DEFAULT '';"
+        "ALTER TABLE jobs ADD COLUMN model_sha256 TEXT NOT NULL DEFAULT '';"},
     {0, NULL},
 };
 

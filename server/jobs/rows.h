@@ -58,6 +58,7 @@ struct den_job_row {
     char method[32], preset[32];
     char config[DEN_CONFIG_SIZE]; /* every key, resolved */
     uint64_t seed;
+    uint64_t peak_bytes; /* of memory, as admitted; 0 = not known */
     /* how it goes */
     int64_t created_ms, started_ms, finished_ms;
     int64_t attempts;
@@ -65,8 +66,12 @@ struct den_job_row {
     char error_code[32], error_text[400];
     /* what came out */
     char result_sha256[DEN_SHA256_SIZE], result_name[DEN_NAME_SIZE], result_media[32];
-    uint64_t clipped; /* denoise: pixels that were clipped to the type */
-    double seconds;   /* of compute */
+    /* denoise: pixels that were clipped to the type, planes (channels of pages) that were
+     * denoised, and those that were left as they were */
+    uint64_t clipped, planes, planes_left;
+    char dtype[12];                     /* denoise: of the pixels, "uint16" */
+    char model_sha256[DEN_SHA256_SIZE]; /* denoise: of the weights used; "" = a filter */
+    double seconds;                     /* of compute */
 };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): the same */

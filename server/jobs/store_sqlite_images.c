@@ -5,10 +5,68 @@
 #include <string.h>
 
 #include "mem.h"
+#include "str.h"
 
-#define IMAGE_COLUMNS                                                                  \
-    "id, sha256, name, format, width, height, pages, channels, dtype, pixel_size_um, " \
-    "bytes, created_ms"
+enum { NAMES_SIZE = DEN_AXIS_NAMES * DEN_AXIS_NAME_SIZE };
+
+#define IMAGE_COLUMNS                                                                   \
+    "id, sha256, name, format, width, height, pages, channels, dtype, pixel_size_um, "  \
+    "bytes, created_ms, bits, alpha, axes_source, axes_order, axes_t, axes_z, axes_c, " \
+    "z_step_um, channel_names"
+
+/* A line for each channel; a name cannot break one, for what is not printable was
+ * refused. */
+static void join_names(const struct den_axes *axes, char *to, size_t size)
+{
+    size_t used = 0, count = DEN_AXIS_NAMES;
+    while (count > 0 && axes->channel_names[count - 1][0] == '\0')
+        count--;
+    to[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            den_str_copy(to + used, size - used, "\n");
+        used = strlen(to);
+        if (den_utf8_printable(axes->channel_names[i]))
+            den_str_copy(to + used, size - used, axes->channel_names[i]);
+        used = strlen(to);
+    }
+}
+
+static void split_names(const char *lines, struct den_axes *axes)
+{
+    for (size_t i = 0; i < DEN_AXIS_NAMES; i++) {
+        size_t length = strcspn(lines, "\n");
+        den_str_format(axes->channel_names[i], DEN_AXIS_NAME_SIZE, "%.*s", (int)length,
+                       lines);
+        lines += length + (lines[length] == '\n');
+    }
+}
+
+static void read_axes(struct den_tx *tx, struct den_axes *axes)
+{
+    char names[NAMES_SIZE];
+    den_tx_get_text(tx, axes->source, sizeof axes->source);
+    den_tx_get_text(tx, axes->order, sizeof axes->order);
+    axes->t = (uint32_t)den_tx_get_int(tx);
+    axes->z = (uint32_t)den_tx_get_int(tx);
+    axes->c = (uint32_t)den_tx_get_int(tx);
+    axes->z_step_um = den_tx_get_real(tx);
+    den_tx_get_text(tx, names, sizeof names);
+    split_names(names, axes);
+}
+
+/* names [NAMES_SIZE]: filled here, must live until the query has run. */
+static void bind_axes(struct den_tx *tx, const struct den_axes *axes, char *names)
+{
+    join_names(axes, names, NAMES_SIZE);
+    den_tx_text(tx, axes->source);
+    den_tx_text(tx, axes->order);
+    den_tx_int(tx, axes->t > 0 ? axes->t : 1);
+    den_tx_int(tx, axes->z > 0 ? axes->z : 1);
+    den_tx_int(tx, axes->c > 0 ? axes->c : 1);
+    den_tx_real(tx, axes->z_step_um);
+    den_tx_text(tx, names);
+}
 
 static void read_image(struct den_tx *tx, struct den_image_row *row)
 {
@@ -26,16 +84,20 @@ static void read_image(struct den_tx *tx, struct den_image_row *row)
     for (unsigned i = 0; i < DEN_DTYPES; i++)
         if (strcmp(den_dtype_name((enum den_dtype)i), dtype) == 0)
             row->info.dtype = (enum den_dtype)i;
-    row->info.bits = (uint32_t)den_dtype_bytes(row->info.dtype) * 8;
     row->info.pixel_size_um = den_tx_get_real(tx);
     row->bytes = den_tx_get_uint(tx);
     row->created_ms = den_tx_get_int(tx);
+    row->info.bits = (uint32_t)den_tx_get_int(tx);
+    row->info.alpha = den_tx_get_int(tx) != 0;
+    read_axes(tx, &row->info.axes);
 }
 
 static void insert_image(struct den_tx *tx, const struct den_image_row *row)
 {
+    char names[NAMES_SIZE];
     den_tx_query(tx, "INSERT INTO images (" IMAGE_COLUMNS ") VALUES "
-                     "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)");
+                     "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
+                     "?16, ?17, ?18, ?19, ?20, ?21)");
     den_tx_text(tx, row->id);
     den_tx_text(tx, row->sha256);
     den_tx_text(tx, row->name);
@@ -48,7 +110,26 @@ static void insert_image(struct den_tx *tx, const struct den_image_row *row)
     den_tx_real(tx, row->info.pixel_size_um);
     den_tx_uint(tx, row->bytes);
     den_tx_int(tx, row->created_ms);
+    den_tx_int(tx, row->info.bits);
+    den_tx_int(tx, row->info.alpha);
+    bind_axes(tx, &row->info.axes, names);
     den_tx_run(tx);
+}
+
+/* A file that was taken in by a version that did not look at axes is here once more. */
+static void learn_axes(struct den_tx *tx, const struct den_image_row *row,
+                       struct den_image_row *there)
+{
+    char names[NAMES_SIZE];
+    if (there->info.axes.source[0] != '\0' || row->info.axes.source[0] == '\0')
+        return;
+    den_tx_query(tx, "UPDATE images SET axes_source = ?1, axes_order = ?2, axes_t = ?3, "
+                     "axes_z = ?4, axes_c = ?5, z_step_um = ?6, channel_names = ?7 "
+                     "WHERE sha256 = ?8");
+    bind_axes(tx, &row->info.axes, names);
+    den_tx_text(tx, row->sha256);
+    den_tx_run(tx);
+    there->info.axes = row->info.axes;
 }
 
 bool den_sqlite_image_add(struct den_store *s, const struct den_image_row *row,
@@ -60,10 +141,12 @@ bool den_sqlite_image_add(struct den_store *s, const struct den_image_row *row,
     den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE sha256 = ?1");
     den_tx_text(&tx, row->sha256);
     bool found = den_tx_row(&tx);
-    if (found)
+    if (found) {
         read_image(&tx, &there);
-    else
+        learn_axes(&tx, row, &there);
+    } else {
         insert_image(&tx, row);
+    }
     if (!den_tx_end(&tx))
         return false;
     *ret = found ? there : *row;

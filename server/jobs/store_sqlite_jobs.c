@@ -10,7 +10,8 @@
 #define JOB_COLUMNS                                                                   \
     "id, kind, state, dataset, image, model, version, method, preset, config, seed, " \
     "created_ms, started_ms, finished_ms, attempts, step, steps, error_code, "        \
-    "error_text, result_sha256, result_name, result_media, clipped, seconds"
+    "error_text, result_sha256, result_name, result_media, clipped, seconds, "        \
+    "peak_bytes, planes, planes_left, dtype, model_sha256"
 
 #define UNFINISHED "('queued', 'running', 'cancelling')"
 
@@ -44,6 +45,11 @@ static void read_job(struct den_tx *tx, struct den_job_row *row)
     den_tx_get_text(tx, row->result_media, sizeof row->result_media);
     row->clipped = den_tx_get_uint(tx);
     row->seconds = den_tx_get_real(tx);
+    row->peak_bytes = den_tx_get_uint(tx);
+    row->planes = den_tx_get_uint(tx);
+    row->planes_left = den_tx_get_uint(tx);
+    den_tx_get_text(tx, row->dtype, sizeof row->dtype);
+    den_tx_get_text(tx, row->model_sha256, sizeof row->model_sha256);
 }
 
 /* At the end of the queue. */
@@ -52,7 +58,8 @@ static void insert_job(struct den_tx *tx, const struct den_job_row *row)
     den_tx_query(tx,
                  "INSERT INTO jobs (" JOB_COLUMNS ", place) VALUES (?1, ?2, ?3, ?4, ?5, "
                  "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
-                 "?21, ?22, ?23, ?24, (SELECT coalesce(max(place), 0) + 1 FROM jobs))");
+                 "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, (SELECT "
+                 "coalesce(max(place), 0) + 1 FROM jobs))");
     den_tx_text(tx, row->id);
     den_tx_text(tx, row->kind);
     den_tx_text(tx, den_job_state_name(row->state));
@@ -77,6 +84,11 @@ static void insert_job(struct den_tx *tx, const struct den_job_row *row)
     den_tx_text(tx, row->result_media);
     den_tx_uint(tx, row->clipped);
     den_tx_real(tx, row->seconds);
+    den_tx_uint(tx, row->peak_bytes);
+    den_tx_uint(tx, row->planes);
+    den_tx_uint(tx, row->planes_left);
+    den_tx_text(tx, row->dtype);
+    den_tx_text(tx, row->model_sha256);
     den_tx_run(tx);
 }
 
@@ -256,9 +268,10 @@ static void update_finished(struct den_tx *tx, const struct den_job_row *row)
     den_tx_query(tx, "UPDATE jobs SET state = ?1, version = ?2, finished_ms = ?3, "
                      "step = ?4, steps = ?5, error_code = ?6, error_text = ?7, "
                      "result_sha256 = ?8, result_name = ?9, result_media = ?10, "
-                     "clipped = ?11, seconds = ?12, "
+                     "clipped = ?11, seconds = ?12, planes = ?13, planes_left = ?14, "
+                     "dtype = ?15, model_sha256 = ?16, "
                      "started_ms = CASE ?1 WHEN 'queued' THEN 0 ELSE started_ms END "
-                     "WHERE id = ?13 AND state IN ('running', 'cancelling')");
+                     "WHERE id = ?17 AND state IN ('running', 'cancelling')");
     den_tx_text(tx, den_job_state_name(row->state));
     den_tx_int(tx, row->version);
     den_tx_int(tx, row->finished_ms);
@@ -271,6 +284,10 @@ static void update_finished(struct den_tx *tx, const struct den_job_row *row)
     den_tx_text(tx, row->result_media);
     den_tx_uint(tx, row->clipped);
     den_tx_real(tx, row->seconds);
+    den_tx_uint(tx, row->planes);
+    den_tx_uint(tx, row->planes_left);
+    den_tx_text(tx, row->dtype);
+    den_tx_text(tx, row->model_sha256);
     den_tx_text(tx, row->id);
     den_tx_run(tx);
     if (den_tx_changes(tx) == 0)
@@ -353,7 +370,8 @@ bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_ro
     change(&tx,
            "UPDATE jobs SET state = 'queued', attempts = 0, started_ms = 0, "
            "finished_ms = 0, step = 0, error_code = '', error_text = '', "
-           "seconds = 0.0, clipped = 0, place = (SELECT max(place) + 1 FROM jobs) "
+           "seconds = 0.0, clipped = 0, planes = 0, planes_left = 0, place = (SELECT "
+           "max(place) + 1 FROM jobs) "
            "WHERE id = ?1 AND state IN ('failed', 'cancelled')",
            id, &row);
     /* After the new event, so that no number is given twice. */

@@ -121,7 +121,7 @@ static void set_error(struct den_job_row *row, const struct den_err *err)
 {
     row->state = err->code == DEN_E_CANCELLED ? DEN_JOB_CANCELLED : DEN_JOB_FAILED;
     row->result_sha256[0] = row->result_name[0] = row->result_media[0] = '\0';
-    row->clipped = 0;
+    row->clipped = row->planes = row->planes_left = 0;
     row->error_code[0] = row->error_text[0] = '\0';
     if (row->state == DEN_JOB_CANCELLED)
         return;

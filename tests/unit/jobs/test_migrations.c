@@ -67,6 +67,11 @@ START_TEST(every_older_layout_upgrades_and_keeps_its_rows)
         must(den_stores[0]->image_get(store, "img_1", &image, &err));
         ck_assert_uint_eq(image.info.height, 9);
         ck_assert_int_eq(image.info.dtype, DEN_U16);
+        ck_assert_uint_eq(image.info.bits, 16);
+        ck_assert(!image.info.alpha);
+        ck_assert_str_eq(image.info.axes.source, "");
+        ck_assert_uint_eq(image.info.axes.t * image.info.axes.z * image.info.axes.c, 1);
+        ck_assert_str_eq(image.info.axes.channel_names[0], "");
         must(den_stores[0]->dataset_items(store, "set_1", &items, &count, &err));
         ck_assert_uint_eq(count, 1);
         den_free(items);
@@ -77,6 +82,51 @@ START_TEST(every_older_layout_upgrades_and_keeps_its_rows)
         den_stores[0]->close(store);
         must(den_fs_remove(path, &err));
     }
+}
+END_TEST
+
+/* Layout 4 knew no bits: they follow from the type, and a job of then has no planes. */
+START_TEST(images_of_layout_4_use_the_whole_of_their_type)
+{
+    static const struct {
+        const char *id, *dtype;
+        uint32_t bits;
+    } cases[] = {
+        {"img_a", "uint8", 8}, {"img_b", "uint16", 16}, {"img_c", "float32", 32}};
+    struct den_err err = DEN_ERR_INIT;
+    struct den_store *store = NULL;
+    struct den_job_row job;
+    char sql[400];
+    sqlite3 *db = old_database(4);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        den_str_format(
+            sql, sizeof sql,
+            "INSERT INTO images VALUES ('%s', 'sha%zu', 'a.tif', 'tiff', 8, 9, "
+            "2, 1, '%s', 0.5, 300, 77)",
+            cases[i].id, i, cases[i].dtype);
+        ck_assert_int_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    }
+    ck_assert_int_eq(
+        sqlite3_exec(
+            db,
+            "INSERT INTO jobs VALUES ('job_1', 'denoise', 'succeeded', 1, '', "
+            "'img_a', '', 0, 'median', '', 'radius=2\n', 1, 2, 3, 4, 1, 2, 2, '', "
+            "'', 'abc', 'a_denoised.tif', 'image/tiff', 5, 0.25)",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    must(den_stores[0]->open(path, &store, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct den_image_row image;
+        must(den_stores[0]->image_get(store, cases[i].id, &image, &err));
+        ck_assert_uint_eq(image.info.bits, cases[i].bits);
+    }
+    must(den_stores[0]->job_get(store, "job_1", &job, &err));
+    ck_assert_uint_eq(job.clipped, 5);
+    ck_assert_double_eq(job.seconds, 0.25);
+    ck_assert_uint_eq(job.planes + job.planes_left + job.peak_bytes, 0);
+    ck_assert_str_eq(job.dtype, "");
+    den_stores[0]->close(store);
 }
 END_TEST
 
@@ -130,6 +180,7 @@ int main(void)
     TCase *tcase = tcase_create("migrations");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, every_older_layout_upgrades_and_keeps_its_rows);
+    tcase_add_test(tcase, images_of_layout_4_use_the_whole_of_their_type);
     tcase_add_test(tcase, a_newer_database_is_refused_and_left_alone);
     tcase_add_test(tcase, a_step_that_fails_is_undone_whole);
     tcase_add_test(tcase, steps_ascend_from_one);

@@ -30,6 +30,31 @@ START_TEST(a_job_comes_back_as_it_went_in)
 }
 END_TEST
 
+START_TEST(what_became_of_the_planes_is_kept_and_forgotten_by_a_retry)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = new_job("denoise"), got;
+    row.peak_bytes = 4711;
+    must(kind->job_add(store, &row, 0, &err));
+    row = claim(all_kinds);
+    ck_assert_uint_eq(row.peak_bytes, 4711);
+    row.planes = 6;
+    row.planes_left = 3;
+    row.clipped = 2;
+    assign(row.dtype, "uint16");
+    assign(row.model_sha256, "0123");
+    finish(&row, DEN_JOB_FAILED);
+    got = get_job(row.id);
+    ck_assert_uint_eq(got.planes, 6);
+    ck_assert_uint_eq(got.planes_left, 3);
+    ck_assert_str_eq(got.dtype, "uint16");
+    ck_assert_str_eq(got.model_sha256, "0123");
+    must(kind->job_retry(store, row.id, &got, &err));
+    ck_assert_uint_eq(got.planes + got.planes_left + got.clipped, 0);
+    ck_assert_uint_eq(got.peak_bytes, 4711);
+}
+END_TEST
+
 START_TEST(short_jobs_come_before_trainings_and_old_before_new)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -320,6 +345,7 @@ int main(void)
 {
     const TTest *const tests[] = {
         a_job_comes_back_as_it_went_in,
+        what_became_of_the_planes_is_kept_and_forgotten_by_a_retry,
         short_jobs_come_before_trainings_and_old_before_new,
         a_full_queue_refuses_with_both_numbers,
         lists_of_jobs_filter_by_state_and_kind,

@@ -27,6 +27,83 @@ START_TEST(an_image_comes_back_as_it_went_in)
 }
 END_TEST
 
+/* The second name is missing and the last one is as long as a name may be. */
+static struct den_axes some_axes(void)
+{
+    struct den_axes axes = {
+        .source = "ome", .t = 2, .z = 3, .c = 4, .order = "CZT", .z_step_um = 0.3};
+    assign(axes.channel_names[0], "DAPI \xc2\xb5");
+    assign(axes.channel_names[2], "GFP, bright");
+    memset(axes.channel_names[3], 'x', DEN_AXIS_NAME_SIZE - 1);
+    return axes;
+}
+
+static void same_axes(const struct den_axes *a, const struct den_axes *b)
+{
+    ck_assert_str_eq(a->source, b->source);
+    ck_assert_str_eq(a->order, b->order);
+    ck_assert_uint_eq(a->t, b->t);
+    ck_assert_uint_eq(a->z, b->z);
+    ck_assert_uint_eq(a->c, b->c);
+    ck_assert(a->z_step_um == b->z_step_um);
+    for (size_t i = 0; i < DEN_AXIS_NAMES; i++)
+        ck_assert_str_eq(a->channel_names[i], b->channel_names[i]);
+}
+
+START_TEST(an_image_keeps_its_bits_and_axes)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_image_row row = {.id = "img_a", .sha256 = "a", .name = "a"}, got;
+    bool fresh = false;
+    row.info = (struct den_image_info){.format = "tiff",
+                                       .width = 5,
+                                       .height = 6,
+                                       .pages = 24,
+                                       .channels = 4,
+                                       .alpha = true,
+                                       .dtype = DEN_I16,
+                                       .bits = 12,
+                                       .axes = some_axes()};
+    must(kind->image_add(store, &row, &got, &fresh, &err));
+    reopen();
+    must(kind->image_get(store, "img_a", &got, &err));
+    ck_assert_uint_eq(got.info.bits, 12);
+    ck_assert_uint_eq(got.info.channels, 4);
+    ck_assert(got.info.alpha);
+    ck_assert_int_eq(got.info.dtype, DEN_I16);
+    same_axes(&got.info.axes, &row.info.axes);
+}
+END_TEST
+
+START_TEST(a_name_that_is_no_text_is_left_out_and_moves_no_other)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_image_row row = {.id = "img_a", .sha256 = "a", .name = "a"}, got;
+    bool fresh = false;
+    row.info.axes = some_axes();
+    assign(row.info.axes.channel_names[1], "two\nlines");
+    must(kind->image_add(store, &row, &got, &fresh, &err));
+    must(kind->image_get(store, "img_a", &got, &err));
+    row.info.axes.channel_names[1][0] = '\0';
+    same_axes(&got.info.axes, &row.info.axes);
+}
+END_TEST
+
+START_TEST(the_axes_of_an_older_image_are_learnt_when_it_comes_again)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_image_row row = {.id = "img_a", .sha256 = "a", .name = "a"}, got;
+    bool fresh = false;
+    must(kind->image_add(store, &row, &got, &fresh, &err));
+    row.info.axes = some_axes();
+    must(kind->image_add(store, &row, &got, &fresh, &err));
+    ck_assert(!fresh);
+    same_axes(&got.info.axes, &row.info.axes);
+    must(kind->image_get(store, "img_a", &got, &err));
+    same_axes(&got.info.axes, &row.info.axes);
+}
+END_TEST
+
 START_TEST(the_same_bytes_are_one_image)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -384,6 +461,9 @@ int main(void)
 {
     const TTest *const tests[] = {
         an_image_comes_back_as_it_went_in,
+        an_image_keeps_its_bits_and_axes,
+        a_name_that_is_no_text_is_left_out_and_moves_no_other,
+        the_axes_of_an_older_image_are_learnt_when_it_comes_again,
         the_same_bytes_are_one_image,
         lists_go_newest_first_and_page_by_cursor,
         an_image_in_use_cannot_be_deleted,
