@@ -9,6 +9,13 @@
 
 #include "image.h"
 
+/* Where the record is: an ASCII tag of the first directory of a TIFF, from the range of
+ * numbers that is free for everybody; a text chunk of a PNG.  A TIFF that has the tag
+ * gets another line in it.  A classic TIFF of more than 4 GiB, which ImageJ writes, has
+ * no place left that its offsets could name: it is copied without the record. */
+#define DEN_PROVENANCE_TIFF_TAG 65180
+#define DEN_PROVENANCE_PNG_KEYWORD "Denoised"
+
 struct den_rewriter;
 
 /* provenance: one line of UTF-8, up to 1000 bytes, for example the program, its version
