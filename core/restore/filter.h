@@ -24,6 +24,8 @@ struct den_filter {
      * by reflection. */
     bool (*apply)(struct den_pool *pool, size_t width, size_t height, const float *in,
                   float *out, const double *values, struct den_err *err);
+    /* What apply allocates, in bytes. */
+    size_t (*bytes)(size_t width, const double *values, int threads);
 };
 /* gaussian (sigma, default 1.5), median (radius, default 2: a 5 x 5 window) */
 extern const struct den_filter *const den_filters[]; /* ends with NULL */

@@ -22,10 +22,15 @@ struct blur {
     double *rows; /* [threads][width + 2 radius]: one row of sums down the columns */
 };
 
+static size_t radius_of(double sigma)
+{
+    return (size_t)(CUT * sigma + 0.5);
+}
+
 static void fill_weights(struct blur *b, double sigma)
 {
     double sum = 0;
-    b->radius = (size_t)(CUT * sigma + 0.5);
+    b->radius = radius_of(sigma);
     for (size_t k = 0; k <= 2 * b->radius; k++) {
         double t = ((double)k - (double)b->radius) / sigma;
         b->weight[k] = exp(-0.5 * t * t);
@@ -69,6 +74,11 @@ static void blur_row(void *context, size_t y, int thread)
     }
 }
 
+static size_t bytes(size_t width, const double *values, int threads)
+{
+    return (size_t)threads * (width + 2 * radius_of(values[0])) * sizeof(double);
+}
+
 static bool apply(struct den_pool *pool, size_t width, size_t height, const float *in,
                   float *out, const double *values, struct den_err *err)
 {
@@ -91,4 +101,5 @@ const struct den_filter den_filter_gaussian = {
     .options = {{"sigma", "Standard deviation of the Gaussian in pixels.", 0.1,
                  MOST_SIGMA, 1.5, false}},
     .apply = apply,
+    .bytes = bytes,
 };

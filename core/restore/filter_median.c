@@ -100,6 +100,18 @@ static void median_band(void *context, size_t unit, int thread)
         }
 }
 
+static size_t stride_of(size_t width, size_t radius)
+{
+    return width + 2 * radius + LANES;
+}
+
+static size_t bytes(size_t width, const double *values, int threads)
+{
+    size_t radius = (size_t)values[0];
+    return (size_t)threads * (BAND + 2 * radius) * stride_of(width, radius) *
+           sizeof(float);
+}
+
 static bool apply(struct den_pool *pool, size_t width, size_t height, const float *in,
                   float *out, const double *values, struct den_err *err)
 {
@@ -107,7 +119,7 @@ static bool apply(struct den_pool *pool, size_t width, size_t height, const floa
         return false;
     struct median m = {.width = width, .height = height, .in = in, .out = out};
     m.radius = (size_t)values[0];
-    m.stride = width + 2 * m.radius + LANES;
+    m.stride = stride_of(width, m.radius);
     m.bands = den_new((size_t)den_pool_threads(pool),
                       (BAND + 2 * m.radius) * m.stride * sizeof *m.bands, err);
     if (m.bands == NULL)
@@ -123,4 +135,5 @@ const struct den_filter den_filter_median = {
     .options = {{"radius", "The window has 2 radius + 1 pixels a side.", 1, MOST_RADIUS,
                  2, true}},
     .apply = apply,
+    .bytes = bytes,
 };

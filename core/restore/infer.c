@@ -21,7 +21,8 @@ struct den_infer {
     den_node input;
     struct den_axis x, y;
     size_t batch;
-    struct den_norm norm; /* of the page at hand */
+    struct den_norm norm; /* of the page at hand, */
+    bool norm_set;        /* or of all to come */
     float *tiles;         /* [batch][y.tile][x.tile], network values in */
     float *result;        /* the same, out */
 };
@@ -163,6 +164,13 @@ size_t den_infer_tiles(const struct den_infer *infer)
     return infer->x.tiles * infer->y.tiles;
 }
 
+void den_infer_set_norm(struct den_infer *infer, const struct den_norm *norm)
+{
+    infer->norm_set = norm != NULL;
+    if (norm != NULL)
+        infer->norm = *norm;
+}
+
 /* ---- a page ---- */
 
 /* What the threads of the pool do on the way into the net and out of it, in bands of
@@ -291,7 +299,8 @@ bool den_infer_page(struct den_infer *infer, const float *noisy, float *denoised
 {
     size_t tiles = den_infer_tiles(infer), step = infer->batch;
     struct page page = {.infer = infer, .noisy = noisy, .denoised = denoised};
-    if (!den_norm_of_image(&infer->model->norm, noisy, infer->x.size * infer->y.size,
+    if (!infer->norm_set &&
+        !den_norm_of_image(&infer->model->norm, noisy, infer->x.size * infer->y.size,
                            &infer->norm, err))
         return false;
     memset(denoised, 0, infer->x.size * infer->y.size * sizeof *denoised);

@@ -2,7 +2,7 @@
 #define DEN_INFER_H
 
 /* A net on an image of any size: reflect padding, tiles with overlap, feathered blend,
- * normalised once per model or once per page, never per tile; bounded memory. */
+ * normalised once per model, series or page, never per tile; bounded memory. */
 
 #include "model.h"
 #include "progress.h"
@@ -30,6 +30,9 @@ bool den_infer_new(struct den_model *model, struct den_pool *pool, size_t width,
                    struct den_infer **ret, struct den_err *err) DEN_CHECKED;
 void den_infer_free(struct den_infer *infer);
 size_t den_infer_tiles(const struct den_infer *infer); /* per page */
+/* Pages from now on are normalised by this pair, all the same; NULL: by the model's, or
+ * each by its own where the model's kind goes by the image. */
+void den_infer_set_norm(struct den_infer *infer, const struct den_norm *norm);
 /* noisy, denoised: [height][width] grey values; may not overlap; on failure denoised
  * holds nothing of use.  Progress ticks per tile, from `first` of `total` tiles (a stack
  * counts over all its pages). */

@@ -31,6 +31,22 @@ const struct den_norm_kind *den_norm_find(const char *name);
 bool den_norm_of_image(const struct den_norm *norm, const float *pixels, size_t n,
                        struct den_norm *ret, struct den_err *err) DEN_CHECKED;
 
+/* What the images of a series have in common: seen one after the other, they all get one
+ * pair, so that what is equally bright stays so.  Starts as all zero. */
+struct den_norm_span {
+    float low, high; /* grey values */
+    bool any;        /* something was seen */
+};
+/* Does the kind of norm go by the images at hand, so that they have to be seen? */
+bool den_norm_by_image(const struct den_norm *norm);
+/* Fails as den_norm_of_image. */
+bool den_norm_see(struct den_norm_span *span, const float *pixels, size_t n,
+                  struct den_err *err) DEN_CHECKED;
+/* den_norm_of_image of all that was seen; norm itself where its kind does not go by the
+ * image, and while nothing was. */
+struct den_norm den_norm_of_span(const struct den_norm *norm,
+                                 const struct den_norm_span *span);
+
 struct den_model {
     const struct den_net *net;
     struct den_net_options options;

@@ -42,14 +42,10 @@ static void fit_range(double low, double high, double *ret_shift, double *ret_sc
 static bool fit_min_max(const float *pixels, size_t n, double *ret_shift,
                         double *ret_scale, struct den_err *err)
 {
-    float low = pixels[0], high = pixels[0];
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(pixels[i]))
-            return refuse_nonfinite(err);
-        low = pixels[i] < low ? pixels[i] : low;
-        high = pixels[i] > high ? pixels[i] : high;
-    }
-    fit_range((double)low, (double)high, ret_shift, ret_scale);
+    struct den_norm_span span = {.any = false};
+    if (!den_norm_see(&span, pixels, n, err))
+        return false;
+    fit_range((double)span.low, (double)span.high, ret_shift, ret_scale);
     return true;
 }
 
@@ -92,14 +88,43 @@ const struct den_norm_kind *den_norm_find(const char *name)
     return NULL;
 }
 
+bool den_norm_by_image(const struct den_norm *norm)
+{
+    const struct den_norm_kind *kind = den_norm_find(norm->kind);
+    return kind != NULL && kind->per_image;
+}
+
+bool den_norm_see(struct den_norm_span *span, const float *pixels, size_t n,
+                  struct den_err *err)
+{
+    float low = span->any ? span->low : pixels[0];
+    float high = span->any ? span->high : pixels[0];
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(pixels[i]))
+            return refuse_nonfinite(err);
+        low = pixels[i] < low ? pixels[i] : low;
+        high = pixels[i] > high ? pixels[i] : high;
+    }
+    *span = (struct den_norm_span){low, high, true};
+    return true;
+}
+
+/* The kinds that go by the image go by its extremes. */
+struct den_norm den_norm_of_span(const struct den_norm *norm,
+                                 const struct den_norm_span *span)
+{
+    struct den_norm own = *norm;
+    if (span->any && den_norm_by_image(norm))
+        fit_range((double)span->low, (double)span->high, &own.shift, &own.scale);
+    return own;
+}
+
 bool den_norm_of_image(const struct den_norm *norm, const float *pixels, size_t n,
                        struct den_norm *ret, struct den_err *err)
 {
-    const struct den_norm_kind *kind = den_norm_find(norm->kind);
-    struct den_norm own = *norm;
-    if (kind != NULL && kind->per_image &&
-        !kind->fit(pixels, n, &own.shift, &own.scale, err))
+    struct den_norm_span span = {.any = false};
+    if (den_norm_by_image(norm) && !den_norm_see(&span, pixels, n, err))
         return false;
-    *ret = own;
+    *ret = den_norm_of_span(norm, &span);
     return true;
 }

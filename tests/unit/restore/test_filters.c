@@ -85,6 +85,33 @@ START_TEST(values_out_of_range_are_refused_and_nothing_is_written)
 }
 END_TEST
 
+/* A job is admitted by these numbers. */
+START_TEST(filters_allocate_what_they_say)
+{
+    static const size_t shapes[][2] = {{8, 8}, {5000, 1}, {1, 300}};
+    struct den_err err = DEN_ERR_INIT;
+    float *pages = den_calloc(2 * 5000, sizeof *pages);
+    for (size_t i = 0; den_filters[i] != NULL; i++)
+        for (size_t k = 0; k < sizeof shapes / sizeof *shapes; k++)
+            for (int threads = 1; threads <= 3; threads += 2) {
+                double values[DEN_FILTER_OPTIONS];
+                struct den_pool *pool = NULL;
+                den_filter_defaults(den_filters[i], values);
+                must(den_pool_new(threads, &pool, &err));
+                size_t live = den_mem_live();
+                den_mem_reset_peak();
+                must(den_filters[i]->apply(pool, shapes[k][0], shapes[k][1], pages,
+                                           pages + 5000, values, &err));
+                size_t held = den_mem_peak() - live;
+                size_t said = den_filters[i]->bytes(shapes[k][0], values, threads);
+                ck_assert_uint_ge(held, said);
+                ck_assert_uint_le(held, said + 64) /* what the counter itself adds */;
+                den_pool_free(pool);
+            }
+    den_free(pages);
+}
+END_TEST
+
 START_TEST(filters_say_when_memory_runs_out)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -208,6 +235,7 @@ int main(void)
     tcase_add_test(filters, borders_reflect_as_often_as_needed);
     tcase_add_test(filters, the_table_is_complete);
     tcase_add_test(filters, values_out_of_range_are_refused_and_nothing_is_written);
+    tcase_add_test(filters, filters_allocate_what_they_say);
     tcase_add_test(filters, filters_say_when_memory_runs_out);
     tcase_add_test(filters, the_gaussian_agrees_with_scipy);
     tcase_add_test(filters, the_gaussian_is_its_definition_for_any_size);

@@ -329,6 +329,50 @@ END_TEST
 
 /* ---- normalisation by the image ---- */
 
+START_TEST(the_pages_of_a_series_are_normalised_by_one_pair)
+{
+    enum { WIDTH = 96, HEIGHT = 64, N = WIDTH * HEIGHT };
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model *model = unet_model(4, true);
+    struct den_norm_span span = {.any = false};
+    struct den_infer *infer = NULL;
+    float *pages[2] = {make_image(WIDTH, HEIGHT, 7), make_image(WIDTH, HEIGHT, 8)};
+    float *want = den_calloc(N, 4), *out = den_calloc(N, 4);
+    pages[0][3] = -40; /* one extreme on each page */
+    pages[1][5] = 210;
+    for (size_t i = 0; i < 2; i++)
+        must(den_norm_see(&span, pages[i], N, &err));
+    model->norm = (struct den_norm){"batch_joint", 1e5, 7};
+    const struct den_norm norm = den_norm_of_span(&model->norm, &span);
+    ck_assert(den_norm_by_image(&model->norm));
+    ck_assert(norm.shift == 85 && norm.scale == 125);
+    must(den_infer_new(model, NULL, WIDTH, HEIGHT, NULL, &infer, &err));
+    for (size_t i = 0; i < 2; i++) {
+        den_infer_set_norm(infer, &norm);
+        must(den_infer_page(infer, pages[i], out, NULL, 0, 1, &err));
+        model->norm = (struct den_norm){"min_max", 85, 125};
+        run(model, WIDTH, HEIGHT, (struct den_infer_options){0}, pages[i], want);
+        ck_assert_mem_eq(out, want, N * sizeof *out);
+        model->norm = (struct den_norm){"batch_joint", 1e5, 7};
+        den_infer_set_norm(infer, NULL); /* by itself again */
+        must(den_infer_page(infer, pages[i], out, NULL, 0, 1, &err));
+        ck_assert(memcmp(out, want, N * sizeof *out) != 0);
+    }
+    model->norm = (struct den_norm){"mean_std", 3, 4};
+    ck_assert(!den_norm_by_image(&model->norm));
+    ck_assert(den_norm_of_span(&model->norm, &span).shift == 3);
+    pages[1][5] = INFINITY;
+    must_fail(den_norm_see(&span, pages[1], N, &err), DEN_E_UNPROCESSABLE, "finite");
+    ck_assert(span.high == 210);
+    den_infer_free(infer);
+    den_free(pages[0]);
+    den_free(pages[1]);
+    den_free(want);
+    den_free(out);
+    den_model_free(model);
+}
+END_TEST
+
 START_TEST(a_batch_joint_model_goes_by_the_extremes_of_the_whole_image)
 {
     enum { WIDTH = 200, HEIGHT = 150, N = WIDTH * HEIGHT };
@@ -732,6 +776,7 @@ int main(void)
     tcase_add_test(results, beyond_the_reach_of_the_net_tiles_do_not_show);
     tcase_add_test(results, a_u_net_shows_no_seams);
     tcase_add_test(results, batches_and_threads_change_rounding_only);
+    tcase_add_test(results, the_pages_of_a_series_are_normalised_by_one_pair);
     tcase_add_test(results, a_batch_joint_model_goes_by_the_extremes_of_the_whole_image);
     tcase_add_test(results, gain_and_offset_pass_through_a_batch_joint_model);
     tcase_add_test(results, every_tile_ticks_and_may_stop_the_work);
