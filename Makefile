@@ -166,17 +166,21 @@ $(BUILD)/tests/backend/%: tests/backend/%.c $(call libs,nn) tests/den_check.h Ma
 	$(Q)$(CC) $(FLAGS) $(addprefix -iquote ,tests $(IN_nn)) $(call pkgflags,check $(PKG_nn)) \
 	    $< $(call libs,nn) $(LINK) $(call pkglibs,check $(PKG_nn)) -o $@
 
-# The real daemon on a free port, spoken to with libcurl and jansson.
-TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/http/test_*.c)))
-$(BUILD)/obj/tests/http/%.o: INC := $(addprefix -iquote ,tests tests/http $(IN_api))
-$(BUILD)/obj/tests/http/%.o: PKG := check libcurl $(PKG_api)
+# The real daemon on a free port, spoken to with libcurl and jansson: stories, and proofs
+# that have a long form for `make test-full`.
+TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/http/test_*.c tests/torture/test_*.c)))
+$(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/torture/%.o: INC := $(addprefix -iquote ,tests tests/http $(IN_api))
+$(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/torture/%.o: PKG := check libcurl $(PKG_api)
 HTTP_HELP := $(call objs,$(filter-out tests/http/test_%.c,$(wildcard tests/http/*.c)))
-$(BUILD)/tests/http/%: $(BUILD)/obj/tests/http/%.o $(HTTP_HELP) $(call libs,api) \
+define http_program
+$(BUILD)/tests/$(1)/%: $(BUILD)/obj/tests/$(1)/%.o $$(HTTP_HELP) $$(call libs,api) \
     $(BUILD)/denoised $(BUILD)/denoise
-	@mkdir -p $(@D)
-	$(call say,test,$<)
-	$(Q)$(CC) $< $(HTTP_HELP) $(call libs,api) $(LINK) \
-	    $(call pkglibs,check libcurl $(PKG_api)) -o $@
+	@mkdir -p $$(@D)
+	$$(call say,test,$$<)
+	$$(Q)$$(CC) $$< $$(HTTP_HELP) $$(call libs,api) $$(LINK) \
+	    $$(call pkglibs,check libcurl $$(PKG_api)) -o $$@
+endef
+$(foreach d,http torture,$(eval $(call http_program,$(d))))
 .SECONDARY:
 
 # ---- measurements ------------------------------------------------------------------------
@@ -202,6 +206,9 @@ test:  ## set up, build and run all tests (under 10 minutes on 2 cores)
 	@deploy/setup.sh build
 	@$(MAKE) --no-print-directory -j$$(nproc) all check-programs
 	@$(MAKE) --no-print-directory check-all
+
+test-full:  ## the same tests with the long forms of those that have one
+	@DENOISED_TEST_FULL=1 $(MAKE) --no-print-directory test
 
 .PHONY: check-programs
 check-programs: $(TESTS)

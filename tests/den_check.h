@@ -5,6 +5,7 @@
  */
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -62,6 +63,13 @@ static inline const char *den_test_data(void)
         printf("skipped: %s (no test images; set DENOISED_TEST_DATA)\n", __func__); \
         return;                                                                     \
     }
+
+/* `make test-full` asks for the long form of a test that has two. */
+static inline bool test_full(void)
+{
+    const char *full = getenv("DENOISED_TEST_FULL");
+    return full != NULL && full[0] == '1';
+}
 
 /* Slow tests are left out under sanitizers (DENOISED_TEST_SLOW=0). */
 #define need_slow()                                                   \

@@ -1,7 +1,11 @@
 #include "backend.h"
 
+#include <cblas.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "backend_cpu_tile.h"
+#include "str.h"
 
 const struct den_backend *const den_backends[] = {&den_backend_cpu, &den_backend_blas,
                                                   &den_backend_ref, NULL};
@@ -49,4 +53,12 @@ const struct den_backend *den_backend_find(const char *name)
         if (strcmp(den_backends[i]->name, name) == 0)
             return den_backends[i];
     return NULL;
+}
+
+void den_backend_machine(const struct den_backend *backend, int threads, char *ret,
+                         size_t size)
+{
+    (void)den_str_format(ret, size, "%s, %s, OpenBLAS %s, %d thread%s", backend->name,
+                         den_cpu_tile_best()->name, openblas_get_corename(), threads,
+                         threads == 1 ? "" : "s");
 }

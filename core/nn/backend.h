@@ -177,5 +177,9 @@ extern const struct den_backend
  * usual one, which then looks at it. */
 const struct den_backend *den_backend_default(void);
 const struct den_backend *den_backend_find(const char *name); /* NULL if unknown */
+/* What the last bits of a result depend on beside seed and program, for people and to
+ * compare: "cpu, avx512, OpenBLAS Zen, 2 threads". */
+void den_backend_machine(const struct den_backend *backend, int threads, char *ret,
+                         size_t size);
 
 #endif

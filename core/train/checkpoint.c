@@ -89,16 +89,19 @@ static bool put_number(struct den_tensor_writer *writer, const char *key, size_t
     return den_tensor_writer_meta(writer, key, text, err);
 }
 
-static bool put_state(struct den_tensor_writer *writer,
+static bool put_state(struct den_tensor_writer *writer, const struct den_train_job *job,
                       const struct den_checkpoint *state, struct den_err *err)
 {
-    char psnr[32];
+    char psnr[32], machine[sizeof state->machine];
+    den_backend_machine(job->backend, den_pool_threads(job->pool), machine,
+                        sizeof machine);
     den_str_format(psnr, sizeof psnr, "%.17g", state->best_psnr);
     return put_number(writer, "step", state->step, err) &&
            put_number(writer, "best_step", state->best_step, err) &&
            den_tensor_writer_meta(writer, "has_best", state->has_best ? "true" : "false",
                                   err) &&
-           den_tensor_writer_meta(writer, "best_psnr", psnr, err);
+           den_tensor_writer_meta(writer, "best_psnr", psnr, err) &&
+           den_tensor_writer_meta(writer, "machine", machine, err);
 }
 
 static const char *text_of(const struct den_tensor_file *file, const char *key)
@@ -120,6 +123,7 @@ static bool get_state(const struct den_tensor_file *file, struct den_checkpoint 
         return false;
     state.step = (size_t)step;
     state.best_step = (size_t)best_step;
+    (void)den_str_copy(state.machine, sizeof state.machine, text_of(file, "machine"));
     *ret = state;
     return true;
 }
@@ -142,7 +146,7 @@ bool den_checkpoint_save(const struct den_train_job *job,
         if (!den_tensor_writer_meta(writer, identity->entries[i].key,
                                     identity->entries[i].value, err))
             goto out;
-    if (!put_state(writer, state, err) || !method->save(method_state, writer, err))
+    if (!put_state(writer, job, state, err) || !method->save(method_state, writer, err))
         goto out;
     if (state->has_best && !den_params_save(best, "best.", false, writer, err))
         goto out;

@@ -18,6 +18,7 @@ struct den_checkpoint {
     bool has_best;
     double best_psnr;
     size_t best_step;
+    char machine[96]; /* den_backend_machine of who wrote it */
 };
 
 /* best: the weights of best_step; NULL when there is no validation. */

@@ -157,6 +157,10 @@ static bool read_page(struct den_dataset *set, struct opened *file, uint32_t pag
         return den_err_set(err, DEN_E_UNPROCESSABLE,
                            "there is no page %" PRIu32 ", the last one is %" PRIu32,
                            page + 1, info->pages);
+    if (info->channels != 1)
+        return den_err_set(err, DEN_E_UNPROCESSABLE,
+                           "the image has %" PRIu32 " channels; training takes 1",
+                           info->channels);
     size_t pixels = (size_t)info->width * info->height;
     if (!reserve(set, pixels, sizeof(float), err))
         return false;

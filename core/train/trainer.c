@@ -130,6 +130,22 @@ static bool open_run(struct run *run, struct den_err *err)
     return open_training(run, err);
 }
 
+/* Says it when the run goes on where the last bits come out differently. */
+static void compare_machines(const struct run *run)
+{
+    const struct den_train_job *job = run->job;
+    char here[sizeof run->at.machine], text[320];
+    den_backend_machine(job->backend, den_pool_threads(job->pool), here, sizeof here);
+    if (job->hooks.note == NULL || strcmp(here, run->at.machine) == 0)
+        return;
+    (void)den_str_format(text, sizeof text,
+                         "the checkpoint was written on another machine (%s) than this "
+                         "one (%s): the weights will not be the same to the last bit",
+                         run->at.machine[0] != '\0' ? run->at.machine : "not recorded",
+                         here);
+    job->hooks.note(job->hooks.context, text);
+}
+
 /* Goes on from a checkpoint when there is one of this very run; one that cannot be used
  * costs the work done so far, not the run. */
 static bool resume(struct run *run, struct den_err *err)
@@ -141,8 +157,10 @@ static bool resume(struct run *run, struct den_err *err)
     if (den_checkpoint_load(job, &run->images, run->method, run->state,
                             run->best != NULL ? run->best->params : NULL, &run->at,
                             &why) &&
-        run->at.step <= run->plan.steps)
+        run->at.step <= run->plan.steps) {
+        compare_machines(run);
         return true;
+    }
     char text[200];
     den_log(DEN_DEBUG, "checkpoint_ignored", " code=%s reason=%s",
             den_code_name(why.code), den_log_quote(why.text, text, sizeof text));

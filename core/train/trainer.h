@@ -16,6 +16,8 @@ struct den_train_hooks {
     /* A number for the history, e.g. "loss_l1", "loss_d", "lr", "validation_psnr"; may be
      * NULL. */
     void (*metric)(void *context, size_t step, const char *name, double value);
+    /* A sentence about the run for people; may be NULL. */
+    void (*note)(void *context, const char *text);
     void *context;
 };
 

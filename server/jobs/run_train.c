@@ -245,6 +245,12 @@ static void metric(void *opaque, size_t step, const char *name, double value)
     den_job_metric(t->context, step, name, value);
 }
 
+static void note(void *opaque, const char *text)
+{
+    struct training *t = opaque;
+    den_job_log(t->context, "%s", text);
+}
+
 static bool make_model_row(struct den_job_context *context, const struct den_job_row *row,
                            const struct den_train_result *result,
                            const struct training *t, struct den_err *err)
@@ -333,6 +339,7 @@ static bool train(struct training *t, const struct den_job_row *row,
         .last_path = last,
         .hooks = {.progress = {.tick = tick, .context = t},
                   .metric = metric,
+                  .note = note,
                   .context = t},
     };
     if (!den_train_config_preset(row->preset, &stored.config, err) ||

@@ -124,6 +124,46 @@ START_TEST(an_interrupted_run_goes_on_to_the_same_bytes)
 }
 END_TEST
 
+static char noted[400];
+
+static void keep_note(void *context, const char *text)
+{
+    (void)context;
+    (void)snprintf(noted, sizeof noted, "%s", text);
+}
+
+/* Two threads, then the same, then one: only the last is told. */
+START_TEST(a_run_that_goes_on_with_other_threads_says_so)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_train_result result;
+    struct den_pool *one = NULL;
+    char checkpoint[PATH];
+    must(den_pool_new(1, &one, &err));
+    for (int same = 0; same < 2; same++) {
+        struct watch *before = new_watch(5, DEN_SUSPEND);
+        struct watch *after = new_watch(SIZE_MAX, DEN_GO_ON);
+        struct den_train_job job = job_of(tiny(8), before);
+        job.checkpoint_path = path_of("checkpoint", checkpoint);
+        must_fail(den_train(&job, &result, &err), DEN_E_DRAINING, "can go on from there");
+        job.hooks.progress.context = job.hooks.context = after;
+        job.hooks.note = keep_note;
+        job.pool = same ? job.pool : one;
+        noted[0] = '\0';
+        result = train(&job);
+        ck_assert_uint_eq(result.resumed_at, 5);
+        ck_assert_msg((strstr(noted, "2 threads) than this one (") != NULL &&
+                       strstr(noted, "1 thread)") != NULL) == !same,
+                      "%d: %s", same, noted);
+        ck_assert(!same || noted[0] == '\0');
+        must(den_fs_remove(job.checkpoint_path, &err));
+        free(before);
+        free(after);
+    }
+    den_pool_free(one);
+}
+END_TEST
+
 enum damage { OTHER_SEED, OTHER_SETTING, OTHER_IMAGES, TRUNCATED, EMPTY, FLIPPED };
 static const enum damage damages[] = {OTHER_SEED, OTHER_SETTING, OTHER_IMAGES,
                                       TRUNCATED,  EMPTY,         FLIPPED};
@@ -253,7 +293,7 @@ START_TEST(the_file_gives_back_step_best_and_its_weights)
     must(den_model_new(backend(), &den_net_unet, &options, &images.norm, &two, &err));
     den_params_init(one->params, 1);
     den_params_init(two->params, 2);
-    struct den_checkpoint put = {7, true, 100.0 / 3, 5}, got = {0};
+    struct den_checkpoint put = {7, true, 100.0 / 3, 5, ""}, got = {0};
     must(den_checkpoint_save(&job, &images, &method, &calls, one->params, &put, &err));
     must(den_checkpoint_load(&job, &images, &method, &calls, two->params, &got, &err));
     ck_assert_uint_eq(got.step, 7);
@@ -286,6 +326,7 @@ int main(void)
                         (int)(sizeof breaks / sizeof breaks[0]));
     tcase_add_loop_test(t, a_checkpoint_of_another_run_or_a_damaged_one_is_not_used, 0,
                         (int)(sizeof damages / sizeof damages[0]));
+    tcase_add_test(t, a_run_that_goes_on_with_other_threads_says_so);
     tcase_add_test(t, a_checkpoint_is_written_while_running);
     tcase_add_test(t, equal_seeds_give_equal_bytes_and_others_do_not);
     tcase_add_test(t, the_file_gives_back_step_best_and_its_weights);

@@ -1,0 +1,144 @@
+/* A training that is stopped and resumed gives the bytes of one that was not: the same
+ * settings and seed, interrupted at points all over the run, by SIGTERM and by SIGKILL.
+ * All random streams are in use: crops, augmentation, a discriminator, and a contrastive
+ * term with augmentations of its own. */
+
+#include <string.h>
+
+#include "story.h"
+
+enum { POINTS_SHORT = 2, POINTS_FULL = 20, STEPS = 2000 };
+
+static struct story s;
+static char unbroken[80]; /* SHA-256 of the weights */
+
+static int points(void)
+{
+    return test_full() ? POINTS_FULL : POINTS_SHORT;
+}
+
+static void start_training(const char *model, char *id)
+{
+    char body[640];
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",\"preset\":"
+                   "\"cpu_gan\",\"seed\":7,\"config\":{" TINY
+                   ",\"iterations\":%d,\"contrastive\":\"disc-infonce\",\"dropout\":true,"
+                   "\"checkpoint\":\"last\"}}",
+                   s.training, model, (int)STEPS);
+    submit_job(s.daemon.url, body, id);
+}
+
+static double step_of(const char *id)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    struct answer a = get(s.daemon.url, path);
+    ck_assert_str_ne(text_at(a.json, "state"), "failed");
+    bool ended = strcmp(text_at(a.json, "state"), "succeeded") == 0;
+    double step = ended ? STEPS : number_at(a.json, "progress.step");
+    answer_free(&a);
+    return step;
+}
+
+/* SHA-256 of the weights that the job made. */
+static void weights_of(const char *model, const char *id, char *ret, size_t size)
+{
+    char path[96];
+    json_t *job = wait_job(s.daemon.url, id, 240);
+    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
+                  text_at(job, "state"), text_at(job, "error.detail"));
+    json_decref(job);
+    (void)snprintf(path, sizeof path, "/v1/models/%s/versions/1", model);
+    struct answer a = get(s.daemon.url, path);
+    ck_assert_uint_eq(strlen(text_at(a.json, "sha256")), 64);
+    (void)snprintf(ret, size, "%s", text_at(a.json, "sha256"));
+    answer_free(&a);
+}
+
+/* Waits for the step and interrupts; false when the run was over before. */
+static bool interrupt(const char *id, double step, bool kill)
+{
+    double reached;
+    while ((reached = step_of(id)) < step)
+        (void)usleep(2000);
+    if (reached >= STEPS)
+        return false;
+    if (kill)
+        daemon_kill(&s.daemon);
+    else
+        ck_assert_int_eq(daemon_stop(&s.daemon), 0);
+    daemon_restart(&s.daemon, NULL);
+    return true;
+}
+
+static void setup(void)
+{
+    static const char *const args[] = {"--checkpoint_seconds", "0.1", NULL};
+    char id[32];
+    story_start(&s, args);
+    start_training("unbroken", id);
+    weights_of("unbroken", id, unbroken, sizeof unbroken);
+}
+
+static void teardown(void)
+{
+    story_end(&s);
+}
+
+static void resume_everywhere(bool kill)
+{
+    int interrupted = 0;
+    for (int k = 0; k < points(); k++) {
+        char model[32], id[32], sha256[80];
+        (void)snprintf(model, sizeof model, "%s-%d", kill ? "kill" : "term", k);
+        start_training(model, id);
+        interrupted += interrupt(id, (double)STEPS * (k + 0.5) / (points() + 3), kill);
+        weights_of(model, id, sha256, sizeof sha256);
+        ck_assert_msg(strcmp(sha256, unbroken) == 0, "%s: other weights", model);
+    }
+    printf("%d of %d trainings were interrupted by %s, all with equal weights\n",
+           interrupted, points(), kill ? "SIGKILL" : "SIGTERM");
+    ck_assert_int_ge(interrupted * 10, points() * 9);
+}
+
+START_TEST(stopped_trainings_end_with_the_same_bytes)
+{
+    resume_everywhere(false);
+}
+END_TEST
+
+START_TEST(killed_trainings_end_with_the_same_bytes)
+{
+    resume_everywhere(true);
+}
+END_TEST
+
+START_TEST(one_training_stopped_and_killed_all_the_way_ends_with_the_same_bytes)
+{
+    char id[32], sha256[80];
+    int interrupted = 0;
+    start_training("often", id);
+    for (int k = 0; k < points(); k++)
+        interrupted +=
+            interrupt(id, (double)STEPS * (k + 0.5) / (points() + 3), k % 2 == 1);
+    weights_of("often", id, sha256, sizeof sha256);
+    ck_assert_str_eq(sha256, unbroken);
+    printf("one training was interrupted %d times, with equal weights\n", interrupted);
+    ck_assert_int_ge(interrupted * 10, points() * 9);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("resume points");
+    TCase *tc = tcase_create("resume points");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, test_full() ? 1800 : 300);
+    tcase_add_test(tc, stopped_trainings_end_with_the_same_bytes);
+    tcase_add_test(tc, killed_trainings_end_with_the_same_bytes);
+    tcase_add_test(tc,
+                   one_training_stopped_and_killed_all_the_way_ends_with_the_same_bytes);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
