@@ -149,6 +149,12 @@ static bool render(const char *from, const struct den_image_limits *limits, uint
                             info.pages);
         goto out;
     }
+    if (info.channels != 1) {
+        (void)den_err_set(err, DEN_E_UNPROCESSABLE,
+                          "the image has %u channels; previews are made of 1",
+                          info.channels);
+        goto out;
+    }
     size_t longest = info.width > info.height ? info.width : info.height;
     size_t step = (longest + size - 1) / size;
     size_t w = (info.width + step - 1) / step, h = (info.height + step - 1) / step;

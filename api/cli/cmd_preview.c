@@ -98,6 +98,9 @@ static bool read_view(const struct den_args *args, struct view *view, struct den
 static bool admit(struct view *view, size_t panel, const struct den_image_info *info,
                   struct den_err *err)
 {
+    if (info->channels != 1)
+        return den_err_set(err, DEN_E_INVALID,
+                           "the image has %u channels; only 1 is shown", info->channels);
     if (view->width == 0) {
         view->width = info->width;
         view->height = info->height;

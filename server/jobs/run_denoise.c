@@ -78,6 +78,10 @@ static bool open_stack(struct den_job_context *context, const struct den_job_row
         !den_reader_open(path, &s->config.image_limits, &stack->reader, err))
         return false;
     stack->info = *den_reader_info(stack->reader);
+    if (stack->info.channels != 1)
+        return den_err_set(err, DEN_E_UNPROCESSABLE,
+                           "the image has %u channels; only 1 is denoised",
+                           (unsigned)stack->info.channels);
     if (!den_restorer_size(&stack->restorer, stack->info.width, stack->info.height,
                            &stack->units, err) ||
         !den_restorer_buffers(&stack->restorer, &stack->noisy, &stack->restored, err) ||
