@@ -88,7 +88,10 @@ static bool open_stack(struct den_job_context *context, const struct den_job_row
         !den_writer_open(context->result, &stack->info, &stack->writer, err))
         return false;
     /* Nothing is restored yet when a page is unpacked, and the noisy one is done with
-     * when the restored one is packed: each is room for the other in the file's type. */
+     * when the restored one is packed: each is room for the other in the file's type,
+     * unless that is wider than float. */
+    if (den_dtype_bytes(stack->info.dtype) > sizeof *stack->restored)
+        return true;
     den_reader_lend(stack->reader, stack->restored);
     den_writer_lend(stack->writer, stack->noisy);
     return true;
