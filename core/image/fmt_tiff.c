@@ -1,5 +1,5 @@
-/* TIFF by libtiff: gray, uint8, uint16 and float32, strips or tiles, either byte order,
- * classic and BigTIFF, uncompressed, LZW, Deflate and PackBits.
+/* TIFF by libtiff: opening, and the pixels of a page.  What a page may be is in
+ * tiff_layout.c.
  *
  * libtiff's RGBA functions are never called: three of its known memory errors are there,
  * and they change pixel values.  Strips and tiles are read into buffers whose sizes are
@@ -9,272 +9,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "axes.h"
 #include "mem.h"
+#include "str.h"
 #include "tiff_io.h"
-
-struct tiff_in {
-    TIFF *tif;
-    struct den_tiff_talk talk;
-    struct den_image_info info;
-    uint64_t *offsets; /* [pages], each page's directory */
-    void *tile;        /* grown to the largest tile seen */
-    size_t tile_room;
-};
-
-/* How a page lies in the file. */
-struct layout {
-    uint32_t width, height;
-    enum den_dtype dtype;
-    bool tiled;
-    uint32_t tile_width; /* 0 for strips */
-    uint32_t rows;       /* of a strip or tile */
-    size_t tile_bytes;
-    double pixel_size_um;
-};
-
-/* ---- libtiff's messages ----------------------------------------------------------- */
-
-__attribute__((format(printf, 4, 0))) static int
-on_error(TIFF *tif, void *user, const char *module, const char *format, va_list args)
-{
-    (void)tif;
-    (void)module;
-    struct den_tiff_talk *talk = user;
-    char text[160];
-    if (talk->failed)
-        return 1;
-    talk->sys = errno;
-    talk->failed = true;
-    (void)vsnprintf(text, sizeof text, format, args);
-    den_format_message(talk->message, sizeof talk->message, text);
-    return 1; /* handled: not to stderr */
-}
-
-__attribute__((format(printf, 4, 0))) static int
-on_warning(TIFF *tif, void *user, const char *module, const char *format, va_list args)
-{
-    (void)tif;
-    (void)user;
-    (void)module;
-    (void)format;
-    (void)args;
-    return 1;
-}
-
-void den_tiff_talk_clear(struct den_tiff_talk *talk)
-{
-    *talk = (struct den_tiff_talk){.failed = false};
-    errno = 0;
-}
-
-TIFF *den_tiff_open_fd(int fd, const char *mode, int64_t single_bytes,
-                       struct den_tiff_talk *talk)
-{
-    TIFFOpenOptions *options = TIFFOpenOptionsAlloc();
-    if (options == NULL)
-        return NULL;
-    TIFFOpenOptionsSetMaxSingleMemAlloc(options, (tmsize_t)single_bytes);
-    TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, talk);
-    TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, talk);
-    den_tiff_talk_clear(talk);
-    TIFF *tif = TIFFFdOpenExt(fd, "image", mode, options);
-    TIFFOpenOptionsFree(options);
-    return tif;
-}
-
-/* ---- what a page is --------------------------------------------------------------- */
-
-static bool refuse(struct den_err *err, uint32_t page, const char *what, unsigned value,
-                   const char *allowed)
-{
-    return den_err_set(err, DEN_E_UNPROCESSABLE,
-                       "page %" PRIu32 " of the TIFF has %s %u; %s", page, what, value,
-                       allowed);
-}
-
-static bool damaged(const struct tiff_in *in, uint32_t page, struct den_err *err)
-{
-    return den_err_set(err, DEN_E_UNPROCESSABLE,
-                       "page %" PRIu32 " of the TIFF is damaged%s%s", page,
-                       in->talk.failed ? ": " : "", in->talk.message);
-}
-
-static unsigned tag16(TIFF *tif, uint32_t tag, unsigned missing)
-{
-    uint16_t value = 0;
-    return TIFFGetFieldDefaulted(tif, tag, &value) == 1 ? value : missing;
-}
-
-static uint32_t tag32(TIFF *tif, uint32_t tag)
-{
-    uint32_t value = 0;
-    return TIFFGetFieldDefaulted(tif, tag, &value) == 1 ? value : 0;
-}
-
-static const char *photometric_name(unsigned photometric)
-{
-    static const char *const names[] = {"min-is-white", "min-is-black", "RGB",  "palette",
-                                        "mask",         "CMYK",         "YCbCr"};
-    return photometric < sizeof names / sizeof *names ? names[photometric] : "unknown";
-}
-
-static bool check_gray(TIFF *tif, uint32_t page, struct den_err *err)
-{
-    unsigned photometric = tag16(tif, TIFFTAG_PHOTOMETRIC, UINT16_MAX);
-    unsigned samples = tag16(tif, TIFFTAG_SAMPLESPERPIXEL, 1);
-    unsigned orientation = tag16(tif, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
-    if (photometric != PHOTOMETRIC_MINISBLACK)
-        return den_err_set(err, DEN_E_UNPROCESSABLE,
-                           "page %" PRIu32 " of the TIFF has %s pixels (photometric "
-                           "interpretation %u); only gray ones, min-is-black, are read",
-                           page, photometric_name(photometric), photometric);
-    if (samples != 1)
-        return refuse(err, page, "samples per pixel:", samples, "only 1 is read");
-    if (orientation != ORIENTATION_TOPLEFT)
-        return refuse(err, page, "orientation", orientation, "only 1 (top left) is read");
-    if (tag32(tif, TIFFTAG_IMAGEDEPTH) > 1 || tag32(tif, TIFFTAG_TILEDEPTH) > 1)
-        return refuse(err, page, "image depth", tag32(tif, TIFFTAG_IMAGEDEPTH),
-                      "only 1 is read");
-    return true;
-}
-
-static bool check_compression(TIFF *tif, uint32_t page, struct den_err *err)
-{
-    static const uint16_t known[] = {COMPRESSION_NONE, COMPRESSION_LZW,
-                                     COMPRESSION_ADOBE_DEFLATE, COMPRESSION_DEFLATE,
-                                     COMPRESSION_PACKBITS};
-    unsigned compression = tag16(tif, TIFFTAG_COMPRESSION, COMPRESSION_NONE);
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (compression == known[i])
-            return true;
-    return refuse(err, page, "compression", compression,
-                  "none (1), LZW (5), Deflate (8, 32946) and PackBits (32773) are read");
-}
-
-static bool read_dtype(TIFF *tif, uint32_t page, enum den_dtype *ret, struct den_err *err)
-{
-    static const char *const names[] = {"",        "unsigned",        "signed", "IEEE",
-                                        "untyped", "complex integer", "complex"};
-    unsigned bits = tag16(tif, TIFFTAG_BITSPERSAMPLE, 1);
-    unsigned format = tag16(tif, TIFFTAG_SAMPLEFORMAT, SAMPLEFORMAT_UINT);
-    bool whole = format == SAMPLEFORMAT_UINT || format == SAMPLEFORMAT_VOID;
-    if (whole && bits == 8)
-        *ret = DEN_U8;
-    else if (whole && bits == 16)
-        *ret = DEN_U16;
-    else if (format == SAMPLEFORMAT_IEEEFP && bits == 32)
-        *ret = DEN_F32;
-    else
-        return den_err_set(err, DEN_E_UNPROCESSABLE,
-                           "page %" PRIu32
-                           " of the TIFF has %u-bit %s pixels; uint8, uint16 "
-                           "and float32 are read",
-                           page, bits, format < 7 ? names[format] : "unknown");
-    return true;
-}
-
-static double pixel_size(TIFF *tif)
-{
-    float x = 0.0f, y = 0.0f;
-    uint16_t unit = RESUNIT_NONE;
-    if (TIFFGetField(tif, TIFFTAG_RESOLUTIONUNIT, &unit) != 1 ||
-        TIFFGetField(tif, TIFFTAG_XRESOLUTION, &x) != 1 ||
-        TIFFGetField(tif, TIFFTAG_YRESOLUTION, &y) != 1)
-        return 0.0;
-    double unit_um = unit == RESUNIT_CENTIMETER ? 1e4
-                     : unit == RESUNIT_INCH     ? 25400.0
-                                                : 0.0;
-    double size = unit_um / (double)x;
-    bool usable = x > 0.0f && x == y && size > 0.0 && size < DEN_PIXEL_SIZE_END_UM;
-    return usable ? size : 0.0;
-}
-
-/* Strips: rows per strip.  Tiles: their size in memory. */
-static bool read_parts(const struct tiff_in *in, uint32_t page, uint64_t most,
-                       struct layout *layout, struct den_err *err)
-{
-    size_t pixel = den_dtype_bytes(layout->dtype);
-    if (!layout->tiled) {
-        uint32_t rows = tag32(in->tif, TIFFTAG_ROWSPERSTRIP);
-        layout->rows = rows < layout->height ? rows : layout->height;
-        if (layout->rows == 0 ||
-            (uint64_t)TIFFScanlineSize(in->tif) != (uint64_t)layout->width * pixel ||
-            TIFFNumberOfStrips(in->tif) != (layout->height - 1) / layout->rows + 1)
-            return damaged(in, page, err);
-        return true;
-    }
-    uint32_t width = tag32(in->tif, TIFFTAG_TILEWIDTH);
-    uint32_t rows = tag32(in->tif, TIFFTAG_TILELENGTH);
-    if (width == 0 || rows == 0)
-        return damaged(in, page, err);
-    uint64_t bytes = (uint64_t)width * rows;
-    if (bytes > most / pixel)
-        return den_err_limit(
-            err, DEN_E_TOO_LARGE, (int64_t)(most / pixel), (int64_t)bytes,
-            "page %" PRIu32 " of the TIFF has tiles of %" PRIu32 " x %" PRIu32
-            " pixels; at most %" PRIu64 " pixels are allowed",
-            page, width, rows, most / pixel);
-    bytes *= pixel;
-    uint64_t across = (layout->width - 1) / width + 1,
-             down = (layout->height - 1) / rows + 1;
-    if ((uint64_t)TIFFTileSize(in->tif) != bytes ||
-        TIFFNumberOfTiles(in->tif) != across * down)
-        return damaged(in, page, err);
-    layout->tile_width = width;
-    layout->rows = rows;
-    layout->tile_bytes = (size_t)bytes;
-    return true;
-}
-
-/* Goes to the page and reads what it is.  limits NULL: they were checked before. */
-static bool read_layout(struct tiff_in *in, uint32_t page,
-                        const struct den_image_limits *limits, struct layout *ret,
-                        struct den_err *err)
-{
-    struct layout layout = {.tiled = false};
-    den_tiff_talk_clear(&in->talk);
-    if (TIFFSetSubDirectory(in->tif, in->offsets[page]) != 1)
-        return damaged(in, page, err);
-    layout.width = tag32(in->tif, TIFFTAG_IMAGEWIDTH);
-    layout.height = tag32(in->tif, TIFFTAG_IMAGELENGTH);
-    layout.tiled = TIFFIsTiled(in->tif) != 0;
-    layout.pixel_size_um = pixel_size(in->tif);
-    struct den_image_info size = {.width = layout.width, .height = layout.height};
-    if (limits != NULL && !den_format_admit_page(&size, limits, err))
-        return false;
-    if (!check_gray(in->tif, page, err) || !check_compression(in->tif, page, err) ||
-        !read_dtype(in->tif, page, &layout.dtype, err) ||
-        !read_parts(in, page, limits == NULL ? UINT64_MAX : limits->part_bytes, &layout,
-                    err))
-        return false;
-    *ret = layout;
-    return true;
-}
-
-/* Bytes that decoding the page produces, with the padding of tiles. */
-static uint64_t unpacked_bytes(const struct layout *layout)
-{
-    if (!layout->tiled)
-        return (uint64_t)layout->width * layout->height * den_dtype_bytes(layout->dtype);
-    uint64_t across = (layout->width - 1) / layout->tile_width + 1;
-    uint64_t down = (layout->height - 1) / layout->rows + 1;
-    return across * down * layout->tile_bytes;
-}
-
-static bool same_kind(const struct den_image_info *info, const struct layout *layout,
-                      uint32_t page, struct den_err *err)
-{
-    if (layout->width == info->width && layout->height == info->height &&
-        layout->dtype == info->dtype)
-        return true;
-    return den_err_set(err, DEN_E_UNPROCESSABLE,
-                       "page %" PRIu32 " of the TIFF is %" PRIu32 " x %" PRIu32
-                       " %s, but page "
-                       "0 is %" PRIu32 " x %" PRIu32 " %s; all pages must be alike",
-                       page, layout->width, layout->height, den_dtype_name(layout->dtype),
-                       info->width, info->height, den_dtype_name(info->dtype));
-}
+#include "tiff_rewrite.h"
 
 /* ---- opening ---------------------------------------------------------------------- */
 
@@ -288,39 +29,178 @@ static bool is_tiff(const unsigned char *head, size_t length)
     return false;
 }
 
-static void close_file(void *state)
+static bool damaged(const struct den_tiff_in *in, uint32_t page, struct den_err *err)
 {
-    struct tiff_in *in = state;
+    return den_err_set(err, DEN_E_UNPROCESSABLE,
+                       "page %" PRIu32 " of the TIFF is damaged%s%s", page,
+                       in->talk.failed ? ": " : "", in->talk.message);
+}
+
+/* Bytes that decoding the page produces, with the padding of tiles. */
+static uint64_t unpacked_bytes(const struct den_tiff_layout *layout)
+{
+    uint64_t planes = layout->planar ? layout->samples : 1;
+    if (!layout->tiled)
+        return planes * layout->row_bytes * layout->height;
+    return (uint64_t)layout->parts * layout->part_rows * layout->row_bytes;
+}
+
+static void take_kind(struct den_image_info *info, const struct den_tiff_layout *layout)
+{
+    info->width = layout->width;
+    info->height = layout->height;
+    info->channels = layout->samples;
+    info->alpha = layout->alpha;
+    info->dtype = layout->dtype;
+    info->bits = layout->bits;
+    info->pixel_size_um = layout->pixel_size_um;
+}
+
+/* "512 x 512 uint16 of 12 bits", and what else is unusual. */
+static void say_kind(const struct den_image_info *info, char *to, size_t size)
+{
+    char bits[24] = "", samples[32] = "";
+    if (info->bits != 8 * den_dtype_bytes(info->dtype))
+        (void)den_str_format(bits, sizeof bits, " of %" PRIu32 " bits", info->bits);
+    if (info->channels != 1)
+        (void)den_str_format(samples, sizeof samples, ", %" PRIu32 " samples%s",
+                             info->channels, info->alpha ? " with opacity" : "");
+    (void)den_str_format(to, size, "%" PRIu32 " x %" PRIu32 " %s%s%s", info->width,
+                         info->height, den_dtype_name(info->dtype), bits, samples);
+}
+
+static bool same_kind(const struct den_image_info *first,
+                      const struct den_tiff_layout *layout, uint32_t page,
+                      struct den_err *err)
+{
+    char ours[96], theirs[96];
+    struct den_image_info info;
+    take_kind(&info, layout);
+    if (info.width == first->width && info.height == first->height &&
+        info.dtype == first->dtype && info.bits == first->bits &&
+        info.channels == first->channels && info.alpha == first->alpha)
+        return true;
+    say_kind(&info, ours, sizeof ours);
+    say_kind(first, theirs, sizeof theirs);
+    return den_err_set(err, DEN_E_UNPROCESSABLE,
+                       "page %" PRIu32
+                       " of the TIFF is %s, but page 0 is %s; all pages must be alike",
+                       page, ours, theirs);
+}
+
+void den_tiff_in_close(struct den_tiff_in *in)
+{
     if (in == NULL)
         return;
     if (in->tif != NULL)
         TIFFCleanup(in->tif);
-    den_free(in->offsets);
-    den_free(in->tile);
+    den_free(in->directories);
+    den_free(in->part);
     den_free(in);
 }
 
-static bool read_info(struct tiff_in *in, uint64_t file_bytes,
-                      const struct den_image_limits *limits, struct den_err *err)
+static bool read_pages(struct den_tiff_in *in, struct den_err *err)
 {
     uint64_t unpacked = 0;
     for (uint32_t page = 0; page < in->info.pages; page++) {
-        struct layout layout;
-        if (!read_layout(in, page, limits, &layout, err))
+        struct den_tiff_layout layout;
+        if (!den_tiff_layout_read(in, page, &layout, err))
             return false;
-        if (page == 0) {
-            in->info.width = layout.width;
-            in->info.height = layout.height;
-            in->info.dtype = layout.dtype;
-            in->info.bits = (uint32_t)den_dtype_bytes(layout.dtype) * 8;
-            in->info.pixel_size_um = layout.pixel_size_um;
-        }
+        if (page == 0)
+            take_kind(&in->info, &layout);
         unpacked += unpacked_bytes(&layout);
         if (!same_kind(&in->info, &layout, page, err) ||
-            !den_format_admit_file(&in->info, unpacked, file_bytes, limits, err))
+            !den_format_admit_file(&in->info, unpacked, in->file_bytes, &in->limits, err))
             return false;
     }
     return true;
+}
+
+/* ---- what the text of the first page says ----------------------------------------- */
+
+/* Where the first page's pixels lie, if they lie in one piece as they are in memory. */
+static bool one_piece(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                      uint64_t *ret_offset)
+{
+    bool plain = layout->compression == COMPRESSION_NONE && !layout->tiled &&
+                 !layout->planar && layout->fill_order == FILLORDER_MSB2LSB &&
+                 layout->bits == 8 * den_dtype_bytes(layout->dtype);
+    uint64_t next = 0;
+    for (uint32_t part = 0; plain && part < layout->parts; part++) {
+        uint64_t at = TIFFGetStrileOffset(in->tif, part);
+        uint64_t bytes = TIFFGetStrileByteCount(in->tif, part);
+        if (part == 0)
+            *ret_offset = next = at;
+        plain = at != 0 && at == next && bytes >= den_tiff_part_bytes(layout, part);
+        next += den_tiff_part_bytes(layout, part);
+    }
+    return plain;
+}
+
+/* ImageJ writes one directory for a stack that classic offsets cannot reach, and the
+ * planes behind each other.  Others copy its text to single pages, which is no reason to
+ * take whatever follows them for planes: a second one must be there, without the
+ * directory in it. */
+static bool find_stack(struct den_tiff_in *in, const char *text, size_t length,
+                       struct den_err *err)
+{
+    struct den_tiff_layout layout;
+    uint64_t at = 0, directory = in->directories[0];
+    uint32_t images = 1;
+    if (in->info.pages != 1 || !den_imagej_images(text, length, &images) || images < 2)
+        return true;
+    if (!den_tiff_layout_read(in, 0, &layout, err))
+        return false;
+    if (!one_piece(in, &layout, &at) || at >= in->file_bytes)
+        return true;
+    uint64_t page = (uint64_t)layout.row_bytes * layout.height;
+    uint64_t there = (in->file_bytes - at) / page;
+    if (there < 2 || (directory >= at && (directory - at) / page < images))
+        return true;
+    if (there < images)
+        return den_err_set(err, DEN_E_UNPROCESSABLE,
+                           "the TIFF is cut short: its description has %" PRIu32
+                           " images, but the file holds %" PRIu64,
+                           images, there);
+    in->info.pages = images;
+    in->stack_offset = at;
+    return den_format_admit_file(&in->info, page * images, in->file_bytes, &in->limits,
+                                 err);
+}
+
+/* Axes and pixel size; a program's own text counts more than the resolution, which every
+ * program writes whether it knows it or not. */
+static void read_axes(struct den_tiff_in *in, double resolution, const char *text,
+                      size_t length)
+{
+    double size = 0.0, unit_um = 0.0;
+    (void)den_axes_parse(text, length, in->info.pages, &in->info.axes, &size);
+    if (!(size > 0.0) && resolution > 0.0 && den_imagej_unit(text, length, &unit_um))
+        size = unit_um / resolution;
+    if (size > 0.0)
+        in->info.pixel_size_um = size < DEN_PIXEL_SIZE_END_UM ? size : 0.0;
+}
+
+static bool read_text(struct den_tiff_in *in, struct den_err *err)
+{
+    struct den_tiff_layout layout;
+    const char *text = NULL;
+    if (!den_tiff_layout_read(in, 0, &layout, err))
+        return false;
+    if (TIFFGetField(in->tif, TIFFTAG_IMAGEDESCRIPTION, &text) != 1 || text == NULL)
+        return true;
+    size_t length = strnlen(text, DEN_AXES_TEXT_MAX + 1);
+    if (length > DEN_AXES_TEXT_MAX)
+        return true;
+    char *copy = den_new(length + 1, 1, err); /* libtiff's goes with the next directory */
+    if (copy == NULL)
+        return false;
+    memcpy(copy, text, length);
+    bool done = find_stack(in, copy, length, err);
+    if (done)
+        read_axes(in, layout.resolution, copy, length);
+    den_free(copy);
+    return done;
 }
 
 /* libtiff needs no single block beyond the tags and one compressed part, and both come
@@ -332,121 +212,184 @@ static int64_t single_limit(uint64_t file_bytes)
            ((int64_t)1 << 20);
 }
 
-static bool open_file(int fd, uint64_t bytes, const struct den_image_limits *limits,
-                      struct den_image_info *ret_info, void **ret_state,
-                      struct den_err *err)
+bool den_tiff_in_open(int fd, uint64_t bytes, const struct den_image_limits *limits,
+                      struct den_tiff_in **ret, struct den_err *err)
 {
-    struct tiff_in *in = den_new(1, sizeof *in, err);
+    struct den_tiff_in *in = den_new(1, sizeof *in, err);
     if (in == NULL)
         return false;
-    in->info = (struct den_image_info){.format = "tiff", .channels = 1};
-    if (!den_tiff_scan(fd, bytes, limits, &in->offsets, &in->info.pages, err))
+    in->fd = fd;
+    in->file_bytes = bytes;
+    in->limits = *limits;
+    in->info =
+        (struct den_image_info){.format = "tiff", .axes = {.t = 1, .z = 1, .c = 1}};
+    if (!den_tiff_scan(fd, bytes, limits, &in->directories, &in->info.pages, err))
         goto fail;
     /* m: no memory map, because a file that shrinks under one is a SIGBUS.  h: the first
-     * page is not read yet. */
-    in->tif = den_tiff_open_fd(fd, "rmh", single_limit(bytes), &in->talk);
+     * page is not read yet.  c: strips stay as they are in the file. */
+    in->tif = den_tiff_open_fd(fd, "rmhc", single_limit(bytes), &in->talk);
     if (in->tif == NULL) {
         den_err_set(err, DEN_E_UNPROCESSABLE, "the TIFF cannot be opened: %s",
                     in->talk.failed ? in->talk.message : "no memory is left");
         goto fail;
     }
-    if (!read_info(in, bytes, limits, err))
+    if (!read_pages(in, err) || !read_text(in, err))
         goto fail;
-    *ret_info = in->info;
-    *ret_state = in;
+    *ret = in;
     return true;
 fail:
-    close_file(in);
+    den_tiff_in_close(in);
     return false;
 }
 
 /* ---- pixels ----------------------------------------------------------------------- */
 
-/* An uncompressed strip that is shorter than its rows would be continued with whatever
- * follows it in the file. */
-static bool long_enough(TIFF *tif, uint32_t part, uint64_t bytes)
+static bool part_room(struct den_tiff_in *in, size_t bytes, struct den_err *err)
 {
-    if (tag16(tif, TIFFTAG_COMPRESSION, COMPRESSION_NONE) != COMPRESSION_NONE)
+    if (bytes <= in->part_room)
         return true;
-    int wrong = 0;
-    uint64_t stored = TIFFGetStrileByteCountWithErr(tif, part, &wrong);
-    return wrong == 0 && stored >= bytes;
+    void *part = den_new(1, bytes, err);
+    if (part == NULL)
+        return false;
+    den_free(in->part);
+    in->part = part;
+    in->part_room = bytes;
+    return true;
 }
 
-static bool read_strips(struct tiff_in *in, uint32_t page, const struct layout *layout,
-                        unsigned char *pixels, struct den_err *err)
+/* Parts that are rows of a plane as they are in memory need no unpacking. */
+static bool is_plain(const struct den_tiff_layout *layout)
 {
-    size_t row = (size_t)layout->width * den_dtype_bytes(layout->dtype);
-    uint32_t strip = 0;
-    for (uint32_t y = 0; y < layout->height; strip++) {
-        uint32_t rows =
-            layout->height - y < layout->rows ? layout->height - y : layout->rows;
-        tmsize_t bytes = (tmsize_t)(row * rows);
-        if (!long_enough(in->tif, strip, row * rows) ||
-            TIFFReadEncodedStrip(in->tif, strip, pixels + row * y, bytes) != bytes ||
-            in->talk.failed)
+    return !layout->tiled && !layout->white_is_0 &&
+           (layout->planar || layout->samples == 1) &&
+           layout->bits == 8 * den_dtype_bytes(layout->dtype);
+}
+
+/* Sparse files have parts that are nowhere, of zeros. */
+static bool is_missing(TIFF *tif, uint32_t part)
+{
+    return TIFFGetStrileOffset(tif, part) == 0 && TIFFGetStrileByteCount(tif, part) == 0;
+}
+
+/* An uncompressed part that is shorter than its rows would be continued with whatever
+ * follows it in the file. */
+static bool long_enough(TIFF *tif, const struct den_tiff_layout *layout, uint32_t part,
+                        size_t bytes)
+{
+    int wrong = 0;
+    return layout->compression != COMPRESSION_NONE ||
+           (TIFFGetStrileByteCountWithErr(tif, part, &wrong) >= bytes && wrong == 0);
+}
+
+static bool read_part(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                      uint32_t part, void *to)
+{
+    size_t bytes = den_tiff_part_bytes(layout, part);
+    tmsize_t got;
+    if (is_missing(in->tif, part)) {
+        memset(to, 0, bytes);
+        return true;
+    }
+    if (!long_enough(in->tif, layout, part, bytes))
+        return false;
+    got = layout->tiled ? TIFFReadEncodedTile(in->tif, part, to, (tmsize_t)bytes)
+                        : TIFFReadEncodedStrip(in->tif, part, to, (tmsize_t)bytes);
+    return got == (tmsize_t)bytes && !in->talk.failed;
+}
+
+static bool read_parts(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                       uint32_t page, unsigned char *pixels, struct den_err *err)
+{
+    bool plain = is_plain(layout);
+    if (!plain && !part_room(in, den_tiff_part_bytes(layout, 0), err))
+        return false;
+    for (uint32_t part = 0; part < layout->parts; part++) {
+        if (!read_part(in, layout, part, plain ? pixels : in->part))
             return damaged(in, page, err);
-        y += rows;
+        if (plain)
+            pixels += den_tiff_part_bytes(layout, part);
+        else
+            den_tiff_unpack_part(layout, part, in->part, pixels);
     }
     return true;
 }
 
-static bool tile_room(struct tiff_in *in, size_t bytes, struct den_err *err)
+static bool read_bytes(const struct den_tiff_in *in, uint64_t offset, void *to,
+                       size_t bytes, uint32_t page, struct den_err *err)
 {
-    if (bytes <= in->tile_room)
-        return true;
-    void *tile = den_new(1, bytes, err);
-    if (tile == NULL)
-        return false;
-    den_free(in->tile);
-    in->tile = tile;
-    in->tile_room = bytes;
+    unsigned char *at = to;
+    for (size_t done = 0; done < bytes;) {
+        ssize_t got = pread(in->fd, at + done, bytes - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return den_err_sys(err, errno, "page %" PRIu32 " of the TIFF cannot be read",
+                               page);
+        if (got == 0)
+            return damaged(in, page, err);
+        done += (size_t)got;
+    }
     return true;
 }
 
-/* The part of the tile at x, y that lies inside the page. */
-static void copy_tile(const struct layout *layout, const unsigned char *tile, uint32_t x,
-                      uint32_t y, unsigned char *pixels)
+static void to_native(const struct den_tiff_layout *layout, void *samples, size_t bytes)
 {
-    size_t pixel = den_dtype_bytes(layout->dtype);
-    uint32_t right = layout->width - x, below = layout->height - y;
-    size_t columns = right < layout->tile_width ? right : layout->tile_width;
-    uint32_t rows = below < layout->rows ? below : layout->rows;
-    for (uint32_t i = 0; i < rows; i++)
-        memcpy(pixels + ((size_t)(y + i) * layout->width + x) * pixel,
-               tile + (size_t)i * layout->tile_width * pixel, columns * pixel);
+    size_t size = den_dtype_bytes(layout->dtype);
+    if (layout->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__))
+        return;
+    if (size == 2)
+        TIFFSwabArrayOfShort(samples, (tmsize_t)(bytes / size));
+    else if (size == 4)
+        TIFFSwabArrayOfLong(samples, (tmsize_t)(bytes / size));
+    else if (size == 8)
+        TIFFSwabArrayOfLong8(samples, (tmsize_t)(bytes / size));
 }
 
-static bool read_tiles(struct tiff_in *in, uint32_t page, const struct layout *layout,
-                       unsigned char *pixels, struct den_err *err)
+static bool read_stack_page(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                            uint32_t page, void *pixels, struct den_err *err)
 {
-    tmsize_t bytes = (tmsize_t)layout->tile_bytes;
-    uint32_t across = (layout->width - 1) / layout->tile_width + 1;
-    uint32_t down = (layout->height - 1) / layout->rows + 1;
-    if (!tile_room(in, layout->tile_bytes, err))
+    size_t bytes = den_tiff_part_bytes(layout, 0);
+    bool plain = is_plain(layout);
+    if (!plain && !part_room(in, bytes, err))
         return false;
-    for (uint32_t i = 0; i < down; i++)
-        for (uint32_t j = 0; j < across; j++) {
-            uint32_t tile = i * across + j;
-            if (!long_enough(in->tif, tile, layout->tile_bytes) ||
-                TIFFReadEncodedTile(in->tif, tile, in->tile, bytes) != bytes ||
-                in->talk.failed)
-                return damaged(in, page, err);
-            copy_tile(layout, in->tile, j * layout->tile_width, i * layout->rows, pixels);
-        }
+    void *to = plain ? pixels : in->part;
+    if (!read_bytes(in, layout->data_offset, to, bytes, page, err))
+        return false;
+    to_native(layout, to, bytes);
+    if (!plain)
+        den_tiff_unpack_part(layout, 0, to, pixels);
+    return true;
+}
+
+/* ---- the row ---------------------------------------------------------------------- */
+
+static bool open_file(int fd, uint64_t bytes, const struct den_image_limits *limits,
+                      struct den_image_info *ret_info, void **ret_state,
+                      struct den_err *err)
+{
+    struct den_tiff_in *in = NULL;
+    if (!den_tiff_in_open(fd, bytes, limits, &in, err))
+        return false;
+    *ret_info = in->info;
+    *ret_state = in;
     return true;
 }
 
 static bool read_page(void *state, uint32_t page, void *pixels, struct den_err *err)
 {
-    struct tiff_in *in = state;
-    struct layout layout;
-    if (!read_layout(in, page, NULL, &layout, err) ||
+    struct den_tiff_in *in = state;
+    struct den_tiff_layout layout;
+    if (!den_tiff_layout_read(in, page, &layout, err) ||
         !same_kind(&in->info, &layout, page, err))
         return false;
     den_tiff_talk_clear(&in->talk);
-    return layout.tiled ? read_tiles(in, page, &layout, pixels, err)
-                        : read_strips(in, page, &layout, pixels, err);
+    return in->stack_offset != 0 ? read_stack_page(in, &layout, page, pixels, err)
+                                 : read_parts(in, &layout, page, pixels, err);
+}
+
+static void close_file(void *state)
+{
+    den_tiff_in_close(state);
 }
 
 const struct den_format den_format_tiff = {
@@ -461,4 +404,8 @@ const struct den_format den_format_tiff = {
     .write = den_tiff_write,
     .finish = den_tiff_finish,
     .abandon = den_tiff_abandon,
+    .rewrite = den_tiff_rewrite,
+    .replace = den_tiff_replace,
+    .complete = den_tiff_complete,
+    .discard = den_tiff_discard,
 };

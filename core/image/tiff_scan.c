@@ -91,9 +91,27 @@ static bool check_entries(struct scan *s, size_t count, uint32_t page,
     return true;
 }
 
+/* NewSubfileType (254) has bit 0 set, or the old SubfileType (255) is 2: a smaller copy
+ * of another page. */
+static bool is_reduced(const struct scan *s, size_t count)
+{
+    enum { SHORT = 3, NEW_SUBFILE_TYPE = 254, SUBFILE_TYPE = 255 };
+    size_t size = s->big_tiff ? 20 : 12;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *entry = s->entries + i * size;
+        uint64_t tag = number(s, entry, 2), type = number(s, entry + 2, 2);
+        uint64_t value = number(s, entry + (s->big_tiff ? 12 : 8), type == SHORT ? 2 : 4);
+        if ((tag == NEW_SUBFILE_TYPE && (value & 1) != 0) ||
+            (tag == SUBFILE_TYPE && value == 2))
+            return true;
+    }
+    return false;
+}
+
 /* Reads the directory at *offset and leaves the offset of the next one there, 0 if none.
  */
-static bool step(struct scan *s, uint64_t *offset, uint32_t page, struct den_err *err)
+static bool step(struct scan *s, uint64_t *offset, uint32_t page, bool *ret_reduced,
+                 struct den_err *err)
 {
     unsigned count_bytes = s->big_tiff ? 8 : 2, word = s->big_tiff ? 8 : 4;
     unsigned char head[8], next[8];
@@ -110,6 +128,7 @@ static bool step(struct scan *s, uint64_t *offset, uint32_t page, struct den_err
     if (!fetch(s, at, s->entries, bytes, err) || !fetch(s, at + bytes, next, word, err) ||
         !check_entries(s, (size_t)count, page, err))
         return false;
+    *ret_reduced = is_reduced(s, (size_t)count);
     *offset = number(s, next, word);
     return true;
 }
@@ -129,19 +148,52 @@ static bool read_head(struct scan *s, uint64_t *ret_first, struct den_err *err)
     return true;
 }
 
-static bool append(uint64_t **list, uint32_t *room, uint32_t at, uint64_t value,
-                   struct den_err *err)
+struct list {
+    uint64_t *offsets;
+    uint32_t count, room;
+};
+
+static bool append(struct list *list, uint64_t offset, struct den_err *err)
 {
-    if (at == *room) {
-        uint32_t more = *room == 0 ? 16 : *room * 2;
-        uint64_t *grown = den_realloc(*list, more, sizeof **list);
+    if (list->count == list->room) {
+        uint32_t more = list->room == 0 ? 16 : list->room * 2;
+        uint64_t *grown = den_realloc(list->offsets, more, sizeof *grown);
         if (grown == NULL)
             return den_err_set(err, DEN_E_NO_MEMORY,
                                "no memory is left for %" PRIu32 " pages", more);
-        *list = grown;
-        *room = more;
+        list->offsets = grown;
+        list->room = more;
     }
-    (*list)[at] = value;
+    list->offsets[list->count++] = offset;
+    return true;
+}
+
+/* Follows the chain from `next` on. */
+static bool walk(struct scan *s, uint64_t next, uint32_t most, struct list *pages,
+                 struct list *reduced, struct den_err *err)
+{
+    uint64_t mark = 0;
+    uint32_t walked = 0, power = 1;
+    while (next != 0) {
+        uint64_t at = next;
+        bool small = false;
+        if (walked == most)
+            return den_err_limit(err, DEN_E_TOO_LARGE, most, (int64_t)walked + 1,
+                                 "the TIFF has more than %" PRIu32 " pages", most);
+        if (!step(s, &next, walked, &small, err) ||
+            !append(small ? reduced : pages, at, err))
+            return false;
+        walked++;
+        /* Loops are found by comparing with a mark that moves at powers of two [Brent,
+         * BIT 20 (1980)]. */
+        if (next != 0 && next == mark)
+            return den_err_set(err, DEN_E_UNPROCESSABLE,
+                               "the TIFF is damaged: its pages repeat in a loop");
+        if (walked == power) {
+            mark = next;
+            power *= 2;
+        }
+    }
     return true;
 }
 
@@ -151,38 +203,20 @@ bool den_tiff_scan(int fd, uint64_t file_bytes, const struct den_image_limits *l
     bool done = false;
     uint32_t most = limits->tags < MAX_ENTRIES ? limits->tags : MAX_ENTRIES;
     struct scan s = {.fd = fd, .file_bytes = file_bytes, .most = most};
-    uint64_t *offsets = NULL, next = 0, mark = 0;
-    uint32_t room = 0, pages = 0, power = 1;
+    struct list pages = {.offsets = NULL}, reduced = {.offsets = NULL};
+    uint64_t first = 0;
     s.entries = den_new(MAX_ENTRIES, MAX_ENTRY_BYTES, err);
-    if (s.entries == NULL || !read_head(&s, &next, err))
+    if (s.entries == NULL || !read_head(&s, &first, err) ||
+        !walk(&s, first, limits->pages, &pages, &reduced, err))
         goto out;
-    while (next != 0) {
-        if (pages == limits->pages) {
-            den_err_limit(err, DEN_E_TOO_LARGE, limits->pages, (int64_t)pages + 1,
-                          "the TIFF has more than %" PRIu32 " pages", limits->pages);
-            goto out;
-        }
-        if (!append(&offsets, &room, pages, next, err) || !step(&s, &next, pages, err))
-            goto out;
-        pages++;
-        /* Loops are found by comparing with a mark that moves at powers of two [Brent,
-         * BIT 20 (1980)]. */
-        if (next != 0 && next == mark) {
-            den_err_set(err, DEN_E_UNPROCESSABLE,
-                        "the TIFF is damaged: its pages repeat in a loop");
-            goto out;
-        }
-        if (pages == power) {
-            mark = next;
-            power *= 2;
-        }
-    }
-    *ret_offsets = offsets;
-    *ret_pages = pages;
-    offsets = NULL;
+    struct list *found = pages.count != 0 ? &pages : &reduced;
+    *ret_offsets = found->offsets;
+    *ret_pages = found->count;
+    found->offsets = NULL;
     done = true;
 out:
-    den_free(offsets);
+    den_free(pages.offsets);
+    den_free(reduced.offsets);
     den_free(s.entries);
     return done;
 }

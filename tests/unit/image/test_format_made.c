@@ -36,26 +36,37 @@ static const struct tiff_kind tiffs[] = {
      .compression = COMPRESSION_ADOBE_DEFLATE,
      .predictor = 3},
     {.mode = "w", .bits = 16, .compression = COMPRESSION_PACKBITS},
+    {.mode = "w", .bits = 16, .compression = COMPRESSION_ZSTD, .predictor = 2},
+    {.mode = "w", .bits = 8, .compression = COMPRESSION_LZMA},
+    {.mode = "w", .bits = 8, .orientation = ORIENTATION_BOTLEFT},
+    {.mode = "w", .bits = 8, .samples = 5, .words = "samples per pixel: 5"},
     {.mode = "w",
      .bits = 8,
      .photometric = PHOTOMETRIC_RGB,
-     .samples = 3,
-     .words = "RGB"},
-    {.mode = "w", .bits = 8, .photometric = -1, .words = "min-is-white"},
-    {.mode = "w", .bits = 8, .samples = 2, .words = "samples per pixel: 2"},
+     .samples = 2,
+     .words = "RGB pixels with samples per pixel: 2"},
     {.mode = "w",
      .bits = 8,
-     .orientation = ORIENTATION_BOTLEFT,
-     .words = "orientation 4"},
-    {.mode = "w", .bits = 16, .format = SAMPLEFORMAT_INT, .words = "16-bit signed"},
-    {.mode = "w", .bits = 16, .format = SAMPLEFORMAT_IEEEFP, .words = "16-bit IEEE"},
-    {.mode = "w", .bits = 32, .words = "32-bit unsigned"},
-    {.mode = "w", .bits = 64, .format = SAMPLEFORMAT_IEEEFP, .words = "64-bit IEEE"},
+     .photometric = PHOTOMETRIC_SEPARATED,
+     .samples = 4,
+     .words = "CMYK pixels (photometric interpretation 5)"},
+    {.mode = "w",
+     .bits = 16,
+     .photometric = -1,
+     .format = SAMPLEFORMAT_INT,
+     .words = "min-is-white pixels (photometric 0) of sample format 2"},
+    {.mode = "w",
+     .bits = 32,
+     .photometric = -1,
+     .format = SAMPLEFORMAT_IEEEFP,
+     .words = "min-is-white pixels (photometric 0) of sample format 3"},
+    {.mode = "w", .bits = 64, .words = "64-bit unsigned"},
+    {.mode = "w", .bits = 64, .format = SAMPLEFORMAT_INT, .words = "64-bit signed"},
+    {.mode = "w",
+     .bits = 64,
+     .format = SAMPLEFORMAT_COMPLEXIEEEFP,
+     .words = "64-bit complex pixels (sample format 6)"},
     {.mode = "w", .bits = 8, .compression = COMPRESSION_JPEG, .words = "compression 7"},
-    {.mode = "w",
-     .bits = 8,
-     .compression = COMPRESSION_LZMA,
-     .words = "compression 34925"},
 };
 enum { TIFFS = sizeof tiffs / sizeof *tiffs };
 
@@ -157,7 +168,12 @@ START_TEST(a_page_unlike_the_first_is_named)
     } cases[] = {
         {HEIGHT - 1, {.bits = 8}, "page 2 of the TIFF is 70 x 44 uint8, but page 0"},
         {HEIGHT, {.bits = 16}, "page 2 of the TIFF is 70 x 45 uint16, but page 0"},
-        {HEIGHT, {.bits = 8, .format = SAMPLEFORMAT_INT}, "page 2 of the TIFF has 8-bit"},
+        {HEIGHT,
+         {.bits = 8, .format = SAMPLEFORMAT_INT},
+         "page 2 of the TIFF is 70 x 45 int8, but page 0"},
+        {HEIGHT,
+         {.bits = 8, .samples = 2},
+         "page 2 of the TIFF is 70 x 45 uint8, 2 samples, but page 0"},
     };
     static const struct tiff_kind plain = {.bits = 8};
     struct den_err err = DEN_ERR_INIT;
@@ -354,7 +370,7 @@ int main(void)
     tcase_add_checked_fixture(made, make_scratch, remove_scratch);
     tcase_set_timeout(made, 60);
     tcase_add_loop_test(made, every_kind_of_tiff_is_read_or_refused_by_name, 0, TIFFS);
-    tcase_add_loop_test(made, a_page_unlike_the_first_is_named, 0, 3);
+    tcase_add_loop_test(made, a_page_unlike_the_first_is_named, 0, 4);
     tcase_add_test(made, pages_that_repeat_in_a_loop_are_refused);
     tcase_add_test(made, a_strip_shorter_than_its_rows_is_refused);
     tcase_add_test(made, tags_that_claim_more_than_the_file_are_refused);

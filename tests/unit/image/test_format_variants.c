@@ -14,6 +14,7 @@ enum truth {
     REF8,
     HALF8,
     UNIT16,
+    TIMES_1000,
     ROLL_X,
     ROLL_Y,
     FLAT_1000,
@@ -38,15 +39,15 @@ static const struct {
     {"u16_deflate.tif", REF16, NULL},
     {"f32.tif", REF16, NULL},
     {"f32_unit.tif", UNIT16, NULL},
-    {"f64.tif", REF16, "64-bit IEEE"},
-    {"i16.tif", REF16, "16-bit signed"},
-    {"u32.tif", REF16, "32-bit unsigned"},
+    {"f64.tif", REF16, NULL},
+    {"i16.tif", REF16, NULL},
+    {"u32.tif", TIMES_1000, NULL},
     {"u16_imagej_stack5.tif", ROLL_X, NULL},
     {"u16_ome_stack3.ome.tif", ROLL_Y, NULL},
     {"u8_pages8.tif", REF8, NULL},
-    {"rgb8.tif", REF8, "RGB"},
-    {"rgb8_planar.tif", REF8, "RGB"},
-    {"u16_miniswhite.tif", REF16, "min-is-white"},
+    {"rgb8.tif", REF8, NULL},
+    {"rgb8_planar.tif", REF8, NULL},
+    {"u16_miniswhite.tif", REF16, NULL},
     {"f32_nan_inf.tif", REF16, "no finite number at x 20, y 10"},
     {"u16_constant.tif", FLAT_1000, NULL},
     {"u16_1x1.tif", ONE_777, NULL},
@@ -60,8 +61,8 @@ static const struct {
     {"f32_zip_pred3.tif", REF16, NULL},
     {"f32_lzw.tif", REF16, NULL},
     {"u8_jpeg.tif", REF8, "compression 7"},
-    {"u16_lzma.tif", REF16, "compression 34925"},
-    {"u16_zstd.tif", REF16, "compression 50000"},
+    {"u16_lzma.tif", REF16, NULL},
+    {"u16_zstd.tif", REF16, NULL},
     {"u8_lsb2msb.tif", REF8, NULL},
     {"u16_bigtiff_tile_zip.tif", REF16, NULL},
     {"u8.png", REF8, NULL},
@@ -104,6 +105,8 @@ static float want_at(enum truth truth, size_t page, size_t y, size_t x)
         return (float)(ref8[at] / 2);
     case UNIT16:
         return (float)ref16[at] / 65535.0f;
+    case TIMES_1000:
+        return (float)(1000u * ref16[at]);
     case ROLL_X:
         return (float)ref16[y * COLUMNS + left];
     case ROLL_Y:
