@@ -1,0 +1,450 @@
+/* Two TIFF files side by side, directory by directory and entry by entry (TIFF 6.0,
+ * section 2, and the BigTIFF design note), without libtiff. */
+#include "verify_walk.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "mem.h"
+#include "rewrite.h"
+#include "str.h"
+#include "verify_gaps.h"
+#include "verify_ifd.h"
+
+enum {
+    DEEPEST = 8,               /* directories inside directories */
+    SPARE_DIRECTORIES = 65536, /* besides two per page */
+    TAG_SUBFILE_TYPE = 254,
+    TAG_COMPRESSION = 259,
+    TAG_STRIP_OFFSETS = 273,
+    TAG_STRIP_BYTES = 279,
+    TAG_TILE_OFFSETS = 324,
+    TAG_TILE_BYTES = 325,
+    TAG_SUBIFDS = 330,
+    TAG_EXIF = 34665,
+    TAG_GPS = 34853,
+    TAG_INTEROP = 40965
+};
+
+struct tiff {
+    struct den_walk *walk;
+    struct den_ifd_form form;              /* of both files: else they are not walked */
+    uint64_t directories_left, bytes_left; /* hostile files point in circles */
+    uint64_t chain;        /* directories of the source that are not inside others */
+    struct den_gaps *gaps; /* of the source */
+};
+
+static bool spend(uint64_t *left, uint64_t amount)
+{
+    *left = amount < *left ? *left - amount : 0;
+    return *left > 0;
+}
+
+/* ---- strips and tiles ------------------------------------------------------------- */
+
+static bool is_part_array(unsigned tag)
+{
+    return tag == TAG_STRIP_OFFSETS || tag == TAG_STRIP_BYTES ||
+           tag == TAG_TILE_OFFSETS || tag == TAG_TILE_BYTES;
+}
+
+struct parts {
+    struct den_ifd_entry offsets, bytes;
+    uint64_t count;
+};
+
+static bool find_parts(const struct tiff *t, const struct den_bytes *file,
+                       const struct den_ifd *directory, struct parts *ret)
+{
+    bool strips =
+        den_ifd_find(&t->form, file, directory, TAG_STRIP_OFFSETS, &ret->offsets);
+    if (!strips &&
+        !den_ifd_find(&t->form, file, directory, TAG_TILE_OFFSETS, &ret->offsets))
+        return false;
+    if (!den_ifd_find(&t->form, file, directory, TAG_TILE_BYTES, &ret->bytes) &&
+        !den_ifd_find(&t->form, file, directory, TAG_STRIP_BYTES, &ret->bytes))
+        return false;
+    ret->count = ret->offsets.count;
+    return ret->bytes.count == ret->count && den_ifd_is_whole(ret->offsets.type) &&
+           den_ifd_is_whole(ret->bytes.type);
+}
+
+/* The encoded pixels of a directory that is no page must be as they were. */
+static bool compare_parts(struct tiff *t, const char *where, const struct den_ifd *source,
+                          const struct den_ifd *copy)
+{
+    struct den_walk *walk = t->walk;
+    struct parts a, b;
+    bool have = find_parts(t, &walk->source, source, &a);
+    if (!have || !find_parts(t, &walk->copy, copy, &b) || a.count != b.count)
+        return true; /* no pixels, or the entries differ, which is told there */
+    for (uint64_t i = 0; i < a.count; i++) {
+        uint64_t from = den_ifd_value(&t->form, &walk->source, &a.offsets, i);
+        uint64_t to = den_ifd_value(&t->form, &walk->copy, &b.offsets, i);
+        uint64_t bytes = den_ifd_value(&t->form, &walk->source, &a.bytes, i);
+        if (bytes != den_ifd_value(&t->form, &walk->copy, &b.bytes, i)) {
+            den_walk_differs(walk, where, "pixels",
+                             "the length of part %" PRIu64
+                             " changed, and this is no page to be denoised",
+                             i);
+            return true;
+        }
+        if (!den_bytes_hold(&walk->source, from, bytes))
+            continue;
+        if (!spend(&t->bytes_left, bytes))
+            return false;
+        if (!den_bytes_hold(&walk->copy, to, bytes) ||
+            memcmp(walk->source.data + from, walk->copy.data + to, (size_t)bytes) != 0) {
+            den_walk_differs(
+                walk, where, "pixels",
+                "part %" PRIu64 " changed, and this is no page to be denoised", i);
+            return true;
+        }
+    }
+    return true;
+}
+
+/* Those of a page may change, but must be there. */
+static void check_parts(struct tiff *t, const char *where, const struct den_ifd *source,
+                        const struct den_ifd *copy)
+{
+    struct den_walk *walk = t->walk;
+    struct parts a, b;
+    struct den_ifd_entry packing;
+    bool packed =
+        den_ifd_find(&t->form, &walk->source, source, TAG_COMPRESSION, &packing) &&
+        den_ifd_value(&t->form, &walk->source, &packing, 0) != 1;
+    if (!find_parts(t, &walk->source, source, &a) ||
+        !find_parts(t, &walk->copy, copy, &b) || a.count != b.count)
+        return;
+    for (uint64_t i = 0; i < a.count; i++) {
+        uint64_t before = den_ifd_value(&t->form, &walk->source, &a.bytes, i);
+        uint64_t after = den_ifd_value(&t->form, &walk->copy, &b.bytes, i);
+        uint64_t from = den_ifd_value(&t->form, &walk->source, &a.offsets, i);
+        uint64_t to = den_ifd_value(&t->form, &walk->copy, &b.offsets, i);
+        if (!packed && before != after)
+            den_walk_differs(walk, where, "pixels",
+                             "the %" PRIu64 " bytes of part %" PRIu64 " became %" PRIu64,
+                             before, i, after);
+        else if (den_bytes_hold(&walk->source, from, before) &&
+                 !den_bytes_hold(&walk->copy, to, after))
+            den_walk_differs(walk, where, "pixels",
+                             "part %" PRIu64 " lies outside the copy", i);
+    }
+}
+
+/* A chain may hold small views of its pages: with more directories than pages, those of
+ * NewSubfileType 1 are none. */
+static bool is_page(const struct tiff *t, const struct den_ifd *directory)
+{
+    struct den_ifd_entry e;
+    const struct den_bytes *file = &t->walk->source;
+    if (t->chain <= t->walk->verdict->info.pages ||
+        !den_ifd_find(&t->form, file, directory, TAG_SUBFILE_TYPE, &e) || e.count != 1)
+        return true;
+    return (den_ifd_value(&t->form, file, &e, 0) & 1) == 0;
+}
+
+/* Where encoded pixels lie, so that what remains are bytes that no tag speaks of. */
+static void claim_parts(struct tiff *t, const struct den_ifd *source, bool page)
+{
+    const struct den_image_info *info = &t->walk->verdict->info;
+    const struct den_bytes *file = &t->walk->source;
+    struct parts parts;
+    if (!find_parts(t, file, source, &parts)) {
+        if (page)
+            den_gaps_give_up(t->gaps);
+        return;
+    }
+    for (uint64_t i = 0; i < parts.count; i++)
+        den_gaps_claim(t->gaps, den_ifd_value(&t->form, file, &parts.offsets, i),
+                       den_ifd_value(&t->form, file, &parts.bytes, i));
+    /* ImageJ's stacks of one directory: the pages lie behind the first. */
+    if (page && info->pages > t->chain && parts.count > 0)
+        den_gaps_claim(t->gaps, den_ifd_value(&t->form, file, &parts.offsets, 0),
+                       (uint64_t)den_image_page_bytes(info) * info->pages);
+}
+
+/* ---- directories ------------------------------------------------------------------ */
+
+static bool compare_chain(struct tiff *t, uint64_t source, uint64_t copy,
+                          const char *parent, const char *name, uint64_t index,
+                          unsigned depth);
+
+static const char *pointer_name(const struct den_ifd_entry *e)
+{
+    bool type = e->type == 4 || e->type == 13 || e->type == 16 || e->type == 18;
+    if (!type || !e->known)
+        return NULL;
+    switch (e->tag) {
+    case TAG_SUBIFDS:
+        return "SubIFD";
+    case TAG_EXIF:
+        return "ExifIFD";
+    case TAG_GPS:
+        return "GPSIFD";
+    case TAG_INTEROP:
+        return "InteropIFD";
+    default:
+        return e->type == 13 || e->type == 18 ? "directory" : NULL;
+    }
+}
+
+static bool compare_pointers(struct tiff *t, const char *where, const char *name,
+                             const struct den_ifd_entry *a, const struct den_ifd_entry *b,
+                             unsigned depth)
+{
+    for (uint64_t i = 0; i < a->count; i++)
+        if (!compare_chain(t, den_ifd_value(&t->form, &t->walk->source, a, i),
+                           den_ifd_value(&t->form, &t->walk->copy, b, i), where, name, i,
+                           depth + 1))
+            return false;
+    return true;
+}
+
+static void compare_values(struct tiff *t, const char *where, const char *what,
+                           const struct den_ifd_entry *a, const struct den_ifd_entry *b)
+{
+    struct den_walk *walk = t->walk;
+    if (!a->known || !b->known) {
+        if (a->known != b->known)
+            den_walk_differs(walk, where, what, "its values are not in the %s",
+                             a->known ? "copy" : "source");
+        else
+            (void)den_walk_bytes(walk, where, what, a->raw, b->raw,
+                                 den_ifd_word(&t->form));
+        return;
+    }
+    if (a->count != 1 || !den_ifd_is_whole(a->type)) {
+        (void)den_walk_bytes(walk, where, what, walk->source.data + a->at,
+                             walk->copy.data + b->at, a->bytes);
+        return;
+    }
+    uint64_t before = den_ifd_value(&t->form, &walk->source, a, 0);
+    uint64_t after = den_ifd_value(&t->form, &walk->copy, b, 0);
+    if (before != after)
+        den_walk_differs(walk, where, what, "%" PRIu64 " became %" PRIu64, before, after);
+}
+
+/* False when the files point in circles. */
+static bool compare_entry(struct tiff *t, const char *where,
+                          const struct den_ifd_entry *a, const struct den_ifd_entry *b,
+                          unsigned depth)
+{
+    char what[64];
+    const char *name = pointer_name(a);
+    den_tiff_tag_label(what, sizeof what, a->tag);
+    if (a->known && a->bytes > den_ifd_word(&t->form))
+        den_gaps_claim(t->gaps, a->at, a->bytes);
+    if (!spend(&t->bytes_left, a->bytes))
+        return false;
+    if (a->count != b->count) {
+        den_walk_differs(t->walk, where, what, "%" PRIu64 " %s became %" PRIu64, a->count,
+                         den_ifd_type_bytes(a->type) == 1 ? "bytes" : "values", b->count);
+        return true;
+    }
+    if (is_part_array(a->tag) && a->known && b->known)
+        return true;
+    if (a->type != b->type) {
+        den_walk_differs(t->walk, where, what, "its type was %u and became %u", a->type,
+                         b->type);
+        return true;
+    }
+    if (name != NULL && b->known && depth < DEEPEST)
+        return compare_pointers(t, where, name, a, b, depth);
+    compare_values(t, where, what, a, b);
+    return true;
+}
+
+static bool is_text(const struct den_bytes *file, const struct den_ifd_entry *e)
+{
+    return e->known && e->type == 2 && e->bytes > 0 &&
+           file->data[e->at + e->bytes - 1] == '\0';
+}
+
+/* A source that was itself denoised: its text must go on with another line. */
+static bool is_continued(struct tiff *t, const char *where, const struct den_ifd_entry *a,
+                         const struct den_ifd_entry *b)
+{
+    const struct den_bytes *source = &t->walk->source, *copy = &t->walk->copy;
+    if (!is_text(source, a) || !is_text(copy, b) || b->bytes <= a->bytes + 1)
+        return false;
+    const unsigned char *text = copy->data + b->at;
+    size_t old = (size_t)a->bytes - 1;
+    if (memcmp(source->data + a->at, text, old) != 0 || text[old] != '\n')
+        return false;
+    den_gaps_claim(t->gaps, a->at, a->bytes);
+    den_walk_provenance(t->walk, where, text + old + 1, b->bytes - a->bytes - 1);
+    return true;
+}
+
+/* An entry that only the copy has. */
+static void meet_added(struct tiff *t, const char *where, const struct den_ifd_entry *e,
+                       bool *may_add)
+{
+    char what[64];
+    if (*may_add && e->tag == DEN_PROVENANCE_TIFF_TAG) {
+        *may_add = false;
+        if (is_text(&t->walk->copy, e))
+            den_walk_provenance(t->walk, where, t->walk->copy.data + e->at, e->bytes - 1);
+        else
+            den_walk_differs(t->walk, where, "provenance", "it is not a text");
+        return;
+    }
+    den_tiff_tag_label(what, sizeof what, e->tag);
+    den_walk_differs(t->walk, where, what, "it was added");
+}
+
+static bool has_tag(const struct tiff *t, const struct den_ifd *directory, size_t from,
+                    unsigned tag)
+{
+    for (size_t i = from; i < directory->count; i++)
+        if (den_ifd_number(&t->form,
+                           directory->entries + i * den_ifd_entry_size(&t->form),
+                           2) == tag)
+            return true;
+    return false;
+}
+
+static bool compare_entries(struct tiff *t, const char *where, const struct den_ifd *a,
+                            const struct den_ifd *b, bool first, unsigned depth)
+{
+    const struct den_walk *walk = t->walk;
+    size_t j = 0;
+    bool may_add = first;
+    for (size_t i = 0; i < a->count; i++) {
+        struct den_ifd_entry from = den_ifd_entry_at(&t->form, &walk->source, a, i), to;
+        if (!has_tag(t, b, j, from.tag)) {
+            char what[64];
+            den_tiff_tag_label(what, sizeof what, from.tag);
+            den_walk_differs(t->walk, where, what, "it was removed");
+            if (!spend(&t->bytes_left, b->count * den_ifd_entry_size(&t->form)))
+                return false;
+            continue;
+        }
+        for (to = den_ifd_entry_at(&t->form, &walk->copy, b, j++); to.tag != from.tag;
+             to = den_ifd_entry_at(&t->form, &walk->copy, b, j++))
+            meet_added(t, where, &to, &may_add);
+        if (may_add && from.tag == DEN_PROVENANCE_TIFF_TAG &&
+            is_continued(t, where, &from, &to)) {
+            may_add = false;
+            continue;
+        }
+        if (!compare_entry(t, where, &from, &to, depth))
+            return false;
+    }
+    for (; j < b->count; j++) {
+        struct den_ifd_entry to = den_ifd_entry_at(&t->form, &walk->copy, b, j);
+        meet_added(t, where, &to, &may_add);
+    }
+    return true;
+}
+
+static bool compare_directory(struct tiff *t, const char *where, uint64_t source,
+                              const struct den_ifd *a, const struct den_ifd *b,
+                              bool first, unsigned depth)
+{
+    bool page = depth == 0 && is_page(t, a);
+    size_t frame = (t->form.big_tiff ? 8 : 2) + den_ifd_word(&t->form);
+    den_gaps_claim(t->gaps, source, a->count * den_ifd_entry_size(&t->form) + frame);
+    if (!compare_entries(t, where, a, b, first, depth))
+        return false;
+    claim_parts(t, a, page);
+    if (!page)
+        return compare_parts(t, where, a, b);
+    check_parts(t, where, a, b);
+    return true;
+}
+
+/* Directories that follow each other from these offsets on. */
+static bool compare_chain(struct tiff *t, uint64_t source, uint64_t copy,
+                          const char *parent, const char *name, uint64_t index,
+                          unsigned depth)
+{
+    struct den_walk *walk = t->walk;
+    for (uint64_t i = 0; source != 0 && copy != 0; i++) {
+        struct den_ifd a, b;
+        char where[80];
+        if (depth == 0)
+            (void)den_str_format(where, sizeof where, "page %" PRIu64, i);
+        else if (i == 0)
+            (void)den_str_format(where, sizeof where, "%s, %s %" PRIu64, parent, name,
+                                 index);
+        else
+            (void)den_str_format(where, sizeof where, "%s, %s %" PRIu64 ".%" PRIu64,
+                                 parent, name, index, i);
+        if (!den_ifd_get(&t->form, &walk->source, source, &a)) {
+            /* Damaged already: nothing can be said but that it stays. */
+            if (source != copy)
+                den_walk_differs(walk, where, "directory",
+                                 "it cannot be read, and its offset changed");
+            return true;
+        }
+        if (!den_ifd_get(&t->form, &walk->copy, copy, &b)) {
+            den_walk_differs(walk, where, "directory", "it lies outside the copy");
+            return true;
+        }
+        if (!spend(&t->directories_left, 1) ||
+            !compare_directory(t, where, source, &a, &b, depth == 0 && i == 0, depth))
+            return false;
+        source = a.next;
+        copy = b.next;
+    }
+    if (source != copy)
+        den_walk_differs(walk, depth == 0 ? "file" : parent, depth == 0 ? "pages" : name,
+                         "%s",
+                         source == 0 ? "more directories follow in the copy"
+                                     : "directories are missing in the copy");
+    return true;
+}
+
+/* ---- the file --------------------------------------------------------------------- */
+
+static uint64_t count_chain(const struct tiff *t, uint64_t offset)
+{
+    struct den_ifd d;
+    uint64_t count = 0;
+    for (; offset != 0 && count < t->directories_left; count++) {
+        if (!den_ifd_get(&t->form, &t->walk->source, offset, &d))
+            break;
+        offset = d.next;
+    }
+    return count;
+}
+
+bool den_walk_tiff(struct den_walk *walk, struct den_err *err)
+{
+    const struct den_bytes *a = &walk->source, *b = &walk->copy;
+    struct tiff t = {.walk = walk,
+                     .directories_left =
+                         SPARE_DIRECTORIES + 2 * (uint64_t)walk->limits->pages,
+                     .bytes_left = 16 * (uint64_t)a->length + ((uint64_t)64 << 20)};
+    bool done = false;
+    t.form.big_endian = a->data[0] == 'M';
+    t.form.big_tiff = a->length >= 16 && den_ifd_number(&t.form, a->data + 2, 2) == 43;
+    /* Byte order, version, and of BigTIFF the size of offsets. */
+    size_t fixed = t.form.big_tiff ? 8 : 4, head = t.form.big_tiff ? 16 : 8;
+    if (!den_bytes_hold(a, 0, head) || !den_bytes_hold(b, 0, head)) {
+        den_walk_differs(walk, "file", "header", "the file is cut short");
+        return true;
+    }
+    if (!den_walk_bytes(walk, "file", "header", a->data, b->data, fixed))
+        return true;
+    uint64_t source = den_ifd_number(&t.form, a->data + fixed, den_ifd_word(&t.form));
+    uint64_t copy = den_ifd_number(&t.form, b->data + fixed, den_ifd_word(&t.form));
+    t.chain = count_chain(&t, source);
+    t.gaps = den_gaps_new(err);
+    if (t.gaps == NULL)
+        return false;
+    den_gaps_claim(t.gaps, 0, head);
+    if (!compare_chain(&t, source, copy, "file", "pages", 0, 0)) {
+        den_err_set(err, DEN_E_TOO_LARGE,
+                    "the directories of the TIFF point in circles, or to more than they "
+                    "can hold");
+        goto out;
+    }
+    done = den_gaps_compare(t.gaps, walk, err);
+out:
+    den_gaps_free(t.gaps);
+    return done;
+}
