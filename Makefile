@@ -64,7 +64,7 @@ LIBS_cli     := cli $(LIBS_restore)
 
 # System libraries of a layer, by pkg-config name.
 PKG_base    :=
-PKG_image   := libpng libtiff-4 libxml-2.0
+PKG_image   := libpng libtiff-4 libxml-2.0 libseccomp
 PKG_nn      := openblas
 PKG_restore := $(PKG_image) $(PKG_nn)
 PKG_train   := $(PKG_restore)

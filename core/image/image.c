@@ -8,6 +8,7 @@
 
 #include "convert.h"
 #include "format.h"
+#include "jail.h"
 #include "mem.h"
 
 const struct den_format *const den_formats[] = {&den_format_png, &den_format_tiff, NULL};
@@ -155,7 +156,7 @@ bool den_reader_open(const char *path, const struct den_image_limits *limits,
         return false;
     reader->fd = -1;
     if (!den_format_open(path, &reader->fd, &bytes, err) ||
-        (reader->format = den_format_of_file(reader->fd, err)) == NULL ||
+        (reader->format = den_jail_format(reader->fd, err)) == NULL ||
         !reader->format->open(reader->fd, bytes, &full, &reader->info, &reader->state,
                               err)) {
         reader_free(reader);

@@ -8,6 +8,7 @@
 
 #include "format.h"
 #include "fs.h"
+#include "jail.h"
 #include "mem.h"
 #include "str.h"
 
@@ -64,7 +65,7 @@ static bool open_source(struct den_rewriter *rewriter, const char *path,
                         uint64_t *ret_bytes, struct den_err *err)
 {
     if (!den_format_open(path, &rewriter->source, ret_bytes, err) ||
-        (rewriter->format = den_format_of_file(rewriter->source, err)) == NULL)
+        (rewriter->format = den_jail_format(rewriter->source, err)) == NULL)
         return false;
     if (rewriter->format->rewrite == NULL)
         return den_err_set(err, DEN_E_UNPROCESSABLE,
