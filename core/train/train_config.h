@@ -47,7 +47,7 @@ struct den_train_config {
 
 enum den_key_type { DEN_KEY_INT, DEN_KEY_REAL, DEN_KEY_BOOL, DEN_KEY_WORD };
 
-#define DEN_PRESETS 5
+#define DEN_PRESETS 6
 struct den_train_key {
     const char *name;
     enum den_key_type type;
