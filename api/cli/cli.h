@@ -11,7 +11,7 @@
 
 enum {
     DEN_EXIT_OK = 0,
-    DEN_EXIT_JOB = 1,    /* a job failed or was cancelled */
+    DEN_EXIT_JOB = 1,    /* a job failed or was cancelled; files differ */
     DEN_EXIT_USAGE = 2,  /* the command line, or a local file that it names */
     DEN_EXIT_AUTH = 4,   /* the server wants other credentials */
     DEN_EXIT_SERVER = 5, /* the server refused, or could not be reached */
@@ -51,6 +51,6 @@ bool den_err_about(struct den_err *err, const char *subject, const struct den_er
 extern const struct den_command den_cmd_submit, den_cmd_train, den_cmd_evaluate,
     den_cmd_status, den_cmd_wait, den_cmd_fetch, den_cmd_models, den_cmd_report,
     den_cmd_cancel, den_cmd_methods, den_cmd_simulate, den_cmd_preview, den_cmd_pairs,
-    den_cmd_experiment;
+    den_cmd_experiment, den_cmd_verify;
 
 #endif
