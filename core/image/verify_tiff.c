@@ -239,8 +239,9 @@ static bool compare_entry(struct tiff *t, const char *where,
     if (!spend(&t->bytes_left, a->bytes))
         return false;
     if (a->count != b->count) {
-        den_walk_differs(t->walk, where, what, "%" PRIu64 " %s became %" PRIu64, a->count,
-                         den_ifd_type_bytes(a->type) == 1 ? "bytes" : "values", b->count);
+        den_walk_differs(t->walk, where, what, "%" PRIu64 " %s%s became %" PRIu64,
+                         a->count, den_ifd_type_bytes(a->type) == 1 ? "byte" : "value",
+                         a->count == 1 ? "" : "s", b->count);
         return true;
     }
     if (is_part_array(a->tag) && a->known && b->known)
