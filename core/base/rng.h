@@ -24,6 +24,7 @@ enum den_stream {
     DEN_STREAM_VIEWS,
     DEN_STREAM_HEAD,
     DEN_STREAM_DIFF_AUGMENT,
+    DEN_STREAM_TWIN,
 };
 
 void den_rng_seed(struct den_rng *rng, uint64_t seed, uint64_t stream, uint64_t index);

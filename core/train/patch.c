@@ -51,38 +51,91 @@ static void normalise(const struct den_norm *norm, float *pixels, size_t n)
         pixels[i] = (pixels[i] - shift) * factor;
 }
 
-/* Both patches [side][side] in grey values, at a place drawn from (seed, position). */
-static void crop(const struct den_patches *patches, size_t index, size_t position,
-                 float *noisy, float *clean)
+/* Where the crop at a list position lies in images of the sample's size. */
+static void place(const struct den_patches *patches, const struct den_sample *sample,
+                  size_t position, size_t *x, size_t *y)
 {
-    const struct den_sample *sample = den_dataset_at(patches->dataset, index);
-    size_t side = patches->side;
     struct den_rng rng;
     den_rng_seed(&rng, patches->seed, DEN_STREAM_CROP, position);
-    size_t x = (size_t)den_rng_below(&rng, sample->width - side + 1);
-    size_t y = (size_t)den_rng_below(&rng, sample->height - side + 1);
-    for (size_t row = 0; row < side; row++)
-        memcpy(noisy + row * side, sample->noisy + (y + row) * sample->width + x,
-               side * sizeof *noisy);
-    den_dataset_target(patches->dataset, index, x, y, side, side, patches->match_gain,
-                       clean);
+    *x = (size_t)den_rng_below(&rng, sample->width - patches->side + 1);
+    *y = (size_t)den_rng_below(&rng, sample->height - patches->side + 1);
 }
 
-static void augment(const struct den_patches *patches, size_t position, float *noisy,
-                    float *clean)
+/* The window [side][side] in grey values. */
+static void cut(const struct den_sample *sample, size_t x, size_t y, size_t side,
+                float *to)
+{
+    for (size_t row = 0; row < side; row++)
+        memcpy(to + row * side, sample->noisy + (y + row) * sample->width + x,
+               side * sizeof *to);
+}
+
+static void augment(const struct den_patches *patches, size_t position, float *patch)
 {
     struct den_rng rng;
     den_rng_seed(&rng, patches->seed, DEN_STREAM_AUGMENT, position);
     bool flip = den_rng_below(&rng, 2) == 1;
     size_t turns = (size_t)den_rng_below(&rng, 4);
-    if (flip) {
-        den_patch_flip(noisy, patches->side);
-        den_patch_flip(clean, patches->side);
+    if (flip)
+        den_patch_flip(patch, patches->side);
+    for (size_t t = 0; t < turns; t++)
+        den_patch_turn(patch, patches->side);
+}
+
+/* ---- twins ----------------------------------------------------------------------- */
+
+/* Frames of pairs may differ in size even within a scene; their windows do not then show
+ * the same. */
+static bool are_twins(const struct den_sample *a, const struct den_sample *b)
+{
+    return a != b && a->scene == b->scene && a->width == b->width &&
+           a->height == b->height;
+}
+
+static const struct den_sample *sample_of(const struct den_patches *patches, size_t i)
+{
+    return den_dataset_at(patches->dataset, patches->images[i]);
+}
+
+static const struct den_sample *draw_twin(const struct den_patches *patches,
+                                          const struct den_sample *sample,
+                                          size_t position)
+{
+    size_t twins = 0;
+    for (size_t i = 0; i < patches->count; i++)
+        twins += are_twins(sample, sample_of(patches, i));
+    if (twins == 0)
+        return sample;
+    struct den_rng rng;
+    den_rng_seed(&rng, patches->seed, DEN_STREAM_TWIN, position);
+    size_t skip = (size_t)den_rng_below(&rng, twins);
+    for (size_t i = 0;; i++) {
+        const struct den_sample *other = sample_of(patches, i);
+        if (are_twins(sample, other) && skip-- == 0)
+            return other;
     }
-    for (size_t t = 0; t < turns; t++) {
-        den_patch_turn(noisy, patches->side);
-        den_patch_turn(clean, patches->side);
-    }
+}
+
+/* ---- a batch --------------------------------------------------------------------- */
+
+/* One slot in grey values, each [side][side]; twin may be NULL. */
+static void fill_slot(const struct den_patches *patches, size_t index, size_t position,
+                      float *noisy, float *clean, float *twin)
+{
+    const struct den_sample *sample = den_dataset_at(patches->dataset, index);
+    size_t side = patches->side, x, y;
+    place(patches, sample, position, &x, &y);
+    cut(sample, x, y, side, noisy);
+    den_dataset_target(patches->dataset, index, x, y, side, side, patches->match_gain,
+                       clean);
+    if (twin != NULL)
+        cut(draw_twin(patches, sample, position), x, y, side, twin);
+    if (!patches->augment)
+        return;
+    augment(patches, position, noisy);
+    augment(patches, position, clean);
+    if (twin != NULL)
+        augment(patches, position, twin);
 }
 
 /* Of both images jointly, as the authors' code does; all pixels are finite. */
@@ -99,17 +152,15 @@ static void fit_batch(const float *noisy, const float *clean, size_t n,
     norm->scale = high > low ? ((double)high - (double)low) / 2 : 1;
 }
 
-void den_patches_fill(const struct den_patches *patches, size_t step, float *noisy,
-                      float *clean)
+void den_patches_fill_twin(const struct den_patches *patches, size_t step, float *noisy,
+                           float *clean, float *twin)
 {
     size_t pixels = patches->side * patches->side, epoch = SIZE_MAX;
     for (size_t slot = 0; slot < patches->batch; slot++) {
-        size_t position = step * patches->batch + slot;
-        float *x = noisy + slot * pixels, *y = clean + slot * pixels;
+        size_t position = step * patches->batch + slot, at = slot * pixels;
         size_t image = den_patches_pick(patches, position, &epoch);
-        crop(patches, patches->images[image], position, x, y);
-        if (patches->augment)
-            augment(patches, position, x, y);
+        fill_slot(patches, patches->images[image], position, noisy + at, clean + at,
+                  twin != NULL ? twin + at : NULL);
     }
     size_t all = patches->batch * pixels;
     struct den_norm norm = patches->norm;
@@ -117,4 +168,12 @@ void den_patches_fill(const struct den_patches *patches, size_t step, float *noi
         fit_batch(noisy, clean, all, &norm);
     normalise(&norm, noisy, all);
     normalise(&norm, clean, all);
+    if (twin != NULL)
+        normalise(&norm, twin, all);
+}
+
+void den_patches_fill(const struct den_patches *patches, size_t step, float *noisy,
+                      float *clean)
+{
+    den_patches_fill_twin(patches, step, noisy, clean, NULL);
 }

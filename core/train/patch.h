@@ -31,6 +31,14 @@ size_t den_patches_pick(const struct den_patches *patches, size_t position,
  * (p = 0.5), then 0 to 3 quarter turns, the same for both. */
 void den_patches_fill(const struct den_patches *patches, size_t step, float *noisy,
                       float *clean);
+/* The same noisy and clean, bit for bit; and twin [batch][side][side]: slot i has another
+ * noisy frame of the same scene and size among `images`, drawn from (seed, list position)
+ * with equal chances; same window, orientation and normalisation.  Where a scene has one
+ * frame only, that frame again.  Grey values of frames are taken as they are, whatever
+ * match_gain.  A slot looks at each of the `count` images up to twice.  twin may be NULL.
+ */
+void den_patches_fill_twin(const struct den_patches *patches, size_t step, float *noisy,
+                           float *clean, float *twin);
 
 /* In place on [side][side]: mirror left and right; turn by 90 degrees anticlockwise. */
 void den_patch_flip(float *patch, size_t side);

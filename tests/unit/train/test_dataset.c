@@ -1,63 +1,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "dataset.h"
-#include "den_check.h"
-#include "fs.h"
-#include "mem.h"
-#include "patch.h"
-#include "str.h"
-
-enum { PATH = 96 };
-
-static char folder[32];
-
-static void make_folder(void)
-{
-    ck_assert(den_str_copy(folder, sizeof folder, "/tmp/den_dataset_XXXXXX"));
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-}
-
-static void remove_folder(void)
-{
-    struct den_err err = DEN_ERR_INIT;
-    must(den_fs_remove_tree(folder, &err));
-}
-
-static const char *path_of(const char *name, char *to)
-{
-    ck_assert(den_str_format(to, PATH, "%s/%s", folder, name));
-    return to;
-}
-
-/* Page p, pixel i of the file `name` holds base + p + a ramp of step * i. */
-static void write_tiff(const char *name, uint32_t w, uint32_t h, uint32_t pages,
-                       float base, float step)
-{
-    struct den_err err = DEN_ERR_INIT;
-    char path[PATH];
-    size_t plane = (size_t)w * h;
-    struct den_image image = {{.format = "tiff",
-                               .width = w,
-                               .height = h,
-                               .pages = pages,
-                               .channels = 1,
-                               .dtype = DEN_F32},
-                              NULL};
-    image.pixels = den_calloc(plane * pages, sizeof(float));
-    for (size_t i = 0; i < plane * pages; i++)
-        image.pixels[i] = base + (float)(i / plane) + step * (float)(i % plane);
-    must(den_image_save(path_of(name, path), &image, &err));
-    den_image_release(&image);
-}
-
-static bool open_set(enum den_dataset_kind kind, const struct den_source *sources,
-                     size_t count, size_t max_bytes, struct den_dataset **ret,
-                     struct den_err *err)
-{
-    struct den_image_limits limits = den_image_limits_default();
-    return den_dataset_open(kind, sources, count, &limits, max_bytes, ret, err);
-}
+#include "dataset_help.h"
 
 START_TEST(a_pair_gives_its_clean_image_cropped_and_gain_matched)
 {
@@ -271,26 +215,6 @@ END_TEST
 
 /* ---- split ----------------------------------------------------------------------- */
 
-enum { FRAMES = 12 };
-
-/* FRAMES frames in `scenes` scenes, frame i in scene i % scenes; 0 = each its own. */
-static struct den_dataset *frames_of(size_t scenes)
-{
-    struct den_err err = DEN_ERR_INIT;
-    static char path[PATH], names[FRAMES][8];
-    write_tiff("flat.tif", 4, 4, 1, 3, 1);
-    path_of("flat.tif", path);
-    struct den_source sources[FRAMES];
-    for (size_t i = 0; i < FRAMES; i++) {
-        den_str_format(names[i], sizeof names[i], "s%zu", scenes > 0 ? i % scenes : 0);
-        sources[i] =
-            (struct den_source){"f", path, 0, path, 0, scenes > 0 ? names[i] : NULL};
-    }
-    struct den_dataset *set = NULL;
-    must(open_set(DEN_PAIRS, sources, FRAMES, 1 << 20, &set, &err));
-    return set;
-}
-
 static const struct {
     size_t scenes;
     double fraction;
@@ -340,156 +264,6 @@ START_TEST(the_split_depends_on_the_seed_alone)
 }
 END_TEST
 
-/* ---- patches --------------------------------------------------------------------- */
-
-START_TEST(four_quarter_turns_and_two_flips_change_nothing)
-{
-    float patch[25], before[25];
-    for (size_t side = 1; side <= 5; side++) {
-        for (size_t i = 0; i < side * side; i++)
-            before[i] = patch[i] = (float)i;
-        for (int k = 0; k < 4; k++) {
-            den_patch_turn(patch, side);
-            if (side > 1)
-                ck_assert((memcmp(patch, before, side * side * sizeof *patch) == 0) ==
-                          (k == 3));
-        }
-        den_patch_flip(patch, side);
-        ck_assert(side == 1 || patch[0] == before[side - 1]);
-        den_patch_flip(patch, side);
-        ck_assert_mem_eq(patch, before, side * side * sizeof *patch);
-    }
-    float square[4] = {1, 2, 3, 4};
-    static const float turned[4] = {2, 4, 1, 3};
-    den_patch_turn(square, 2);
-    ck_assert_mem_eq(square, turned, sizeof turned);
-}
-END_TEST
-
-static struct den_patches plan(const struct den_dataset *set, const size_t *images,
-                               size_t count, size_t *order)
-{
-    return (struct den_patches){
-        set, images, count, 5, 2, true, false, 3, {"mean_std", 3, 2}, order, false};
-}
-
-START_TEST(every_epoch_shows_each_image_once_in_a_new_order)
-{
-    static const size_t images[7] = {0};
-    size_t order[7], first[7];
-    struct den_patches patches = plan(NULL, images, 7, order);
-    size_t epoch = SIZE_MAX, moved = 0;
-    for (size_t e = 0; e < 5; e++) {
-        size_t seen[7] = {0};
-        for (size_t i = 0; i < 7; i++) {
-            size_t image = den_patches_pick(&patches, e * 7 + i, &epoch);
-            seen[image]++;
-            if (e == 0)
-                first[i] = image;
-            moved += first[i] != image;
-        }
-        for (size_t i = 0; i < 7; i++)
-            ck_assert_uint_eq(seen[i], 1);
-    }
-    ck_assert_uint_gt(moved, 7);
-}
-END_TEST
-
-START_TEST(a_batch_is_normalised_and_turns_both_images_alike)
-{
-    struct den_dataset *set = frames_of(0); /* noisy equals clean: 3 + ramp on 4 x 4 */
-    size_t images[FRAMES], order[FRAMES];
-    for (size_t i = 0; i < FRAMES; i++)
-        images[i] = i;
-    struct den_patches patches = plan(set, images, FRAMES, order);
-    float noisy[20], clean[20], again[20];
-    bool seen[8] = {false};
-    size_t corners = 0, ways = 0;
-    for (size_t step = 0; step < 40; step++) {
-        den_patches_fill(&patches, step, noisy, clean);
-        ck_assert_mem_eq(noisy, clean, sizeof noisy);
-        for (size_t slot = 0; slot < 5; slot++) {
-            const float *p = noisy + 4 * slot;
-            float low = p[0];
-            size_t at = 0;
-            for (size_t i = 1; i < 4; i++)
-                if (p[i] < low)
-                    low = p[at = i];
-            /* (3 + 4 y + x - 3) / 2: the lowest pixel says where the crop lies. */
-            corners |= (size_t)1 << (size_t)(2 * low);
-            size_t way = 2 * at + (p[at ^ 1] - low > 1); /* one of 8 orientations */
-            ways += !seen[way];
-            seen[way] = true;
-        }
-    }
-    ck_assert_uint_eq(ways, 8);
-    ck_assert_uint_eq(corners, 0x777); /* offsets 0..2 in both directions */
-    den_patches_fill(&patches, 39, again, clean);
-    ck_assert_mem_eq(noisy, again, sizeof noisy);
-    den_dataset_free(set);
-}
-END_TEST
-
-START_TEST(a_batch_may_be_normalised_by_its_own_extremes)
-{
-    struct den_err err = DEN_ERR_INIT;
-    struct den_dataset *set = NULL;
-    char noisy_path[PATH], clean_path[PATH];
-    write_tiff("noisy.tif", 4, 4, 1, 100, 1);
-    write_tiff("clean.tif", 4, 4, 1, 97, 2); /* reaches further on both sides */
-    path_of("noisy.tif", noisy_path);
-    path_of("clean.tif", clean_path);
-    struct den_source sources[FRAMES];
-    for (size_t i = 0; i < FRAMES; i++)
-        sources[i] = (struct den_source){"f", noisy_path, 0, clean_path, 0, NULL};
-    must(open_set(DEN_PAIRS, sources, FRAMES, 1 << 20, &set, &err));
-    size_t images[FRAMES], order[FRAMES];
-    for (size_t i = 0; i < FRAMES; i++)
-        images[i] = i;
-    struct den_patches patches = plan(set, images, FRAMES, order);
-    float noisy[20], clean[20], grey_noisy[20], grey_clean[20];
-    for (size_t step = 0; step < 10; step++) {
-        patches.per_batch = false;
-        patches.norm = (struct den_norm){"mean_std", 0, 1};
-        den_patches_fill(&patches, step, grey_noisy, grey_clean);
-        patches.per_batch = true;
-        patches.norm = (struct den_norm){"batch_joint", 1e6, 5};
-        den_patches_fill(&patches, step, noisy, clean);
-        float low = grey_noisy[0], high = grey_noisy[0];
-        for (size_t i = 0; i < 20; i++) {
-            low = fminf(low, fminf(grey_noisy[i], grey_clean[i]));
-            high = fmaxf(high, fmaxf(grey_noisy[i], grey_clean[i]));
-        }
-        for (size_t i = 0; i < 20; i++) {
-            double scale = 2 / ((double)high - (double)low);
-            close_to((double)noisy[i], scale * ((double)grey_noisy[i] - (double)low) - 1,
-                     1e-6);
-            close_to((double)clean[i], scale * ((double)grey_clean[i] - (double)low) - 1,
-                     1e-6);
-        }
-    }
-    den_dataset_free(set);
-}
-END_TEST
-
-START_TEST(without_augmentation_crops_keep_their_orientation)
-{
-    struct den_dataset *set = frames_of(0);
-    size_t images[FRAMES] = {0}, order[FRAMES];
-    struct den_patches patches = plan(set, images, FRAMES, order);
-    patches.augment = false;
-    float noisy[20], clean[20];
-    for (size_t step = 0; step < 20; step++) {
-        den_patches_fill(&patches, step, noisy, clean);
-        for (size_t slot = 0; slot < 5; slot++) {
-            close_to((double)(noisy[4 * slot + 1] - noisy[4 * slot]), 0.5, 1e-6);
-            close_to((double)(noisy[4 * slot + 2] - noisy[4 * slot]), 2, 1e-6);
-        }
-    }
-    den_dataset_free(set);
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("dataset");
@@ -508,14 +282,6 @@ int main(void)
     tcase_add_loop_test(t, validation_gets_whole_scenes_and_training_the_rest, 0,
                         (int)(sizeof splits / sizeof splits[0]));
     tcase_add_test(t, the_split_depends_on_the_seed_alone);
-    suite_add_tcase(suite, t);
-    t = tcase_create("patches");
-    tcase_add_checked_fixture(t, make_folder, remove_folder);
-    tcase_add_test(t, four_quarter_turns_and_two_flips_change_nothing);
-    tcase_add_test(t, every_epoch_shows_each_image_once_in_a_new_order);
-    tcase_add_test(t, a_batch_is_normalised_and_turns_both_images_alike);
-    tcase_add_test(t, a_batch_may_be_normalised_by_its_own_extremes);
-    tcase_add_test(t, without_augmentation_crops_keep_their_orientation);
     suite_add_tcase(suite, t);
     return den_check_main(suite);
 }
