@@ -83,16 +83,16 @@ static bool need_tables(struct page *p, struct den_err *err)
         !den_tiff_tables_read(&r->copy.raw, &r->directory, p->number, p->layout.parts,
                               &p->tables, err))
         return false;
-    if (!den_claims_alone(&r->contested, p->tables.directory,
-                          p->tables.directory_bytes) ||
-        !table_alone(p, &p->tables.offsets) || !table_alone(p, &p->tables.counts))
-        return shared(p, "table of strips or tiles", err);
     if (p->layout.compression != COMPRESSION_NONE && !p->tables.counts.found)
         return den_err_set(err, DEN_E_UNPROCESSABLE,
                            "page %" PRIu32
                            " of the TIFF can be read, but not rewritten: it does not say "
                            "how long its compressed strips or tiles are",
                            p->number);
+    if (!den_claims_alone(&r->contested, p->tables.directory,
+                          p->tables.directory_bytes) ||
+        !table_alone(p, &p->tables.offsets) || !table_alone(p, &p->tables.counts))
+        return shared(p, "table of strips or tiles", err);
     return true;
 }
 
