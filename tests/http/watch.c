@@ -1,0 +1,100 @@
+#include "watch.h"
+
+#include <check.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "str.h"
+
+enum { DEEPEST = 8 };
+
+/* Whole small file of /proc; "" when the process has gone. */
+static const char *slurp(const char *path, char *to, size_t size)
+{
+    FILE *file = fopen(path, "re");
+    size_t n = file != NULL ? fread(to, 1, size - 1, file) : 0;
+    if (file != NULL)
+        (void)fclose(file);
+    to[n] = '\0';
+    return to;
+}
+
+static long kib_of(const char *status, const char *key)
+{
+    const char *at = strstr(status, key);
+    return at != NULL ? strtol(at + strlen(key), NULL, 10) : 0;
+}
+
+static void add_process(pid_t pid, struct family *family, int depth);
+
+static void add_children(const char *list, struct family *family, int depth)
+{
+    char *end;
+    for (long pid = strtol(list, &end, 10); end != list; pid = strtol(list, &end, 10)) {
+        add_process((pid_t)pid, family, depth);
+        list = end;
+    }
+}
+
+static void add_process(pid_t pid, struct family *family, int depth)
+{
+    char path[64], text[4096];
+    (void)den_str_format(path, sizeof path, "/proc/%d/status", (int)pid);
+    if (slurp(path, text, sizeof text)[0] == '\0' || depth > DEEPEST)
+        return;
+    family->processes++;
+    family->zombies += strstr(text, "State:\tZ") != NULL;
+    family->private_kib += kib_of(text, "RssAnon:") + kib_of(text, "RssShmem:");
+    if (depth == 0)
+        family->rss_kib = kib_of(text, "VmRSS:");
+    (void)den_str_format(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *tasks = opendir(path);
+    const struct dirent *task;
+    while (tasks != NULL && (task = readdir(tasks)) != NULL) {
+        if (task->d_name[0] == '.')
+            continue;
+        (void)den_str_format(path, sizeof path, "/proc/%d/task/%.10s/children", (int)pid,
+                             task->d_name);
+        add_children(slurp(path, text, sizeof text), family, depth + 1);
+    }
+    if (tasks != NULL)
+        (void)closedir(tasks);
+}
+
+struct family family_look(pid_t pid)
+{
+    struct family family = {0};
+    add_process(pid, &family, 0);
+    return family;
+}
+
+static void *look_on(void *arg)
+{
+    struct watch *w = arg;
+    while (!atomic_load(&w->stop)) {
+        long now = family_look(w->pid).private_kib;
+        if (now > atomic_load(&w->peak_kib))
+            atomic_store(&w->peak_kib, now);
+        (void)usleep(1000);
+    }
+    return NULL;
+}
+
+void watch_start(struct watch *w, pid_t pid)
+{
+    w->pid = pid;
+    w->first_kib = family_look(pid).private_kib;
+    atomic_init(&w->stop, false);
+    atomic_init(&w->peak_kib, w->first_kib);
+    ck_assert_int_eq(pthread_create(&w->thread, NULL, look_on, w), 0);
+}
+
+long watch_end(struct watch *w)
+{
+    atomic_store(&w->stop, true);
+    ck_assert_int_eq(pthread_join(w->thread, NULL), 0);
+    return atomic_load(&w->peak_kib) - w->first_kib;
+}
