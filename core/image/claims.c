@@ -4,9 +4,9 @@
 
 #include "mem.h"
 
-void den_claims_init(struct den_claims *claims, size_t most)
+void den_claims_init(struct den_claims *claims, size_t most, uint64_t gap)
 {
-    *claims = (struct den_claims){.most = most};
+    *claims = (struct den_claims){.most = most, .gap = gap};
 }
 
 void den_claims_release(struct den_claims *claims)
@@ -20,10 +20,10 @@ static uint64_t end_of(uint64_t from, uint64_t bytes)
     return bytes > UINT64_MAX - from ? UINT64_MAX : from + bytes;
 }
 
-/* The parts of a page follow each other, maybe aligned to even offsets: one claim. */
-static bool continues(const struct den_range *last, uint64_t from)
+static bool continues(const struct den_claims *claims, const struct den_range *last,
+                      uint64_t from)
 {
-    return from >= last->to && from - last->to <= 1;
+    return from >= last->to && from - last->to <= claims->gap;
 }
 
 static bool make_room(struct den_claims *claims, struct den_err *err)
@@ -55,7 +55,7 @@ bool den_claims_add(struct den_claims *claims, uint64_t from, uint64_t bytes,
         return true;
     struct den_range *last =
         claims->count == 0 ? NULL : &claims->ranges[claims->count - 1];
-    if (last != NULL && continues(last, from)) {
+    if (last != NULL && continues(claims, last, from)) {
         last->to = end_of(from, bytes);
         return true;
     }
@@ -71,6 +71,12 @@ static int by_start(const void *a, const void *b)
     return (left->from > right->from) - (left->from < right->from);
 }
 
+void den_claims_sort(struct den_claims *claims)
+{
+    if (claims->count > 0)
+        qsort(claims->ranges, claims->count, sizeof *claims->ranges, by_start);
+}
+
 /* Sweeps from left to right; `reach` is how far the claims so far go.  What a claim has
  * before it is contested.  Contested ranges overlap or touch: they are merged, so that
  * they stay sorted, and there are never more of them than claims looked at. */
@@ -79,8 +85,7 @@ void den_claims_close(struct den_claims *claims)
     struct den_range *ranges = claims->ranges;
     size_t contested = 0;
     uint64_t reach = 0;
-    if (claims->count > 0)
-        qsort(ranges, claims->count, sizeof *ranges, by_start);
+    den_claims_sort(claims);
     for (size_t i = 0; i < claims->count; i++) {
         struct den_range claim = ranges[i];
         uint64_t to = claim.to < reach ? claim.to : reach;

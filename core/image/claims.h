@@ -17,16 +17,19 @@ struct den_range {
 struct den_claims {
     struct den_range *ranges;
     size_t count, room, most;
+    uint64_t gap;
 };
 
-/* most: ranges that may be kept, 16 bytes each; claims that continue the last one need
- * none of their own. */
-void den_claims_init(struct den_claims *claims, size_t most);
+/* most: ranges that may be kept, 16 bytes each.  A claim that begins at most `gap` bytes
+ * behind the last one continues it: they are one claim, with these bytes. */
+void den_claims_init(struct den_claims *claims, size_t most, uint64_t gap);
 void den_claims_release(struct den_claims *claims);
 /* DEN_E_TOO_LARGE with limit when there are more ranges.  0 bytes claim nothing; a range
  * that would pass 2^64 ends there. */
 bool den_claims_add(struct den_claims *claims, uint64_t from, uint64_t bytes,
                     struct den_err *err) DEN_CHECKED;
+/* From left to right. */
+void den_claims_sort(struct den_claims *claims);
 void den_claims_close(struct den_claims *claims);
 /* After closing: no byte of the range has two claimants. */
 bool den_claims_alone(const struct den_claims *claims, uint64_t from, uint64_t bytes);

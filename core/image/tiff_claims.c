@@ -5,8 +5,8 @@
 #include "mem.h"
 #include "tiff_splice.h"
 
-/* 16 MiB.  A page of a sane file has two to five pieces. */
-enum { PIECES = 1 << 20 };
+/* The parts of a page follow each other, some at even offsets only. */
+enum { ALIGNED = 1 };
 
 static bool claim_values(const struct den_tiff_raw *raw,
                          const struct den_tiff_directory *directory,
@@ -59,7 +59,7 @@ bool den_tiff_claims_read(struct den_tiff_in *in, const struct den_tiff_raw *raw
                           struct den_err *err)
 {
     struct den_claims claims;
-    den_claims_init(&claims, PIECES);
+    den_claims_init(&claims, DEN_TIFF_PIECES, ALIGNED);
     bool done = den_claims_add(&claims, 0, raw->big_tiff ? 16 : 8, err) &&
                 claim_chain(raw, directory, &claims, err);
     for (uint32_t page = 0; done && page < in->info.pages; page++)

@@ -5,6 +5,9 @@
 #include "tiff_io.h"
 #include "tiff_raw.h"
 
+/* 16 MiB of ranges.  A page of a sane file has two to five pieces. */
+enum { DEN_TIFF_PIECES = 1 << 20 };
+
 /* Claims every byte that means something: header, directories of the chain, values of
  * tags, strips and tiles.  Closed when done; `directory` is used up.
  * Directories that only a tag points to (SubIFD, Exif) and their images are not

@@ -1,6 +1,10 @@
-/* A TIFF with other pixels: the source is copied byte for byte, then its strips and tiles
+/* A TIFF with other pixels: the source is copied byte for byte, and its strips and tiles
  * are exchanged in the copy.  All that is asked of the file is asked of the source, which
- * does not change meanwhile. */
+ * does not change meanwhile.
+ *
+ * Pixels that will be overwritten where they are, all uncompressed ones of a sane file,
+ * are not copied at first, only at the end those of pages that were left out: of a large
+ * stack every byte is written once. */
 #include "tiff_rewrite.h"
 
 #include <inttypes.h>
@@ -21,7 +25,8 @@ struct rewrite {
     struct den_tiff_directory directory;
     struct den_claims contested;
     char *provenance;
-    unsigned char *part; /* grown to the largest part seen */
+    unsigned char *replaced; /* [pages], 1 = has its new pixels */
+    unsigned char *part;     /* grown to the largest part seen */
     size_t part_room;
 };
 
@@ -134,6 +139,12 @@ static bool place_alone(const struct page *p, const struct place *place)
            den_claims_alone(&p->r->contested, place->offset, place->bytes);
 }
 
+/* Is overwritten and nothing else; is not in the copy before. */
+static bool stays_there(const struct page *p, const struct place *place)
+{
+    return p->layout.compression == COMPRESSION_NONE && place_alone(p, place);
+}
+
 /* Over the old part where it fits, and then nothing of the old one must stay behind: a
  * file with the noise of its pixels in the gaps would be a strange result. */
 static bool put_part(struct page *p, uint32_t part, const struct place *old,
@@ -217,7 +228,7 @@ static bool replace_parts(struct page *p, struct den_err *err)
     bool plain = is_plain(&p->layout);
     for (uint32_t part = 0; part < p->layout.parts; part++) {
         struct place old = place_of(p, part);
-        if (plain && place_alone(p, &old) ? !put_plain(p, part, old.offset, err)
+        if (plain && stays_there(p, &old) ? !put_plain(p, part, old.offset, err)
                                           : !put_packed(p, part, &old, err))
             return false;
     }
@@ -235,6 +246,7 @@ bool den_tiff_replace(void *state, uint32_t page, const void *pixels, struct den
         den_tiff_encoder_new(&p.layout, r->in->limits.part_bytes, &p.encoder, err);
     done =
         done && replace_parts(&p, err) && den_tiff_tables_write(&r->copy, &p.tables, err);
+    r->replaced[page] = done;
     den_tiff_encoder_free(p.encoder);
     den_tiff_tables_release(&p.tables);
     return done;
@@ -242,30 +254,88 @@ bool den_tiff_replace(void *state, uint32_t page, const void *pixels, struct den
 
 /* ---- opening and completing ------------------------------------------------------- */
 
-/* What rewriting will need of this page is there, before anybody computes anything. */
-static bool check_page(struct rewrite *r, uint32_t page, struct den_err *err)
+static bool in_file(const struct page *p, const struct place *place, struct den_err *err)
+{
+    uint64_t bytes = p->r->copy.raw.bytes;
+    if (place->offset <= bytes && place->bytes <= bytes - place->offset)
+        return true;
+    return den_err_set(err, DEN_E_UNPROCESSABLE,
+                       "page %" PRIu32 " of the TIFF is cut short: %" PRIu64
+                       " bytes of pixels at offset "
+                       "%" PRIu64 " are not in the file of %" PRIu64 " bytes",
+                       p->number, place->bytes, place->offset, bytes);
+}
+
+/* What rewriting will need of this page is there, before anybody computes anything.
+ * later: what need not be copied now. */
+static bool check_page(struct rewrite *r, uint32_t page, struct den_claims *later,
+                       struct den_err *err)
 {
     struct page p = {.r = r, .number = page};
     if (!den_tiff_layout_read(r->in, page, &p.layout, err))
         return false;
-    bool done = true, compressed = p.layout.compression != COMPRESSION_NONE;
+    bool done = true;
     for (uint32_t part = 0; done && part < p.layout.parts; part++) {
         struct place old = place_of(&p, part);
-        if (compressed || !place_alone(&p, &old))
+        done = in_file(&p, &old, err);
+        if (done && stays_there(&p, &old))
+            done = den_claims_add(later, old.offset, old.bytes, err);
+        else if (done)
             done = need_tables(&p, err) && table_agrees(&p, part, &old, err);
     }
     den_tiff_tables_release(&p.tables);
     return done;
 }
 
-static bool check_pages(struct rewrite *r, struct den_err *err)
+static bool check_pages(struct rewrite *r, struct den_claims *later, struct den_err *err)
 {
     uint32_t most = r->in->limits.tags;
     if (!den_tiff_copy_can_sign(&r->copy, DEN_PROVENANCE_TIFF_TAG, most, err))
         return false;
     for (uint32_t page = 0; page < r->in->info.pages; page++)
-        if (!check_page(r, page, err))
+        if (!check_page(r, page, later, err))
             return false;
+    return true;
+}
+
+static bool copy_range(struct rewrite *r, uint64_t from, uint64_t to, struct den_err *err)
+{
+    return den_file_copy_at(r->copy.raw.fd, r->copy.fd, from, to - from, err);
+}
+
+static bool copy_all_but(struct rewrite *r, struct den_claims *later, struct den_err *err)
+{
+    uint64_t at = 0;
+    den_claims_sort(later);
+    for (size_t i = 0; i < later->count; i++) {
+        if (!copy_range(r, at, later->ranges[i].from, err))
+            return false;
+        at = later->ranges[i].to;
+    }
+    return copy_range(r, at, r->copy.raw.bytes, err);
+}
+
+static bool check_and_copy(struct rewrite *r, struct den_err *err)
+{
+    struct den_claims later;
+    den_claims_init(&later, DEN_TIFF_PIECES, 0);
+    bool done = check_pages(r, &later, err) && copy_all_but(r, &later, err);
+    den_claims_release(&later);
+    return done;
+}
+
+/* The pixels of a page that got no others. */
+static bool copy_page(struct rewrite *r, uint32_t page, struct den_err *err)
+{
+    struct page p = {.r = r, .number = page};
+    if (!den_tiff_layout_read(r->in, page, &p.layout, err))
+        return false;
+    for (uint32_t part = 0; part < p.layout.parts; part++) {
+        struct place old = place_of(&p, part);
+        if (stays_there(&p, &old) &&
+            !copy_range(r, old.offset, old.offset + old.bytes, err))
+            return false;
+    }
     return true;
 }
 
@@ -278,6 +348,7 @@ void den_tiff_discard(void *state)
     den_tiff_directory_release(&r->directory);
     den_claims_release(&r->contested);
     den_free(r->provenance);
+    den_free(r->replaced);
     den_free(r->part);
     den_free(r);
 }
@@ -300,7 +371,8 @@ bool den_tiff_rewrite(int source, uint64_t bytes, int fd,
     if (!den_tiff_in_open(source, bytes, limits, &r->in, err) ||
         !den_tiff_raw_open(source, bytes, &r->copy.raw, err) ||
         !den_tiff_claims_read(r->in, &r->copy.raw, &r->directory, &r->contested, err) ||
-        !check_pages(r, err) || !den_file_copy_at(source, fd, 0, bytes, err))
+        (r->replaced = den_new(r->in->info.pages, 1, err)) == NULL ||
+        !check_and_copy(r, err))
         goto fail;
     *ret_info = r->in->info;
     *ret_state = r;
@@ -313,7 +385,11 @@ fail:
 bool den_tiff_complete(void *state, struct den_err *err)
 {
     struct rewrite *r = state;
-    bool done = den_tiff_copy_sign(&r->copy, DEN_PROVENANCE_TIFF_TAG, r->provenance, err);
+    bool done = true;
+    for (uint32_t page = 0; done && page < r->in->info.pages; page++)
+        done = r->replaced[page] || copy_page(r, page, err);
+    done =
+        done && den_tiff_copy_sign(&r->copy, DEN_PROVENANCE_TIFF_TAG, r->provenance, err);
     den_tiff_discard(r);
     return done;
 }
