@@ -86,7 +86,7 @@ src_of = $(if $(filter server cli,$(1)),$(SRC_$(1)),$(call SRC,$(DIR_$(1))))
 
 PROGRAMS := $(BUILD)/denoised $(BUILD)/denoise
 
-.PHONY: all setup demo test test-full run install uninstall clean format lint asan tsan help \
+.PHONY: all setup demo test test-full run install uninstall clean format lint asan tsan fuzz help \
         check-all bench bench-peers bench-http
 all: $(PROGRAMS)  ## build denoised and denoise into build/
 
@@ -183,6 +183,23 @@ endef
 $(foreach d,http torture,$(eval $(call http_program,$(d))))
 .SECONDARY:
 
+# ---- fuzzing: fuzz_<name>.c is one parser; plain tests replay its corpus -----------------
+FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+TESTS += $(FUZZ:%=$(BUILD)/tests/fuzz/%)
+$(BUILD)/obj/tests/fuzz/%.o: INC := $(addprefix -iquote ,tests tests/fuzz $(IN_restore))
+$(BUILD)/obj/tests/fuzz/%.o: PKG := check $(PKG_restore)
+$(FUZZ:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o \
+    $(BUILD)/obj/tests/fuzz/replay.o $(call libs,restore)
+	@mkdir -p $(@D)
+	$(call say,test,$<)
+	$(Q)$(CC) $^ $(LINK) $(call pkglibs,check $(PKG_restore)) -o $@
+$(FUZZ:%=$(BUILD)/fuzz_%): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(call libs,restore)
+	$(call say,ld,$@)
+	$(Q)$(CC) -fsanitize=fuzzer $^ $(LINK) $(call pkglibs,$(PKG_restore)) -o $@
+$(BUILD)/fuzz_seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(call libs,restore)
+	$(call say,ld,$@)
+	$(Q)$(CC) $^ $(LINK) $(call pkglibs,$(PKG_restore)) -o $@
+
 # ---- measurements ------------------------------------------------------------------------
 $(BUILD)/obj/tests/bench/%.o: INC := $(addprefix -iquote ,tests/bench $(IN_train))
 $(BUILD)/obj/tests/bench/%.o: PKG := $(PKG_train)
@@ -264,6 +281,14 @@ tsan:  ## all tests under ThreadSanitizer
 	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/tsan OPT='-O1 -g' \
 	    SAN='-fsanitize=thread' all check-programs
 	@CK_TIMEOUT_MULTIPLIER=5 DENOISED_TEST_SLOW=0 $(MAKE) --no-print-directory BUILD=build/tsan check-all
+
+SECONDS ?= 60
+fuzz:  ## libFuzzer on every parser, one after the other; SECONDS=N each, FUZZ="NAME..."
+	@deploy/setup.sh build fuzz
+	@$(MAKE) --no-print-directory -j$$(nproc) BUILD=build/fuzz CC=clang OPT='-O1 -g' \
+	    SAN='-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined' \
+	    $(FUZZ:%=build/fuzz/fuzz_%)
+	@tests/fuzz/run.sh build/fuzz $(SECONDS) $(FUZZ)
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do \
