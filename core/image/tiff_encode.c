@@ -186,9 +186,14 @@ static bool hidden_open(struct den_tiff_encoder *e, struct den_err *err)
     if (options == NULL)
         return encode_failed(e, err);
     den_tiff_talk_clear(&e->talk);
-    e->tif = TIFFClientOpenExt("image", e->layout.big_endian ? "w8b" : "w8l", e,
-                               hidden_read, hidden_write, hidden_seek, hidden_close,
-                               hidden_size, NULL, NULL, options);
+    /* libtiff 4.5 swaps bytes before it splits floats into planes of bytes (predictor 3),
+     * for which the order of the file means nothing: they are encoded in the machine's.
+     */
+    bool big = e->layout.predictor == PREDICTOR_FLOATINGPOINT ? machine_is_big()
+                                                              : e->layout.big_endian;
+    e->tif =
+        TIFFClientOpenExt("image", big ? "w8b" : "w8l", e, hidden_read, hidden_write,
+                          hidden_seek, hidden_close, hidden_size, NULL, NULL, options);
     TIFFOpenOptionsFree(options);
     if (e->tif == NULL || !set_tags(e) || e->talk.failed)
         return encode_failed(e, err);
