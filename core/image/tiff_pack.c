@@ -97,28 +97,32 @@ static void put(size_t size, const void *from, void *to, size_t step, size_t n)
         put_uint64_t(from, to, step, n);
 }
 
-/* maximum - value, which is value with all its bits flipped.  Unsigned only. */
-static void invert(const struct den_tiff_layout *layout, void *samples, size_t n)
+/* maximum - value, which is value with all its bits flipped, of every step-th sample.
+ * Unsigned only; opacity has no white. */
+#define INVERT(type)                                                          \
+    static void invert_##type(void *samples, size_t step, size_t n, type top) \
+    {                                                                         \
+        type *at = samples;                                                   \
+        for (size_t i = 0; i < n; i++)                                        \
+            at[i * step] ^= top;                                              \
+    }
+INVERT(uint8_t)
+INVERT(uint16_t)
+INVERT(uint32_t)
+
+static void invert(const struct den_tiff_layout *layout, uint32_t channel, void *samples,
+                   size_t step, size_t n)
 {
     uint32_t top = (uint32_t)((UINT64_C(1) << layout->bits) - 1);
-    uint8_t *bytes = samples;
-    uint16_t *words = samples;
-    uint32_t *longs = samples;
-    if (!layout->white_is_0)
+    size_t size = den_dtype_bytes(layout->dtype);
+    if (!layout->white_is_0 || (layout->alpha && channel == layout->samples - 1))
         return;
-    switch (den_dtype_bytes(layout->dtype)) {
-    case 1:
-        for (size_t i = 0; i < n; i++)
-            bytes[i] ^= (uint8_t)top;
-        break;
-    case 2:
-        for (size_t i = 0; i < n; i++)
-            words[i] ^= (uint16_t)top;
-        break;
-    default:
-        for (size_t i = 0; i < n; i++)
-            longs[i] ^= top;
-    }
+    if (size == 1)
+        invert_uint8_t(samples, step, n, (uint8_t)top);
+    else if (size == 2)
+        invert_uint16_t(samples, step, n, (uint16_t)top);
+    else
+        invert_uint32_t(samples, step, n, top);
 }
 
 /* ---- bits ------------------------------------------------------------------------- */
@@ -232,7 +236,7 @@ void den_tiff_unpack_part(const struct den_tiff_layout *layout, uint32_t part,
                 unsigned char *to =
                     (unsigned char *)pixels + row_start(layout, &r, s, y) + x * size;
                 pick(size, from + s * size, samples, to, n);
-                invert(layout, to, n);
+                invert(layout, r.plane + s, to, 1, n);
             }
         }
 }
@@ -252,8 +256,8 @@ static void gather(const struct den_tiff_layout *layout, const struct region *r,
         put(size, from + x * size, to + s * size, samples, inside);
         for (size_t i = inside; i < n; i++)
             memcpy(to + (i * samples + s) * size, last, size);
+        invert(layout, r->plane + s, to + s * size, samples, n);
     }
-    invert(layout, to, n * samples);
 }
 
 static void pack_row(const struct den_tiff_layout *layout, const struct region *r,
