@@ -25,6 +25,9 @@ struct den_contrastive {
     bool on_discriminator;
     /* Runs alone in the first part of the run (pretrain_fraction), and then no more. */
     bool pretrains;
+    /* Its batches come with twin, which takes memory for [batch][crop][crop]: counted in
+     * bytes. */
+    bool wants_twin;
     bool (*start)(const struct den_contrastive *row,
                   const struct den_contrast_parts *parts, void **ret_state,
                   struct den_err *err);

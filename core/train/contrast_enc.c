@@ -7,8 +7,10 @@
 #include "contrast_head.h"
 #include "mem.h"
 
-/* NT-Xent on the generator's encoder, the paper's prose [section III.F]: each noisy image
- * in two views, which share what is seen and differ in noise, brightness and place.
+/* NT-Xent on the generator's encoder, the paper's prose [section III.F]: what each crop
+ * shows in two views, one of its noisy image and one of another noisy frame of the scene
+ * (the same one where the scene has no other).  They share what is seen and differ in
+ * noise, brightness and place.
  * f = the encoder's deepest map, rectified and averaged over its pixels; then a head of
  * two layers and embeddings of length 1.  No clean image is looked at.
  */
@@ -136,8 +138,9 @@ static double step(void *state, const struct den_batch *batch, const float *fake
     struct enc *s = state;
     const struct den_train_config *config = &s->job->config;
     size_t n = s->frames.n, pixels = s->frames.side * s->frames.side, half = n * WIDTH;
+    const float *from[VIEWS] = {batch->noisy, batch->twin};
     for (size_t v = 0; v < VIEWS; v++)
-        den_contrast_frames_fill(&s->frames, batch->step * VIEWS + v, batch->noisy,
+        den_contrast_frames_fill(&s->frames, batch->step * VIEWS + v, from[v],
                                  s->views + v * n * pixels);
     den_contrast_encoder_forward(&s->encoder, s->views);
     den_contrast_encoder_get(&s->encoder, 0, s->deep);
@@ -178,7 +181,8 @@ static bool bytes(const struct den_train_config *config, int threads, size_t *re
         !den_contrast_head_bytes(config, &den_contrast_head_mlp, rows, maps.shape[0].c,
                                  threads, &head, err))
         return false;
-    size_t floats = (rows + (size_t)threads) * side * side +
+    /* views, scratch and the twin of a batch, which is half as many as the views */
+    size_t floats = (rows + rows / VIEWS + (size_t)threads) * side * side +
                     den_shape_count(maps.shape[0]) + 2 * rows * (maps.shape[0].c + WIDTH);
     *ret = encoder + head + floats * sizeof(float) +
            den_pair_loss_scratch(rows / VIEWS, WIDTH) * sizeof(double);
@@ -197,8 +201,11 @@ static bool check(const struct den_train_config *config, struct den_err *err)
 
 const struct den_contrastive den_contrast_enc_ntxent = {
     .name = "enc-ntxent",
-    .doc = "two views of each noisy image against all others, on the generator's encoder",
+    .doc =
+        "views of two noisy frames of each scene against all others, on the generator's "
+        "encoder",
     .loss = &den_loss_nt_xent,
+    .wants_twin = true,
     .start = start,
     .step = step,
     .save = save,
@@ -212,6 +219,7 @@ const struct den_contrastive den_contrast_enc_pretrain = {
     .name = "enc-pretrain",
     .doc = "as enc-ntxent, alone in the first part of the run",
     .loss = &den_loss_nt_xent,
+    .wants_twin = true,
     .pretrains = true,
     .start = start,
     .step = step,

@@ -7,6 +7,7 @@
 #include "base_model.h"
 #include "checkpoint.h"
 #include "clock.h"
+#include "contrast.h"
 #include "fs.h"
 #include "log.h"
 #include "mem.h"
@@ -24,6 +25,7 @@ struct run {
     struct den_patches patches;
     size_t *order;                     /* scratch of patches */
     float *noisy, *clean;              /* a batch [batch][crop][crop] */
+    float *twin;                       /* of it; NULL when it is not wanted */
     struct den_validation *validation; /* NULL without */
     struct den_model *model;           /* in training */
     struct den_model *best;   /* copy of the best so far; NULL without validation */
@@ -53,6 +55,7 @@ static void close_run(struct run *run)
     den_free(run->order);
     den_free(run->noisy);
     den_free(run->clean);
+    den_free(run->twin);
 }
 
 /* Fresh weights, or those of the base, and a fresh optimiser. */
@@ -96,6 +99,10 @@ static bool open_batches(struct run *run, struct den_err *err)
     if ((run->order = den_new(count, sizeof *run->order, err)) == NULL ||
         (run->noisy = den_new(batch * side * side, sizeof(float), err)) == NULL ||
         (run->clean = den_new(batch * side * side, sizeof(float), err)) == NULL)
+        return false;
+    const struct den_contrastive *term = den_contrastive_find(config->contrastive);
+    if (term != NULL && term->wants_twin &&
+        (run->twin = den_new(batch * side * side, sizeof(float), err)) == NULL)
         return false;
     run->patches = (struct den_patches){
         .dataset = run->job->dataset,
@@ -291,12 +298,13 @@ static bool iterate(struct run *run, struct den_err *err)
     bool reports = den_train_plan_reports(&run->plan, step + 1);
     if (!measure_base(run, err))
         return false;
-    den_patches_fill(&run->patches, step, run->noisy, run->clean);
+    den_patches_fill_twin(&run->patches, step, run->noisy, run->clean, run->twin);
     struct den_batch batch = {
         .n = (size_t)config->batch,
         .side = (size_t)config->crop,
         .noisy = run->noisy,
         .clean = run->clean,
+        .twin = run->twin,
         .step = step,
         .steps = run->plan.steps,
         .lr = den_train_plan_lr(&run->plan, config->lr, step),

@@ -67,7 +67,10 @@ bool den_train_estimate(const char *method, const struct den_train_config *confi
 struct den_batch {
     size_t n, side;
     const float *noisy, *clean; /* [n][side][side], network units */
-    size_t step, steps;         /* of how many */
+    const float
+        *twin; /* as noisy, of other frames of the same scenes (den_patches_fill_twin);
+                  NULL unless the contrastive term wants it */
+    size_t step, steps; /* of how many */
     double lr;
     uint64_t key; /* for dropout */
 };

@@ -92,6 +92,7 @@ static void step(struct bench *b, size_t number, double lr)
     struct den_batch batch = {.n = BATCH,
                               .side = SIDE,
                               .noisy = b->noisy,
+                              .twin = b->noisy, /* a scene of one frame */
                               .clean = b->clean,
                               .step = number,
                               .steps = 100,
