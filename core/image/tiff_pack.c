@@ -113,10 +113,10 @@ INVERT(uint32_t)
 static void invert(const struct den_tiff_layout *layout, uint32_t channel, void *samples,
                    size_t step, size_t n)
 {
-    uint32_t top = (uint32_t)((UINT64_C(1) << layout->bits) - 1);
     size_t size = den_dtype_bytes(layout->dtype);
     if (!layout->white_is_0 || (layout->alpha && channel == layout->samples - 1))
         return;
+    uint32_t top = (uint32_t)((UINT64_C(1) << layout->bits) - 1);
     if (size == 1)
         invert_uint8_t(samples, step, n, (uint8_t)top);
     else if (size == 2)
