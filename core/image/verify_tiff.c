@@ -15,9 +15,14 @@ enum {
     DEEPEST = 8,               /* directories inside directories */
     SPARE_DIRECTORIES = 65536, /* besides two per page */
     TAG_SUBFILE_TYPE = 254,
+    TAG_BITS = 258,
     TAG_COMPRESSION = 259,
     TAG_STRIP_OFFSETS = 273,
+    TAG_STRIP_ROWS = 278,
     TAG_STRIP_BYTES = 279,
+    TAG_PLANES = 284,
+    TAG_TILE_WIDTH = 322,
+    TAG_TILE_HEIGHT = 323,
     TAG_TILE_OFFSETS = 324,
     TAG_TILE_BYTES = 325,
     TAG_SUBIFDS = 330,
@@ -145,6 +150,55 @@ static bool is_page(const struct tiff *t, const struct den_ifd *directory)
     return (den_ifd_value(&t->form, file, &e, 0) & 1) == 0;
 }
 
+static uint64_t number_of(const struct tiff *t, const struct den_ifd *directory,
+                          unsigned tag, uint64_t absent)
+{
+    struct den_ifd_entry e;
+    const struct den_bytes *file = &t->walk->source;
+    if (!den_ifd_find(&t->form, file, directory, tag, &e) || e.count == 0)
+        return absent;
+    return den_ifd_value(&t->form, file, &e, 0);
+}
+
+/* The uncompressed parts of a page: readers go by the size of the image where the table
+ * of byte counts says less. */
+struct plain {
+    uint64_t row_bytes; /* 0 = the parts are compressed, or of no known size */
+    uint64_t rows;      /* of a strip or tile */
+    uint64_t down;      /* strips of a plane; 0 = these are tiles, which are all full */
+    uint64_t last_rows; /* of its last strip */
+};
+
+static struct plain plain_parts(const struct tiff *t, const struct den_ifd *directory)
+{
+    const struct den_image_info *info = &t->walk->verdict->info;
+    struct plain p = {.rows = number_of(t, directory, TAG_TILE_HEIGHT, 0)};
+    uint64_t width = number_of(t, directory, TAG_TILE_WIDTH, info->width), bits;
+    bool planes = number_of(t, directory, TAG_PLANES, 1) == 2;
+    if (number_of(t, directory, TAG_COMPRESSION, 1) != 1)
+        return p;
+    if (p.rows == 0) {
+        p.rows = number_of(t, directory, TAG_STRIP_ROWS, info->height);
+        if (p.rows == 0 || p.rows > info->height)
+            p.rows = info->height;
+        p.down = (info->height - 1) / p.rows + 1;
+        p.last_rows = info->height - (p.down - 1) * p.rows;
+    }
+    bits = (planes ? 1 : info->channels) * number_of(t, directory, TAG_BITS, 1);
+    if (!__builtin_mul_overflow(width, bits, &bits))
+        p.row_bytes = bits / 8 + (bits % 8 != 0);
+    return p;
+}
+
+static uint64_t plain_bytes(const struct plain *p, uint64_t part)
+{
+    bool last = p->down > 0 && part % p->down == p->down - 1;
+    uint64_t bytes;
+    return __builtin_mul_overflow(p->row_bytes, last ? p->last_rows : p->rows, &bytes)
+               ? 0
+               : bytes;
+}
+
 /* Where encoded pixels lie, so that what remains are bytes that no tag speaks of. */
 static void claim_parts(struct tiff *t, const struct den_ifd *source, bool page)
 {
@@ -156,9 +210,15 @@ static void claim_parts(struct tiff *t, const struct den_ifd *source, bool page)
             den_gaps_give_up(t->gaps);
         return;
     }
-    for (uint64_t i = 0; i < parts.count; i++)
+    struct plain plain = {0};
+    if (page)
+        plain = plain_parts(t, source);
+    for (uint64_t i = 0; i < parts.count; i++) {
+        uint64_t bytes = den_ifd_value(&t->form, file, &parts.bytes, i);
+        uint64_t least = plain_bytes(&plain, i);
         den_gaps_claim(t->gaps, den_ifd_value(&t->form, file, &parts.offsets, i),
-                       den_ifd_value(&t->form, file, &parts.bytes, i));
+                       bytes > least ? bytes : least);
+    }
     /* ImageJ's stacks of one directory: the pages lie behind the first. */
     if (page && info->pages > t->chain && parts.count > 0)
         den_gaps_claim(t->gaps, den_ifd_value(&t->form, file, &parts.offsets, 0),
