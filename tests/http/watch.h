@@ -13,8 +13,14 @@ struct family { /* a process with all its descendants, at one moment */
     size_t processes, zombies;
     long rss_kib;     /* of the process alone */
     long private_kib; /* of all: anonymous and shared memory, files not counted */
+    double cpu_s;     /* of all, and of those that have ended */
 };
 struct family family_look(pid_t pid);
+
+/* A request that the family worked on in `seconds` was answered within `limit`?  Where
+ * other programs had the machine, what counts is how long the family computed. */
+bool family_was_quick(const struct family *before, pid_t pid, double seconds,
+                      double limit);
 
 struct watch {
     pid_t pid;
