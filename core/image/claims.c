@@ -28,7 +28,7 @@ static bool continues(const struct den_claims *claims, const struct den_range *l
 
 static bool make_room(struct den_claims *claims, struct den_err *err)
 {
-    if (claims->count < claims->room)
+    if (claims->ranges != NULL && claims->count < claims->room)
         return true;
     if (claims->count == claims->most)
         return den_err_limit(err, DEN_E_TOO_LARGE, (int64_t)claims->most,

@@ -20,6 +20,7 @@ struct made_entry {
     unsigned tag, type;
     uint64_t count, value;
 };
+static const struct made_entry no_entry = {.type = 0};
 
 static inline size_t made_word(const struct made *m)
 {

@@ -255,7 +255,7 @@ START_TEST(a_stack_of_1000_pages_needs_as_much_memory_as_one_of_100)
 {
     size_t few = peak_of(100), many = peak_of(1000);
     printf("peak of 100 pages %zu, of 1000 pages %zu bytes\n", few, many);
-    ck_assert_uint_lt(many - few, 900 * 64);
+    ck_assert_uint_lt(many - few, (size_t)900 * 64);
 }
 END_TEST
 

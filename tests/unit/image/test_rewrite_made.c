@@ -179,8 +179,7 @@ START_TEST(a_short_byte_count_becomes_a_long_one)
     made_begin(&made, true, false);
     uint64_t at = made_bytes(&made, packed, sizeof packed);
     made_page(&made, WIDE, HIGH, PACKBITS, HIGH, (struct made_entry){273, T_LONG, 1, at},
-              (struct made_entry){279, T_SHORT, 1, sizeof packed},
-              (struct made_entry){.type = 0});
+              (struct made_entry){279, T_SHORT, 1, sizeof packed}, no_entry);
     rewrite_made(1, fresh);
     verdict_of();
     ck_assert(made_find(&copied, 0, 279, &entry, NULL));
@@ -208,8 +207,7 @@ START_TEST(nothing_of_the_old_pixels_stays_in_the_copy)
     made_begin(&made, false, false);
     uint64_t at = made_bytes(&made, literal, sizeof literal);
     made_page(&made, W, H, PACKBITS, H, (struct made_entry){273, T_LONG, 1, at},
-              (struct made_entry){279, T_LONG, 1, sizeof literal},
-              (struct made_entry){.type = 0});
+              (struct made_entry){279, T_LONG, 1, sizeof literal}, no_entry);
     rewrite_made(1, fresh);
     check_pages(scratch("copy"), 1, fresh);
     struct made_entry count;
@@ -230,8 +228,8 @@ START_TEST(old_files_without_byte_counts_are_rewritten_in_place)
     gray_pixels(new, 2);
     made_begin(&made, false, false);
     uint64_t at = made_bytes(&made, old, PIXELS);
-    made_page(&made, W, H, 1, H, (struct made_entry){273, T_LONG, 1, at},
-              (struct made_entry){.type = 0}, (struct made_entry){.type = 0});
+    made_page(&made, W, H, 1, H, (struct made_entry){273, T_LONG, 1, at}, no_entry,
+              no_entry);
     rewrite_made(1, fresh);
     check_pages(scratch("copy"), 1, fresh);
     ck_assert_mem_eq(copied.bytes + at, new, PIXELS);
@@ -248,8 +246,7 @@ START_TEST(bytes_behind_the_pixels_of_a_strip_stay)
     made_begin(&made, false, false);
     uint64_t at = made_bytes(&made, old, sizeof old);
     made_page(&made, W, H, 1, H, (struct made_entry){273, T_LONG, 1, at},
-              (struct made_entry){279, T_LONG, 1, sizeof old},
-              (struct made_entry){.type = 0});
+              (struct made_entry){279, T_LONG, 1, sizeof old}, no_entry);
     rewrite_made(1, fresh);
     check_pages(scratch("copy"), 1, fresh);
     ck_assert_str_eq((const char *)copied.bytes + at + PIXELS, "leave me");
@@ -271,8 +268,7 @@ START_TEST(pages_that_share_a_strip_part)
     uint64_t at = made_bytes(&made, old, PIXELS);
     for (int page = 0; page < 2; page++)
         made_page(&made, W, H, 1, H, (struct made_entry){273, T_LONG, 1, at},
-                  (struct made_entry){279, T_LONG, 1, PIXELS},
-                  (struct made_entry){.type = 0});
+                  (struct made_entry){279, T_LONG, 1, PIXELS}, no_entry);
     rewrite_made(2, only);
     check_pages(scratch("copy"), 2, want);
     rewrite_made(2, both);
@@ -330,8 +326,7 @@ START_TEST(pages_that_share_their_table_are_refused)
         uint64_t many = made_array(&made, T_LONG, counts, 2);
         made_page(&made, W, H, commons[_i].compression, H / 2,
                   (struct made_entry){273, T_LONG, 2, page == 0 ? where : second},
-                  (struct made_entry){279, T_LONG, 2, many},
-                  (struct made_entry){.type = 0});
+                  (struct made_entry){279, T_LONG, 2, many}, no_entry);
     }
     if (!commons[_i].sound) {
         check_refused("bytes in common");
@@ -361,8 +356,7 @@ START_TEST(a_table_that_cannot_be_changed_is_refused_by_page)
     made_begin(&made, false, false);
     packed_rows(data, H, 3);
     made_bytes(&made, data, sizeof data);
-    made_page(&made, W, H, PACKBITS, H, cases[_i].offsets, cases[_i].counts,
-              (struct made_entry){.type = 0});
+    made_page(&made, W, H, PACKBITS, H, cases[_i].offsets, cases[_i].counts, no_entry);
     made_put(&made, 300, 4, cases[_i].offsets.count == 2 ? 8 : sizeof data);
     check_refused(cases[_i].words);
 }
@@ -389,9 +383,9 @@ START_TEST(a_missing_strip_is_added_when_it_gets_pixels)
         uint64_t offsets[] = {at, 0}, counts[] = {size, 0};
         uint64_t where = made_array(&made, T_LONG, offsets, 2);
         uint64_t many = made_array(&made, T_LONG, counts, 2);
-        made_page(
-            &made, W, H, compression, H / 2, (struct made_entry){273, T_LONG, 2, where},
-            (struct made_entry){279, T_LONG, 2, many}, (struct made_entry){.type = 0});
+        made_page(&made, W, H, compression, H / 2,
+                  (struct made_entry){273, T_LONG, 2, where},
+                  (struct made_entry){279, T_LONG, 2, many}, no_entry);
         made_save(&made, scratch("made"));
         if (zero)
             memset(new + STRIP, 0, STRIP);
@@ -489,7 +483,7 @@ START_TEST(the_record_is_one_tag_in_its_place)
     struct made_entry entry;
     size_t index = 0, after = 0;
     gray_pixels(new, 2);
-    make_plain((struct made_entry){.type = 0}, (struct made_entry){.type = 0});
+    make_plain(no_entry, no_entry);
     rewrite_made(1, fresh);
     ck_assert(made_find(&copied, 0, DEN_PROVENANCE_TIFF_TAG, &entry, &index));
     ck_assert_str_eq((const char *)copied.bytes + entry.value, "denoised test");
@@ -507,7 +501,7 @@ START_TEST(a_copy_of_a_copy_has_two_lines)
     const unsigned char *fresh[] = {new};
     struct made_entry entry;
     gray_pixels(new, 2);
-    make_plain((struct made_entry){.type = 0},
+    make_plain(no_entry,
                (struct made_entry){DEN_PROVENANCE_TIFF_TAG, T_ASCII, 4, 0x636261});
     rewrite_made(1, fresh);
     ck_assert(made_find(&copied, 0, DEN_PROVENANCE_TIFF_TAG, &entry, NULL));
@@ -521,10 +515,9 @@ START_TEST(a_record_that_has_no_place_is_refused_at_once)
     struct den_err err = DEN_ERR_INIT;
     struct den_rewriter *rewriter = NULL;
     struct den_image_limits few = {.tags = 11};
-    make_plain((struct made_entry){.type = 0},
-               (struct made_entry){DEN_PROVENANCE_TIFF_TAG, T_SHORT, 1, 3});
+    make_plain(no_entry, (struct made_entry){DEN_PROVENANCE_TIFF_TAG, T_SHORT, 1, 3});
     check_refused("has a tag 65180 that is no text");
-    make_plain((struct made_entry){270, T_ASCII, 2, 'a'}, (struct made_entry){.type = 0});
+    make_plain((struct made_entry){270, T_ASCII, 2, 'a'}, no_entry);
     made_save(&made, scratch("made"));
     must_fail(
         den_rewriter_open(scratch("made"), scratch("copy"), &few, "a", &rewriter, &err),
