@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -359,6 +360,108 @@ START_TEST(a_decoder_that_does_nothing_wrong_ends_by_itself)
 }
 END_TEST
 
+static int ascending(const void *a, const void *b)
+{
+    const int *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* What libpng, libtiff, libxml2 and our own code ask of the system; exit status 0. */
+static int work_as_decoders_do(int input)
+{
+    enum { MANY = 20000, LARGE = 100 << 20 };
+    struct stat st;
+    struct timespec now;
+    char byte;
+    int *numbers = calloc(MANY, sizeof *numbers);
+    char *block = malloc(LARGE);
+    if (numbers == NULL || block == NULL)
+        return 1;
+    for (int i = 0; i < MANY; i++)
+        numbers[i] = (i * 7919) % MANY;
+    qsort(numbers, MANY, sizeof *numbers, ascending); /* asks for the machine's memory */
+    memset(block, 1, LARGE);
+    char *smaller = realloc(block, LARGE / 2);
+    bool done = smaller != NULL && numbers[0] == 0;
+    free(smaller);
+    free(numbers);
+    done = done && fstat(input, &st) == 0 && st.st_size == 6;
+    done = done && pread(input, &byte, 1, 5) == 1 && byte == 's';
+    done = done && lseek(input, 1, SEEK_SET) == 1 && read(input, &byte, 1) == 1;
+    void *map = mmap(NULL, 6, PROT_READ, MAP_PRIVATE, input, 0);
+    done = done && map != MAP_FAILED && munmap(map, 6) == 0;
+    done = done && clock_gettime(CLOCK_MONOTONIC, &now) == 0;
+    done = done && clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now) == 0;
+    return done ? 0 : 2;
+}
+
+START_TEST(decoders_can_do_their_work)
+{
+    struct den_err err = DEN_ERR_INIT;
+    int status = 0;
+    make_scratch();
+    write_bytes(scratch("input"), "pixels", 6);
+    int input = open(scratch("input"), O_RDONLY | O_CLOEXEC);
+    start_jail(0, 0);
+    must(den_jail_try(work_as_decoders_do, input, 10, &status, &err));
+    ck_assert_msg(status == 0, "status %#x", (unsigned)status);
+    den_jail_stop();
+    close(input);
+    remove_scratch();
+}
+END_TEST
+
+/* ---- systems without walls ----------------------------------------------------------
+ */
+
+/* From here on these calls fail as in a system that does not know them. */
+static bool forget_call(int call, unsigned argument, uint64_t value)
+{
+    scmp_filter_ctx rules = seccomp_init(SCMP_ACT_ALLOW);
+    const struct scmp_arg_cmp condition = {argument, SCMP_CMP_EQ, value, 0};
+    bool done = rules != NULL &&
+                seccomp_rule_add_array(rules, SCMP_ACT_ERRNO(ENOSYS), call,
+                                       argument < 6 ? 1 : 0, &condition) == 0 &&
+                seccomp_load(rules) == 0;
+    seccomp_release(rules);
+    return done;
+}
+
+enum { ALWAYS = 6 };
+
+static const struct {
+    const char *name;
+    int call;
+    unsigned argument; /* that must have this value, or ALWAYS */
+    uint64_t value;
+    const char *words;
+} systems[] = {
+    {"without Landlock", SCMP_SYS(landlock_create_ruleset), ALWAYS, 0,
+     "this system has no Landlock"},
+    {"where Landlock is switched off", SCMP_SYS(landlock_restrict_self), ALWAYS, 0,
+     "this system has no Landlock"},
+    {"without filters of system calls", SCMP_SYS(prctl), 0, PR_SET_SECCOMP,
+     "a decoder cannot be locked in"},
+    {"without limits", SCMP_SYS(prlimit64), 1, RLIMIT_CPU,
+     "a decoder cannot be locked in"},
+};
+
+START_TEST(without_a_wall_there_is_no_start)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_jail_options options = {.seconds = 5};
+    const char *words = systems[_i].words;
+    ck_assert(forget_call(systems[_i].call, systems[_i].argument, systems[_i].value));
+    ck_assert(!den_jail_start(&options, &err));
+    ck_assert_msg(strstr(err.text, words) != NULL, "%s: %s", systems[_i].name, err.text);
+    ck_assert_msg(strstr(err.text, "jail = off") != NULL, "%s", err.text);
+    ck_assert_str_eq(err.field, "jail");
+    ck_assert_int_eq(den_jail_nursery_pid(), 0);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* no process is left */
+    ck_assert_int_eq(errno, ECHILD);
+}
+END_TEST
+
 /* The second wall must hold without the first. */
 START_TEST(landlock_alone_takes_every_path_away)
 {
@@ -398,6 +501,9 @@ int main(void)
     tcase_add_test(walls, every_attempt_to_escape_is_stopped);
     tcase_add_test(walls, a_decoder_that_does_nothing_wrong_ends_by_itself);
     tcase_add_test(walls, landlock_alone_takes_every_path_away);
+    tcase_add_test(walls, decoders_can_do_their_work);
+    tcase_add_loop_test(walls, without_a_wall_there_is_no_start, 0,
+                        sizeof systems / sizeof *systems);
     suite_add_tcase(suite, walls);
     return den_check_main(suite);
 }
