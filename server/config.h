@@ -12,15 +12,17 @@
 #include "buf.h"
 #include "err.h"
 
-#define DEN_CONFIG_ROWS 24 /* at most */
+#define DEN_CONFIG_ROWS 40 /* at most */
 
 struct den_config {
     /* Every row writes to one of these. */
-    char listen[80], hosts[512], state[1024], store[32], backend[32], log_level[8];
+    char listen[80], hosts[512], state[1024], store[32], backend[32], log_level[8],
+        jail[16];
     int64_t threads, http_threads, max_connections, idle_timeout_s;
     int64_t max_upload_mib, max_json_kib;
     int64_t queue_limit, max_attempts, memory_limit_mib, tile, drain_seconds;
     int64_t max_side, max_pages, max_page_mpix, max_decoded_mib;
+    int64_t decode_seconds, decode_memory_mib;
     double checkpoint_seconds;
 
     /* From listen: a loopback address without brackets, and the port (0 = a free one). */

@@ -15,6 +15,7 @@
 #include "api.h"
 #include "config.h"
 #include "fs.h"
+#include "jail.h"
 #include "log.h"
 #include "mem.h"
 #include "service.h"
@@ -240,13 +241,30 @@ static int tell(const struct den_config *config)
     return done ? 0 : EXIT_FAILED;
 }
 
+/* First of all: what the jail's processes inherit is what there is by now. */
+static bool start_jail(const struct den_config *config, struct den_err *err)
+{
+    const struct den_jail_options options = {
+        .seconds = (uint32_t)config->decode_seconds,
+        .memory_bytes = (uint64_t)config->decode_memory_mib << 20,
+    };
+    if (strcmp(config->jail, "required") == 0)
+        return den_jail_start(&options, err);
+    den_log(DEN_WARN, "jail_off", " setting=jail");
+    return true;
+}
+
 static int serve_until_told(const struct den_config *config)
 {
     struct den_err err = DEN_ERR_INIT;
     umask(0077);
     den_log_set_level(level_of(config->log_level));
+    if (!start_jail(config, &err))
+        return complain(&err, EXIT_FAILED);
     raise_file_limit();
-    if (!catch_signals(&err) || !serve(config, &err))
+    bool served = catch_signals(&err) && serve(config, &err);
+    den_jail_stop();
+    if (!served)
         return complain(&err, EXIT_FAILED);
     den_log(DEN_INFO, "stopped", " version=" DEN_VERSION);
     return 0;
