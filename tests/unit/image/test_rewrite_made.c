@@ -7,13 +7,14 @@
 #include "tiff_splice.h"
 
 enum { W = 40, H = 8, PIXELS = W * H, PACKBITS = 32773, STRIP = PIXELS / 2 };
+enum { ROWS = 2 * H }; /* bytes of H rows of runs */
 
 static struct made made, copied;
 
 /* A row that PackBits has as runs of one value: 2 bytes for W equal pixels. */
 static size_t packed_rows(unsigned char *to, unsigned rows, unsigned char value)
 {
-    for (unsigned i = 0; i < rows; i++) {
+    for (size_t i = 0; i < rows; i++) {
         to[2 * i] = (unsigned char)(257 - W);
         to[2 * i + 1] = value;
     }
@@ -108,7 +109,7 @@ static const struct {
 /* Strips of runs, 2 bytes for each row; noise does not fit into them. */
 static void make_packed(int i)
 {
-    unsigned char data[2 * H];
+    unsigned char data[ROWS];
     unsigned strips = tables[i].strips, rows = H / strips;
     uint64_t offsets[4], counts[4];
     made_begin(&made, tables[i].big_endian, tables[i].big_tiff);
@@ -127,9 +128,7 @@ static void make_packed(int i)
             continue;
         entries[k]->value = made_array(&made, entries[k]->type, values[k], strips);
         if (strips * each <= word) /* as the field holds them */
-            entries[k]->value = made_get(&made, entries[k]->value, word) >>
-                                (made.big_endian ? 8 * (word - strips * each) : 0)
-                                    << (made.big_endian ? 8 * (word - strips * each) : 0);
+            entries[k]->value = made_get(&made, entries[k]->value, word);
     }
     made_page(
         &made, W, H, PACKBITS, rows, where, many,
@@ -145,9 +144,9 @@ START_TEST(tables_of_every_type_and_place_are_changed)
     struct made_entry entry;
     gray_pixels(pixels, 1);
     make_packed(_i);
-    for (unsigned s = 0; s < tables[_i].strips; s++)
-        memset(before + s * (PIXELS / tables[_i].strips), 10 + (int)s,
-               PIXELS / tables[_i].strips);
+    size_t strip = PIXELS / tables[_i].strips;
+    for (size_t s = 0; s < tables[_i].strips; s++)
+        memset(before + s * strip, 10 + (int)s, strip);
     rewrite_made(1, fresh);
     check_pages(scratch("made"), 1, old);
     check_pages(scratch("copy"), 1, fresh);
@@ -350,9 +349,9 @@ START_TEST(a_table_that_cannot_be_changed_is_refused_by_page)
     } cases[] = {
         {{273, T_LONG, 1, 8}, {.type = 0}, "how long its compressed strips"},
         {{273, T_LONG, 1, 8}, {279, T_LONG, 2, 300}, "byte counts has another length"},
-        {{273, T_LONG, 2, 300}, {279, T_LONG, 1, 2 * H}, "offsets has another length"},
+        {{273, T_LONG, 2, 300}, {279, T_LONG, 1, ROWS}, "offsets has another length"},
     };
-    unsigned char data[2 * H];
+    unsigned char data[ROWS];
     made_begin(&made, false, false);
     packed_rows(data, H, 3);
     made_bytes(&made, data, sizeof data);
@@ -439,7 +438,7 @@ START_TEST(a_stack_with_one_directory_is_rewritten_by_offset)
     check_pages(scratch("copy"), 3, want);
     struct den_verdict verdict = verdict_of();
     ck_assert_uint_eq(verdict.pages_changed, 2);
-    ck_assert_mem_eq(copied.bytes + 400 + 2 * PIXELS, new[2], PIXELS);
+    ck_assert_mem_eq(copied.bytes + 400 + sizeof new[0] * 2, new[2], PIXELS);
 }
 END_TEST
 
