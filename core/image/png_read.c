@@ -189,7 +189,7 @@ static void take_row(struct den_png *f, const struct den_png_pass *p, size_t y)
 {
     size_t at = (p->y0 + y * p->dy) * f->head.width + p->x0;
     size_t sample = f->head.depth == 16 ? 2 : 1;
-    if (f->row == NULL && p->dx == 1) { /* as it is needed */
+    if (f->row == NULL) { /* rows of the file are rows of the plane */
         png_read_row(f->png, f->to + at * sample, NULL);
         return;
     }

@@ -121,7 +121,7 @@ bool den_png_replace(void *state, uint32_t page, const void *pixels, struct den_
 /* Latin-1 is what tEXt holds; iTXt holds UTF-8, and not all programs read it. */
 static void step_text(struct den_png *f)
 {
-    unsigned char data[sizeof keyword + 4 + DEN_PNG_TEXT];
+    unsigned char data[sizeof keyword + 4 + DEN_PNG_TEXT + 1];
     const char *text = (const char *)f->from;
     size_t length = strlen(text), at = sizeof keyword; /* with its NUL */
     bool ascii = true;
@@ -132,7 +132,7 @@ static void step_text(struct den_png *f)
         memset(data + at, 0, 4);
         at += 4;
     }
-    memcpy(data + at, text, length);
+    memcpy(data + at, text, length + 1); /* its NUL is not written */
     png_write_chunk(f->png, (png_const_bytep)(ascii ? "tEXt" : "iTXt"), data,
                     at + length);
 }

@@ -193,8 +193,8 @@ START_TEST(pixels_in_chunks_of_one_byte_are_read)
     memcpy(split, b.data, at);
     for (size_t i = 0; i < 2 * length; i++) {
         size_t size = i % 2;
+        memcpy(split + to, b.data + at, 8); /* with the name */
         put_big_endian(split + to, (uint32_t)size);
-        memcpy(split + to + 4, "IDAT", 4);
         split[to + 8] = b.data[at + 8 + i / 2];
         put_big_endian(split + to + 8 + size, crc_of(split + to + 4, 4 + size));
         to += 12 + size;
