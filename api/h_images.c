@@ -115,71 +115,110 @@ DEN_HANDLER(den_h_image_content)
                           err);
 }
 
-/* Mean over boxes of `step` x `step` pixels: enough for a picture to look at. */
-static void shrink(const float *from, size_t width, size_t height, size_t step, float *to)
+/* What is shown of which page. */
+struct view {
+    uint32_t page;
+    uint32_t first, last; /* channels, the mean of which is shown */
+    size_t size;          /* longest side, pixels */
+    double low, high;     /* percentiles */
+};
+
+/* Without a channel: light as a whole, all but opacity. */
+static bool choose(const struct den_image_info *info, int64_t channel, struct view *view,
+                   struct den_err *err)
 {
-    size_t w = (width + step - 1) / step, h = (height + step - 1) / step;
-    for (size_t y = 0; y < h; y++)
-        for (size_t x = 0; x < w; x++) {
-            double sum = 0;
-            size_t n = 0;
-            for (size_t v = y * step; v < height && v < (y + 1) * step; v++)
-                for (size_t u = x * step; u < width && u < (x + 1) * step; u++, n++)
-                    sum += (double)from[v * width + u];
-            to[y * w + x] = (float)(sum / (double)n);
-        }
+    if (view->page >= info->pages)
+        return den_err_field(err, DEN_E_INVALID, "page",
+                             "page %u does not exist; the image has %u (from 0)",
+                             view->page, info->pages);
+    if (channel >= (int64_t)info->channels)
+        return den_err_field(err, DEN_E_INVALID, "channel",
+                             "channel %lld does not exist; a page of the image has %u "
+                             "(from 0)",
+                             (long long)channel, info->channels);
+    uint32_t light = info->channels - (info->alpha && info->channels > 1);
+    view->first = channel < 0 ? 0 : (uint32_t)channel;
+    view->last = channel < 0 ? light - 1 : (uint32_t)channel;
+    return true;
 }
 
-/* One page as an 8-bit PNG at `to`. */
-static bool render(const char *from, const struct den_image_limits *limits, uint32_t page,
-                   size_t size, double low, double high, const char *to,
+/* Mean over boxes of `step` x `step` pixels of the channels: enough for a picture to look
+ * at.  raw: a page in the file's type; row [width]: room. */
+static void shrink(const struct den_image_info *info, const struct view *view,
+                   const char *raw, size_t step, float *row, float *to)
+{
+    size_t width = info->width, height = info->height;
+    size_t w = (width + step - 1) / step, bytes = den_dtype_bytes(info->dtype);
+    size_t channels = view->last - view->first + 1;
+    for (size_t top = 0; top < height; top += step, to += w) {
+        size_t rows = height - top < step ? height - top : step;
+        for (size_t k = 0; k < rows * channels; k++) {
+            size_t plane = view->first + k / rows, y = top + k % rows;
+            den_to_float(info->dtype, raw + (plane * height + y) * width * bytes, row,
+                         width);
+            for (size_t x = 0; x < width; x++)
+                to[x / step] += row[x];
+        }
+        for (size_t x = 0; x < w; x++) {
+            size_t columns = width - x * step < step ? width - x * step : step;
+            to[x] /= (float)(rows * channels * columns);
+        }
+    }
+}
+
+/* gray: [h][w] as a PNG at `to`. */
+static bool write_png(const unsigned char *gray, size_t w, size_t h, const char *to,
+                      struct den_err *err)
+{
+    struct den_writer *writer = NULL;
+    struct den_image_info info = {.format = "png",
+                                  .width = (uint32_t)w,
+                                  .height = (uint32_t)h,
+                                  .pages = 1,
+                                  .channels = 1,
+                                  .dtype = DEN_U8,
+                                  .bits = 8};
+    if (!den_writer_open(to, &info, &writer, err))
+        return false;
+    if (!den_writer_page(writer, gray, err)) {
+        den_writer_abandon(writer);
+        return false;
+    }
+    return den_writer_finish(writer, err);
+}
+
+/* The view as an 8-bit PNG at `to`. */
+static bool render(const char *from, const struct den_image_limits *limits,
+                   struct view *view, int64_t channel, const char *to,
                    struct den_err *err)
 {
     struct den_reader *reader = NULL;
-    struct den_writer *writer = NULL;
-    float *full = NULL, *small = NULL;
+    float *row = NULL, *small = NULL;
     unsigned char *gray = NULL;
+    char *raw = NULL;
     bool done = false;
     if (!den_reader_open(from, limits, &reader, err))
         return false;
-    struct den_image_info info = *den_reader_info(reader);
-    if (page >= info.pages) {
-        (void)den_err_field(err, DEN_E_INVALID, "page",
-                            "page %u does not exist; the image has %u (from 0)", page,
-                            info.pages);
+    const struct den_image_info *info = den_reader_info(reader);
+    if (!choose(info, channel, view, err))
         goto out;
-    }
-    if (info.channels != 1) {
-        (void)den_err_set(err, DEN_E_UNPROCESSABLE,
-                          "the image has %u channels; previews are made of 1",
-                          info.channels);
-        goto out;
-    }
-    size_t longest = info.width > info.height ? info.width : info.height;
-    size_t step = (longest + size - 1) / size;
-    size_t w = (info.width + step - 1) / step, h = (info.height + step - 1) / step;
-    full = den_new((size_t)info.width * info.height, sizeof *full, err);
+    size_t longest = info->width > info->height ? info->width : info->height;
+    size_t step = (longest + view->size - 1) / view->size;
+    size_t w = (info->width + step - 1) / step, h = (info->height + step - 1) / step;
+    raw = den_new(1, den_image_page_bytes(info), err);
+    row = den_new(info->width, sizeof *row, err);
     small = den_new(w * h, sizeof *small, err);
     gray = den_new(w * h, 1, err);
-    if (full == NULL || small == NULL || gray == NULL ||
-        !den_reader_page_float(reader, page, full, err))
+    if (raw == NULL || row == NULL || small == NULL || gray == NULL ||
+        !den_reader_page(reader, view->page, raw, err))
         goto out;
-    shrink(full, info.width, info.height, step, small);
-    struct den_image_info out = {.format = "png",
-                                 .width = (uint32_t)w,
-                                 .height = (uint32_t)h,
-                                 .pages = 1,
-                                 .channels = 1,
-                                 .dtype = DEN_U8};
-    if (!den_preview(small, w * h, low / 100.0, high / 100.0, gray, err) ||
-        !den_writer_open(to, &out, &writer, err) || !den_writer_page(writer, gray, err))
-        goto out;
-    done = den_writer_finish(writer, err);
-    writer = NULL;
+    shrink(info, view, raw, step, row, small);
+    done = den_preview(small, w * h, view->low / 100.0, view->high / 100.0, gray, err) &&
+           write_png(gray, w, h, to, err);
 out:
-    den_writer_abandon(writer);
     den_reader_close(reader);
-    den_free(full);
+    den_free(raw);
+    den_free(row);
     den_free(small);
     den_free(gray);
     return done;
@@ -189,26 +228,30 @@ DEN_HANDLER(den_h_image_preview)
 {
     struct den_api *api = app;
     struct den_image_row row;
-    int64_t page = 0, size = 512;
-    double low = 0.5, high = 99.8;
+    int64_t page = 0, size = 512, channel = -1;
+    struct view view = {.low = 0.5, .high = 99.8};
     if (!find_image(api, request, &row, err) ||
         !den_api_query_int(request, "page", 0, UINT32_MAX, &page, err) ||
         !den_api_query_int(request, "size", 16, 4096, &size, err) ||
-        !den_api_query_double(request, "low", 0, 100, &low, err) ||
-        !den_api_query_double(request, "high", 0, 100, &high, err))
+        !den_api_query_int(request, "channel", 0, UINT32_MAX, &channel, err) ||
+        !den_api_query_double(request, "low", 0, 100, &view.low, err) ||
+        !den_api_query_double(request, "high", 0, 100, &view.high, err))
         return false;
-    if (low >= high)
+    if (view.low >= view.high)
         return den_err_field(
             err, DEN_E_INVALID, "low",
-            "low is %g and high is %g; low must be the smaller percentile", low, high);
+            "low is %g and high is %g; low must be the smaller percentile", view.low,
+            view.high);
+    view.page = (uint32_t)page;
+    view.size = (size_t)size;
     char from[PATH_MAX], to[PATH_MAX];
     den_blobs_path(den_service_blobs(api->service), row.sha256, from, sizeof from);
     den_blobs_temporary(den_service_blobs(api->service), to, sizeof to);
     char *data = NULL;
     size_t length = 0;
-    bool done = render(from, den_service_image_limits(api->service), (uint32_t)page,
-                       (size_t)size, low, high, to, err) &&
-                den_fs_read(to, (size_t)64 << 20, &data, &length, err);
+    bool done =
+        render(from, den_service_image_limits(api->service), &view, channel, to, err) &&
+        den_fs_read(to, (size_t)64 << 20, &data, &length, err);
     (void)unlink(to); /* the folder is emptied at start in any case */
     if (done)
         den_reply_take(reply, "image/png", data, length);

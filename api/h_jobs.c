@@ -54,13 +54,45 @@ static bool read_grid(const json_t *body, struct den_job_request *ask,
            (grid == NULL || den_in_experiment(grid, &ask->experiment, err));
 }
 
+/* [0, 2] as "0,2". */
+static bool read_channels(const json_t *body, struct den_job_request *ask,
+                          struct den_err *err)
+{
+    json_t *list = NULL;
+    size_t i, used = 0;
+    json_t *item;
+    if (!den_in_array(body, "", "channels", false, DEN_CHANNELS_SIZE, &list, err))
+        return false;
+    json_array_foreach(list, i, item)
+    {
+        char at[32];
+        (void)den_str_format(at, sizeof at, "/channels/%zu", i);
+        if (!json_is_integer(item))
+            return den_err_field(err, DEN_E_MALFORMED, at,
+                                 "a channel must be a whole number, not %s",
+                                 den_json_kind(item));
+        if (json_integer_value(item) < 0 || json_integer_value(item) > UINT32_MAX)
+            return den_err_field(err, DEN_E_INVALID, at,
+                                 "channel %lld does not exist; channels count from 0",
+                                 (long long)json_integer_value(item));
+        if (!den_str_format(ask->channels + used, sizeof ask->channels - used, "%s%lld",
+                            i > 0 ? "," : "", (long long)json_integer_value(item)))
+            return den_err_field(err, DEN_E_INVALID, "/channels",
+                                 "the numbers of the channels take more than %d "
+                                 "characters",
+                                 DEN_CHANNELS_SIZE - 1);
+        used = strlen(ask->channels);
+    }
+    return true;
+}
+
 static bool read_request(const json_t *body, struct den_job_request *ask,
                          struct den_err *err)
 {
     int64_t seed = 0;
     if (!den_in_only(body, "",
                      "kind dataset image model base_model method preset config seed "
-                     "grid",
+                     "grid pages channels",
                      err) ||
         !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
         !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
@@ -70,7 +102,9 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
                      err) ||
         !copy_member(body, "method", false, ask->method, sizeof ask->method, err) ||
         !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
-        !read_settings(body, ask, err) || !read_grid(body, ask, err) ||
+        !copy_member(body, "pages", false, ask->pages, sizeof ask->pages, err) ||
+        !read_channels(body, ask, err) || !read_settings(body, ask, err) ||
+        !read_grid(body, ask, err) ||
         !den_in_integer(body, "", "seed", 0, (int64_t)1 << 53, &ask->has_seed, &seed,
                         err))
         return false;
@@ -86,6 +120,24 @@ static bool reply_job(struct den_api *api, struct den_reply *reply, unsigned sta
         !api->store_kind->job_position(api->store, row->id, &position, err))
         return false;
     return den_reply_json(reply, status, den_json_job(row, position), err);
+}
+
+static json_t *estimate_of(const struct den_job_row *row,
+                           const struct den_job_estimate *estimate)
+{
+    json_t *out = json_pack(
+        "{ss sI sI sI so so so so}", "kind", row->kind, "steps",
+        (json_int_t)estimate->steps, "peak_bytes", (json_int_t)estimate->bytes,
+        "queue_position", (json_int_t)estimate->queue_position, "config",
+        den_json_config(row->config), "base_model", den_json_base(row->config), "pages",
+        den_json_pages(row->config), "channels", den_json_channels(row->config));
+    bool known = estimate->seconds > 0;
+    (void)json_object_set_new(out, "seconds",
+                              known ? json_real(estimate->seconds) : json_null());
+    (void)json_object_set_new(
+        out, "seconds_from",
+        known ? json_string(estimate->measured ? "measured" : "default") : json_null());
+    return out;
 }
 
 DEN_HANDLER(den_h_job_add)
@@ -105,11 +157,7 @@ DEN_HANDLER(den_h_job_add)
         !den_service_submit(api->service, ask, dry_run, row, &estimate, err))
         goto out;
     if (dry_run) {
-        json_t *out = json_pack(
-            "{ss sI sI sI so so}", "kind", row->kind, "steps", (json_int_t)estimate.steps,
-            "peak_bytes", (json_int_t)estimate.bytes, "queue_position",
-            (json_int_t)estimate.queue_position, "config", den_json_config(row->config),
-            "base_model", den_json_base(row->config));
+        json_t *out = estimate_of(row, &estimate);
         done = den_reply_json(reply, 200, out, err);
         goto out;
     }

@@ -157,6 +157,15 @@ static bool denoise_report(struct den_api *api, const struct den_job_row *job,
     (void)json_object_set_new(out, "clipped_pixels",
                               json_integer((json_int_t)job->clipped));
     (void)json_object_set_new(out, "tiles", json_integer((json_int_t)job->steps));
+    (void)json_object_set_new(out, "planes_denoised",
+                              json_integer((json_int_t)job->planes));
+    (void)json_object_set_new(out, "planes_left",
+                              json_integer((json_int_t)job->planes_left));
+    (void)json_object_set_new(out, "dtype", den_json_text(job->dtype));
+    (void)json_object_set_new(out, "model_sha256", den_json_text(job->model_sha256));
+    (void)json_object_set_new(out, "pages", den_json_pages(job->config));
+    (void)json_object_set_new(out, "channels", den_json_channels(job->config));
+    (void)json_object_set_new(out, "config", den_json_config(job->config));
     return true;
 }
 

@@ -57,13 +57,15 @@ DEN_HANDLER(den_h_page);
 /* Takes the reference of value (NULL = out of memory). */
 bool den_reply_json(struct den_reply *reply, unsigned status, json_t *value,
                     struct den_err *err) DEN_CHECKED;
-json_t *den_json_time(int64_t wall_ms);  /* null for 0 */
-json_t *den_json_text(const char *text); /* null for "" */
-json_t *den_json_number(double value);   /* null for NaN and infinity */
-json_t *
-den_json_config(const char *config); /* "key=value\n" lines as an object of typed values;
-                                        without the base model, which is no setting */
-json_t *den_json_base(const char *config); /* its base model, "name@3", or null */
+json_t *den_json_time(int64_t wall_ms);      /* null for 0 */
+json_t *den_json_text(const char *text);     /* null for "" */
+json_t *den_json_number(double value);       /* null for NaN and infinity */
+json_t *den_json_config(const char *config); /* "key=value\n" lines as an object of typed
+                                                values; without base model, pages and
+                                                channels, which are no settings */
+json_t *den_json_base(const char *config);   /* its base model, "name@3", or null */
+json_t *den_json_pages(const char *config);  /* "0-9,12", or null */
+json_t *den_json_channels(const char *config); /* [0, 2], or null */
 json_t *den_json_image(const struct den_image_row *row);
 json_t *den_json_dataset(const struct den_dataset_row *row);
 /* position 0 = not queued */

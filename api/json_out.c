@@ -62,18 +62,66 @@ static json_t *typed(const char *text)
     return json_string(text);
 }
 
-static const char base_key[] = "base_model";
+/* Kept among the settings of a job, but members of their own in its JSON. */
+static const char base_key[] = "base_model", pages_key[] = "pages",
+                  channels_key[] = "channels";
+
+/* The value of a line of config, not terminated; NULL when there is none. */
+static const char *find_line(const char *config, const char *key, size_t *ret_length)
+{
+    const size_t length = strlen(key);
+    for (const char *line = config; *line != '\0';) {
+        size_t end = strcspn(line, "\n");
+        if (strncmp(line, key, length) == 0 && line[length] == '=') {
+            *ret_length = end - length - 1;
+            return line + length + 1;
+        }
+        line += end + (line[end] == '\n');
+    }
+    return NULL;
+}
+
+static json_t *text_of(const char *config, const char *key)
+{
+    size_t length = 0;
+    const char *value = find_line(config, key, &length);
+    return value != NULL ? json_stringn(value, length) : json_null();
+}
 
 json_t *den_json_base(const char *config)
 {
-    const size_t length = sizeof base_key - 1;
-    for (const char *line = config; *line != '\0';) {
-        size_t end = strcspn(line, "\n");
-        if (strncmp(line, base_key, length) == 0 && line[length] == '=')
-            return json_stringn(line + length + 1, end - length - 1);
-        line += end + (line[end] == '\n');
+    return text_of(config, base_key);
+}
+
+json_t *den_json_pages(const char *config)
+{
+    return text_of(config, pages_key);
+}
+
+/* "0,2" as [0, 2]. */
+json_t *den_json_channels(const char *config)
+{
+    size_t length = 0;
+    const char *at = find_line(config, channels_key, &length);
+    if (at == NULL)
+        return json_null();
+    json_t *list = json_array();
+    for (const char *end = at + length; at < end;) {
+        char word[24];
+        int64_t number = 0;
+        size_t digits = strcspn(at, ",\n");
+        if (den_str_format(word, sizeof word, "%.*s", (int)digits, at) &&
+            den_parse_int(word, 0, UINT32_MAX, &number, NULL))
+            (void)json_array_append_new(list, json_integer(number));
+        at += digits + 1;
     }
-    return json_null();
+    return list;
+}
+
+static bool is_member(const char *key)
+{
+    return strcmp(key, base_key) == 0 || strcmp(key, pages_key) == 0 ||
+           strcmp(key, channels_key) == 0;
 }
 
 json_t *den_json_config(const char *config)
@@ -86,7 +134,7 @@ json_t *den_json_config(const char *config)
         if (equals != NULL) {
             size_t key_length = (size_t)(equals - config);
             if (den_str_format(key, sizeof key, "%.*s", (int)key_length, config) &&
-                strcmp(key, base_key) != 0 &&
+                !is_member(key) &&
                 den_str_format(value, sizeof value, "%.*s", (int)(line - key_length - 1),
                                equals + 1))
                 (void)json_object_set_new(object, key, typed(value));
@@ -96,16 +144,50 @@ json_t *den_json_config(const char *config)
     return object;
 }
 
+/* null where the file does not say. */
+static json_t *size_of(double um)
+{
+    return um > 0 ? json_real(um) : json_null();
+}
+
+static json_t *axes_of(const struct den_axes *axes)
+{
+    if (axes->source[0] == '\0')
+        return json_null();
+    return json_pack("{ss ss sI sI sI}", "source", axes->source, "order", axes->order,
+                     "t", (json_int_t)axes->t, "z", (json_int_t)axes->z, "c",
+                     (json_int_t)axes->c);
+}
+
+/* As many as the last one that has a name; null for those that have none. */
+static json_t *names_of(const struct den_axes *axes)
+{
+    json_t *names = json_array();
+    size_t count = DEN_AXIS_NAMES;
+    while (count > 0 && axes->channel_names[count - 1][0] == '\0')
+        count--;
+    for (size_t i = 0; i < count; i++)
+        (void)json_array_append_new(names, den_json_text(axes->channel_names[i]));
+    return names;
+}
+
 json_t *den_json_image(const struct den_image_row *row)
 {
-    return json_pack(
+    const struct den_image_info *info = &row->info;
+    json_t *image = json_pack(
         "{ss ss ss ss sI sI sI sI ss sI so so}", "id", row->id, "sha256", row->sha256,
-        "name", row->name, "format", row->info.format, "width",
-        (json_int_t)row->info.width, "height", (json_int_t)row->info.height, "pages",
-        (json_int_t)row->info.pages, "channels", (json_int_t)row->info.channels, "dtype",
-        den_dtype_name(row->info.dtype), "bytes", (json_int_t)row->bytes, "pixel_size_um",
-        row->info.pixel_size_um > 0 ? json_real(row->info.pixel_size_um) : json_null(),
+        "name", row->name, "format", info->format, "width", (json_int_t)info->width,
+        "height", (json_int_t)info->height, "pages", (json_int_t)info->pages, "channels",
+        (json_int_t)info->channels, "dtype", den_dtype_name(info->dtype), "bytes",
+        (json_int_t)row->bytes, "pixel_size_um", size_of(info->pixel_size_um),
         "created_at", den_json_time(row->created_ms));
+    json_t *more =
+        json_pack("{sI sb so so so}", "bits", (json_int_t)info->bits, "alpha",
+                  info->alpha, "axes", axes_of(&info->axes), "channel_names",
+                  names_of(&info->axes), "z_step_um", size_of(info->axes.z_step_um));
+    (void)json_object_update(image, more);
+    json_decref(more);
+    return image;
 }
 
 json_t *den_json_dataset(const struct den_dataset_row *row)
@@ -144,9 +226,12 @@ static json_t *result_of(const struct den_job_row *row)
     }
     if (row->result_sha256[0] != '\0') {
         (void)den_str_format(href, sizeof href, "/v1/jobs/%s/result", row->id);
-        return json_pack("{ss ss ss ss sI}", "href", href, "name", row->result_name,
-                         "media_type", row->result_media, "sha256", row->result_sha256,
-                         "clipped_pixels", (json_int_t)row->clipped);
+        return json_pack("{ss ss ss ss sI sI sI so so}", "href", href, "name",
+                         row->result_name, "media_type", row->result_media, "sha256",
+                         row->result_sha256, "clipped_pixels", (json_int_t)row->clipped,
+                         "planes_denoised", (json_int_t)row->planes, "planes_left",
+                         (json_int_t)row->planes_left, "dtype", den_json_text(row->dtype),
+                         "model_sha256", den_json_text(row->model_sha256));
     }
     (void)den_str_format(href, sizeof href, "/v1/jobs/%s/report", row->id);
     return json_pack("{ss}", "href", href);
@@ -172,6 +257,11 @@ json_t *den_json_job(const struct den_job_row *row, size_t position)
         "started_at", den_json_time(row->started_ms), "finished_at",
         den_json_time(row->finished_ms), "error", failure, "result", result_of(row));
     (void)json_object_set_new(job, "base_model", den_json_base(row->config));
+    (void)json_object_set_new(job, "pages", den_json_pages(row->config));
+    (void)json_object_set_new(job, "channels", den_json_channels(row->config));
+    (void)json_object_set_new(
+        job, "peak_bytes",
+        row->peak_bytes > 0 ? json_integer((json_int_t)row->peak_bytes) : json_null());
     return job;
 }
 

@@ -10,7 +10,7 @@ static const struct den_route routes[] = {
     {"GET", "/v1/images/{id}/content", den_h_image_content, DEN_BODY_NONE, NULL, "read",
      false},
     {"GET", "/v1/images/{id}/preview", den_h_image_preview, DEN_BODY_NONE,
-     "page size low high", "read", true},
+     "page channel size low high", "read", true},
     {"POST", "/v1/datasets", den_h_dataset_add, DEN_BODY_JSON, NULL, "submit", false},
     {"GET", "/v1/datasets", den_h_dataset_list, DEN_BODY_NONE, "limit cursor", "read",
      false},

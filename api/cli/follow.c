@@ -151,6 +151,19 @@ bool den_job_add(struct den_cli *cli, json_t *request, json_t **ret_job,
     return true;
 }
 
+static void print_estimate(const json_t *estimate)
+{
+    (void)printf("%s: %.0f steps, %.1f MB of memory at most, number %.0f in the queue",
+                 den_get_text(estimate, "kind"), den_get_number(estimate, "steps"),
+                 den_get_number(estimate, "peak_bytes") / 1e6,
+                 den_get_number(estimate, "queue_position"));
+    if (json_is_number(json_object_get(estimate, "seconds")))
+        (void)printf(", about %.2g s of work (%s rate)",
+                     den_get_number(estimate, "seconds"),
+                     den_get_text(estimate, "seconds_from"));
+    (void)putchar('\n');
+}
+
 bool den_job_estimate(struct den_cli *cli, json_t *request, struct den_err *err)
 {
     json_t *estimate = NULL;
@@ -159,11 +172,7 @@ bool den_job_estimate(struct den_cli *cli, json_t *request, struct den_err *err)
     if (cli->json)
         den_print_json(estimate);
     else
-        (void)printf("%s: %.0f steps, %.1f MB of memory at most, number %.0f in the "
-                     "queue\n",
-                     den_get_text(estimate, "kind"), den_get_number(estimate, "steps"),
-                     den_get_number(estimate, "peak_bytes") / 1e6,
-                     den_get_number(estimate, "queue_position"));
+        print_estimate(estimate);
     json_decref(estimate);
     return true;
 }

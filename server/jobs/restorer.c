@@ -114,18 +114,6 @@ static bool plan_model(struct den_service *s, const struct den_job_row *row, siz
                            ret_bytes, ret_units, err);
 }
 
-bool den_restorer_plan(struct den_service *service, const struct den_job_row *row,
-                       size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
-                       struct den_err *err)
-{
-    enum { COPIES = 3 }; /* noisy, restored, and what a filter keeps in between */
-    if (row->model[0] != '\0')
-        return plan_model(service, row, width, height, ret_bytes, ret_units, err);
-    *ret_bytes = width * height * sizeof(float) * COPIES;
-    *ret_units = 1;
-    return true;
-}
-
 /* ---- use ---- */
 
 void den_restorer_filter(const struct den_filter *filter, struct den_pool *pool,
@@ -169,6 +157,51 @@ static bool open_filter(const struct den_job_row *row, struct den_pool *pool,
                            row->method);
     den_restorer_filter(filter, pool, ret);
     return den_config_each(row->config, set_value, ret, err);
+}
+
+/* ---- the plan, of filters and in all ---- */
+
+static size_t filter_bytes(const struct den_restorer *r, size_t width, size_t height,
+                           int threads)
+{
+    enum { PAGES = 2, SMALL = 64 << 10 }; /* noisy, restored; what malloc rounds up */
+    return width * height * sizeof(float) * PAGES + SMALL +
+           r->filter->bytes(width, r->values, threads > 0 ? threads : 1);
+}
+
+bool den_restorer_plan(struct den_service *service, const struct den_job_row *row,
+                       size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
+                       struct den_err *err)
+{
+    struct den_restorer r;
+    if (row->model[0] != '\0')
+        return plan_model(service, row, width, height, ret_bytes, ret_units, err);
+    if (!open_filter(row, NULL, &r, err))
+        return false;
+    *ret_bytes = filter_bytes(&r, width, height, service->config.threads);
+    *ret_units = 1;
+    return true;
+}
+
+const char *den_restorer_key(const struct den_restorer *restorer)
+{
+    return restorer->model != NULL ? restorer->sha256 : restorer->label;
+}
+
+bool den_restorer_rate(struct den_service *service, const struct den_job_row *row,
+                       double *ret, bool *ret_measured, struct den_err *err)
+{
+    struct den_model_row model;
+    struct den_restorer r;
+    bool with_model = row->model[0] != '\0';
+    if (with_model ? !service->kind->model_get(service->store, row->model, row->version,
+                                               &model, err)
+                   : !open_filter(row, NULL, &r, err))
+        return false;
+    *ret = with_model ? DEN_RATE_MODEL : DEN_RATE_FILTER;
+    *ret_measured =
+        den_rates_get(&service->rates, with_model ? model.sha256 : r.label, ret);
+    return true;
 }
 
 static bool load_model(struct den_service *s, const struct den_model_row *model,
@@ -269,10 +302,28 @@ bool den_restorer_size(struct den_restorer *r, size_t width, size_t height,
         if (!den_infer_new(r->model, r->pool, width, height, &options, &r->infer, err))
             return false;
     }
+    if (r->model != NULL)
+        den_infer_set_norm(r->infer, NULL); /* what the last job may have set */
     r->width = width;
     r->height = height;
     *ret_units = r->model != NULL ? den_infer_tiles(r->infer) : 1;
     return true;
+}
+
+bool den_restorer_by_image(const struct den_restorer *restorer)
+{
+    return restorer->model != NULL && den_norm_by_image(&restorer->model->norm);
+}
+
+void den_restorer_set_span(struct den_restorer *restorer,
+                           const struct den_norm_span *span)
+{
+    if (restorer->model == NULL)
+        return;
+    struct den_norm norm = restorer->model->norm;
+    if (span != NULL)
+        norm = den_norm_of_span(&norm, span);
+    den_infer_set_norm(restorer->infer, span != NULL ? &norm : NULL);
 }
 
 bool den_restorer_buffers(struct den_restorer *r, float **ret_noisy, float **ret_restored,

@@ -24,10 +24,19 @@ struct den_restorer {
 bool den_restorer_check(struct den_service *service,
                         const struct den_job_request *request, struct den_job_row *row,
                         struct den_err *err) DEN_CHECKED;
-/* Peak bytes for pages of this size, and ticks per page. */
+/* Peak bytes for pages of this size (the two of den_restorer_buffers are part of it), and
+ * ticks per page. */
 bool den_restorer_plan(struct den_service *service, const struct den_job_row *row,
                        size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
                        struct den_err *err) DEN_CHECKED;
+
+/* Seconds per pixel, as measured by earlier jobs or as built in.  Fails when the model is
+ * gone. */
+bool den_restorer_rate(struct den_service *service, const struct den_job_row *row,
+                       double *ret, bool *ret_measured, struct den_err *err) DEN_CHECKED;
+/* The name under which den_restorer_rate looks: after a job it gets seconds and pixels
+ * by den_rates_add. */
+const char *den_restorer_key(const struct den_restorer *restorer);
 
 /* For one job of a worker.  A model is read and made ready once: what the worker's last
  * job gave back is taken over when it has the same weights. */
@@ -47,6 +56,11 @@ bool den_restorer_size(struct den_restorer *restorer, size_t width, size_t heigh
  * kept with a model: fresh memory for each job would cost more than reading the file. */
 bool den_restorer_buffers(struct den_restorer *restorer, float **ret_noisy,
                           float **ret_restored, struct den_err *err) DEN_CHECKED;
+/* Is the normalisation one of the images at hand?  Then den_norm_see every plane of a
+ * series and set the span, after den_restorer_size; NULL: each plane by itself again. */
+bool den_restorer_by_image(const struct den_restorer *restorer);
+void den_restorer_set_span(struct den_restorer *restorer,
+                           const struct den_norm_span *span);
 /* noisy, restored: [height][width] grey values of the size made ready for.  Ticks from
  * `first` of `total`; progress NULL: none. */
 bool den_restorer_page(struct den_restorer *restorer, const float *noisy, float *restored,

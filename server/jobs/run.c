@@ -137,7 +137,7 @@ bool den_config_each(const char *config,
                                  struct den_err *err),
                      void *context, struct den_err *err)
 {
-    char line[192];
+    char line[DEN_CONFIG_SIZE];
     for (const char *at = config; *at != '\0';) {
         size_t length = strcspn(at, "\n");
         if (!den_str_format(line, sizeof line, "%.*s", (int)length, at))

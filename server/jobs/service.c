@@ -92,6 +92,7 @@ bool den_service_open(const struct den_service_config *config, struct den_servic
         den_free(s);
         return false;
     }
+    den_rates_init(&s->rates);
     if (!den_str_copy(s->state, sizeof s->state, config->state)) {
         den_err_field(err, DEN_E_INVALID, "state",
                       "the name of the state folder is longer than %zu bytes",
@@ -131,6 +132,7 @@ void den_service_close(struct den_service *service)
     pthread_cond_destroy(&service->wake);
     pthread_mutex_destroy(&service->lock);
     pthread_mutex_destroy(&service->blob_lock);
+    den_rates_release(&service->rates);
     den_free(service);
 }
 

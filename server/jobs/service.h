@@ -6,6 +6,7 @@
 
 #include "blob.h"
 #include "experiment.h"
+#include "selection.h"
 #include "store.h"
 #include "train_config.h"
 
@@ -81,10 +82,14 @@ struct den_job_request { /* "" or 0 where the client said nothing */
     /* kind experiment: its grid, put together but not finished; the caller's.  The checks
      * complete it.  NULL for other kinds. */
     struct den_experiment *experiment;
+    /* denoise: which planes, as of selection.h; "" = all */
+    char pages[DEN_PAGES_SIZE], channels[DEN_CHANNELS_SIZE];
 };
 struct den_job_estimate {
     size_t bytes, steps; /* steps: tiles for denoise and evaluate, iterations for train */
     size_t queue_position;
+    double seconds; /* denoise: of work, without waiting; 0 = not known */
+    bool measured;  /* seconds go by earlier jobs, else by a rate that is built in */
 };
 /* Everything that can be known to be wrong is refused here, before the queue: unknown
  * ids, unknown or contradictory settings, a crop larger than the images, more memory than

@@ -166,6 +166,19 @@ static bool same_size(const struct den_image_row *a, const struct den_image_row 
     return a->info.width == b->info.width && a->info.height == b->info.height;
 }
 
+/* A sample of a training is one plane of light. */
+static bool check_gray(const struct den_image_row *image, const char *field,
+                       struct den_err *err)
+{
+    if (image->info.channels == 1)
+        return true;
+    return den_err_field(err, DEN_E_UNPROCESSABLE, field,
+                         "this image has %u samples a pixel%s; only images with 1 can be "
+                         "part of a data set",
+                         image->info.channels,
+                         image->info.alpha ? ", one of them opacity" : "");
+}
+
 static bool check_pair(struct den_service *s, const struct den_dataset_item *item,
                        size_t index, struct member *ret, struct den_err *err)
 {
@@ -173,7 +186,8 @@ static bool check_pair(struct den_service *s, const struct den_dataset_item *ite
     den_str_format(noisy, sizeof noisy, "/pairs/%zu/noisy", index);
     den_str_format(clean, sizeof clean, "/pairs/%zu/clean", index);
     if (!get_image(s, item->noisy, noisy, &ret->noisy, err) ||
-        !get_image(s, item->clean, clean, &ret->clean, err))
+        !get_image(s, item->clean, clean, &ret->clean, err) ||
+        !check_gray(&ret->noisy, noisy, err) || !check_gray(&ret->clean, clean, err))
         return false;
     const struct den_image_info *n = &ret->noisy.info, *c = &ret->clean.info;
     if (strcmp(item->noisy, item->clean) == 0)
@@ -198,7 +212,8 @@ static bool check_repeat(struct den_service *s, const struct den_dataset_item *i
 {
     char field[48];
     den_str_format(field, sizeof field, "/images/%zu", index);
-    if (!get_image(s, items[index].noisy, field, &ret->noisy, err))
+    if (!get_image(s, items[index].noisy, field, &ret->noisy, err) ||
+        !check_gray(&ret->noisy, field, err))
         return false;
     if (index > 0 && !same_size(&first->noisy, &ret->noisy))
         return den_err_field(err, DEN_E_UNPROCESSABLE, field,

@@ -17,6 +17,17 @@ const struct den_job_kind *den_job_kind_find(const char *name)
     return NULL;
 }
 
+static bool no_selection(const struct den_job_request *request, const char *kind,
+                         struct den_err *err)
+{
+    bool pages = request->pages[0] != '\0';
+    if (!pages && request->channels[0] == '\0')
+        return true;
+    const char *field = pages ? "/pages" : "/channels";
+    return den_err_field(err, DEN_E_INVALID, field, "a %s job has no use for %s", kind,
+                         field + 1);
+}
+
 /* All that a row says about what was asked, or the first thing that is wrong with it. */
 static bool check(struct den_service *s, const struct den_job_request *request,
                   struct den_job_row *row, struct den_job_estimate *estimate,
@@ -33,10 +44,13 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     if (request->experiment != NULL && strcmp(kind->name, "experiment") != 0)
         return den_err_field(err, DEN_E_INVALID, "/grid", "a %s job has no use for grid",
                              kind->name);
+    if (strcmp(kind->name, "denoise") != 0 && !no_selection(request, kind->name, err))
+        return false;
     row->seed = request->has_seed ? request->seed : USUAL_SEED;
     if (!kind->check(s, request, row, estimate, err))
         return false;
     row->steps = estimate->steps;
+    row->peak_bytes = estimate->bytes;
     size_t limit = s->config.memory_limit;
     if (limit > 0 && estimate->bytes > limit)
         return den_err_limit(err, DEN_E_UNPROCESSABLE, (int64_t)limit,

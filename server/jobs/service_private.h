@@ -9,6 +9,7 @@
 
 #include "backend.h"
 #include "pool.h"
+#include "rates.h"
 #include "service.h"
 
 #define DEN_WORKERS 2
@@ -51,6 +52,7 @@ struct den_service {
      * deletion finds unused in between.  The one lock that is held over I/O. */
     pthread_mutex_t blob_lock;
 
+    struct den_rates rates; /* has a lock of its own */
     atomic_uint_least64_t images_added, tiles_done, iterations_done;
 };
 

@@ -45,7 +45,7 @@ START_TEST(a_filter_makes_a_file_of_the_same_kind_with_the_filtered_pixels)
         enum den_dtype dtype;
         uint32_t pages;
     } cases[] = {
-        {"tiff", "stack.ome.tif", "stack.ome_denoised.tif", DEN_U16, 3},
+        {"tiff", "stack.ome.tif", "stack_denoised.ome.tif", DEN_U16, 3},
         {"tiff", "float", "float_denoised.tif", DEN_F32, 2},
         {"png", ".png", ".png_denoised.png", DEN_U16, 1},
     };
