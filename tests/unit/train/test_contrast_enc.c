@@ -2,105 +2,14 @@
 #include <string.h>
 
 #include "contrast.h"
-#include "contrast_frame.h"
 #include "patch.h"
 #include "train_help.h"
 #include "train_images.h"
 #include "train_plan.h"
 
-/* Contrastive terms on the encoder: the views, and whole runs. */
+/* Contrastive terms on the encoder: alone on a batch, and in whole runs. */
 
-enum { EDGE = 48, COUNT = EDGE * EDGE, N = 4 };
-
-/* ---- views ----------------------------------------------------------------------- */
-
-static void fill_noise(float *to, double deviation)
-{
-    struct den_rng rng;
-    den_rng_seed(&rng, 3, DEN_STREAM_SYNTH, 0);
-    for (size_t i = 0; i < COUNT; i++)
-        to[i] = (float)(5 + 0.1 * (double)(i % EDGE) - 0.05 * (double)(i / EDGE) +
-                        deviation * den_rng_normal(&rng));
-}
-
-START_TEST(the_level_of_noise_is_seen_through_a_slope)
-{
-    static float image[COUNT];
-    static const double levels[] = {0, 0.01, 0.5, 20};
-    for (size_t i = 0; i < 4; i++) {
-        fill_noise(image, levels[i]);
-        double got = den_contrast_noise(EDGE, image);
-        ck_assert_msg(fabs(got - levels[i]) <= 0.06 * levels[i] + 1e-6, "%g for %g", got,
-                      levels[i]);
-    }
-    close_to(den_contrast_noise(1, image), 0, 0);
-}
-END_TEST
-
-/* A constant without noise shows gain and offset alone. */
-START_TEST(brightness_stays_within_the_ranges_of_the_method)
-{
-    static float from[N * COUNT], to[N * COUNT], work[COUNT];
-    const struct den_contrast_frames frames = {1, N, EDGE, -1, 3, work, NULL};
-    double least = 1e9, most = -1e9;
-    for (size_t i = 0; i < N * COUNT; i++)
-        from[i] = 2;
-    for (uint64_t b = 0; b < 200; b++) {
-        den_contrast_frames_fill(&frames, b, from, to);
-        for (size_t i = 0; i < N; i++) {
-            double value = (double)to[i * COUNT];
-            for (size_t k = 0; k < COUNT; k += 7)
-                close_to((double)to[i * COUNT + k], value, 1e-6);
-            least = fmin(least, value);
-            most = fmax(most, value);
-        }
-    }
-    /* -1 + 3 gain + 4 offset */
-    ck_assert_msg(least >= -1 + 2.1 - 0.4 && least < 0.95, "%g", least);
-    ck_assert_msg(most <= -1 + 3.9 + 0.4 && most > 3.05, "%g", most);
-}
-END_TEST
-
-START_TEST(a_view_has_more_noise_than_its_image_but_not_much_more)
-{
-    static float from[N * COUNT], to[N * COUNT], work[COUNT];
-    const struct den_contrast_frames frames = {1, N, EDGE, 0, 10, work, NULL};
-    for (size_t i = 0; i < N; i++)
-        fill_noise(from + i * COUNT, 0.5);
-    for (uint64_t b = 0; b < 20; b++) {
-        den_contrast_frames_fill(&frames, b, from, to);
-        for (size_t i = 0; i < N; i++) {
-            /* resizing smooths what was there; gain is 0.7 to 1.3, the new variance 0.5
-             * to 2 times 0.25 */
-            double level = den_contrast_noise(EDGE, to + i * COUNT);
-            ck_assert_msg(level > 0.33 && level < 1.05, "%g", level);
-        }
-    }
-}
-END_TEST
-
-START_TEST(views_are_a_function_of_seed_and_batch_on_any_number_of_threads)
-{
-    static float from[N * COUNT], a[N * COUNT], b[N * COUNT], work[2 * COUNT];
-    struct den_err err = DEN_ERR_INIT;
-    struct den_pool *two = NULL;
-    must(den_pool_new(2, &two, &err));
-    for (size_t i = 0; i < N; i++)
-        fill_noise(from + i * COUNT, 0.5);
-    struct den_contrast_frames frames = {1, N, EDGE, 0, 10, work, NULL};
-    den_contrast_frames_fill(&frames, 7, from, a);
-    frames.pool = two;
-    den_contrast_frames_fill(&frames, 7, from, b);
-    ck_assert_mem_eq(a, b, sizeof a);
-    den_contrast_frames_fill(&frames, 8, from, b);
-    ck_assert_mem_ne(a, b, sizeof a);
-    frames.seed = 2;
-    den_contrast_frames_fill(&frames, 7, from, b);
-    ck_assert_mem_ne(a, b, sizeof a);
-    ck_assert_mem_ne(a, a + COUNT, COUNT * sizeof *a);
-    den_pool_free(two);
-}
-END_TEST
+enum { N = 4 };
 
 /* ---- the term alone -------------------------------------------------------------- */
 
@@ -405,13 +314,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("contrast_enc");
-    TCase *t = tcase_create("views");
-    tcase_add_test(t, the_level_of_noise_is_seen_through_a_slope);
-    tcase_add_test(t, brightness_stays_within_the_ranges_of_the_method);
-    tcase_add_test(t, a_view_has_more_noise_than_its_image_but_not_much_more);
-    tcase_add_test(t, views_are_a_function_of_seed_and_batch_on_any_number_of_threads);
-    suite_add_tcase(suite, t);
-    t = tcase_create("runs");
+    TCase *t = tcase_create("runs");
     tcase_set_timeout(t, 60);
     tcase_add_checked_fixture(t, set_up, tear_down);
     tcase_add_loop_test(t, the_loss_falls_on_one_batch, 0, 2);
