@@ -302,6 +302,7 @@ static bool start_training(struct peer *p, struct training *t, struct den_err *e
     t->batch = (struct den_batch){.n = p->n,
                                   .side = SIDE,
                                   .noisy = p->noisy,
+                                  .twin = p->noisy, /* a scene of one frame */
                                   .clean = p->clean,
                                   .steps = 1000,
                                   .lr = p->config.lr,
