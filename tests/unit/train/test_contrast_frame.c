@@ -7,15 +7,17 @@
 
 /* The noise of images, and views of them with more of it. */
 
-enum { EDGE = 48, COUNT = EDGE * EDGE, N = 4 };
+enum { EDGE = 48, COUNT = EDGE * EDGE, N = 4, ALL = N * COUNT };
 
 static void fill_noise(float *to, double deviation)
 {
     struct den_rng rng;
     den_rng_seed(&rng, 3, DEN_STREAM_SYNTH, 0);
-    for (size_t i = 0; i < COUNT; i++)
-        to[i] = (float)(5 + 0.1 * (double)(i % EDGE) - 0.05 * (double)(i / EDGE) +
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t x = i % EDGE, y = i / EDGE;
+        to[i] = (float)(5 + 0.1 * (double)x - 0.05 * (double)y +
                         deviation * den_rng_normal(&rng));
+    }
 }
 
 /* ---- noise ----------------------------------------------------------------------- */
@@ -143,7 +145,7 @@ START_TEST(brightness_stays_within_the_ranges_of_the_method)
     static float from[N * COUNT], to[N * COUNT], work[COUNT];
     const struct den_contrast_frames frames = {1, N, EDGE, -1, 3, work, NULL};
     double least = 1e9, most = -1e9;
-    for (size_t i = 0; i < N * COUNT; i++)
+    for (size_t i = 0; i < ALL; i++)
         from[i] = 2;
     for (uint64_t b = 0; b < 200; b++) {
         den_contrast_frames_fill(&frames, b, from, to);
@@ -198,13 +200,13 @@ START_TEST(noise_is_added_where_the_image_has_it)
     const struct den_contrast_frames frames = {1, N, EDGE, 0, 100, work, NULL};
     struct den_rng rng;
     den_rng_seed(&rng, 4, DEN_STREAM_SYNTH, 0);
-    for (size_t i = 0; i < N * COUNT; i++)
+    for (size_t i = 0; i < ALL; i++)
         from[i] = i % EDGE < EDGE / 2 ? (float)(10 + 0.1 * den_rng_normal(&rng))
                                       : (float)(90 + 2 * den_rng_normal(&rng));
     double sums[2] = {0};
     for (uint64_t batch = 0; batch < 20; batch++) {
         den_contrast_frames_fill(&frames, batch, from, to);
-        for (size_t i = 0; i < N * COUNT; i++)
+        for (size_t i = 0; i < ALL; i++)
             if (i % EDGE + 1 < EDGE && fabsf(to[i] - to[i + 1]) < 15)
                 sums[to[i] > 50] += (double)fabsf(to[i] - to[i + 1]);
     }
