@@ -244,6 +244,8 @@ fail:
 
 /* ---- pixels ----------------------------------------------------------------------- */
 
+enum { ROWS_BYTES = 256 * 1024 }; /* of uncompressed rows at a time */
+
 static bool part_room(struct den_tiff_in *in, size_t bytes, struct den_err *err)
 {
     if (bytes <= in->part_room)
@@ -297,23 +299,6 @@ static bool read_part(struct den_tiff_in *in, const struct den_tiff_layout *layo
     return got == (tmsize_t)bytes && !in->talk.failed;
 }
 
-static bool read_parts(struct den_tiff_in *in, const struct den_tiff_layout *layout,
-                       uint32_t page, unsigned char *pixels, struct den_err *err)
-{
-    bool plain = is_plain(layout);
-    if (!plain && !part_room(in, den_tiff_part_bytes(layout, 0), err))
-        return false;
-    for (uint32_t part = 0; part < layout->parts; part++) {
-        if (!read_part(in, layout, part, plain ? pixels : in->part))
-            return damaged(in, page, err);
-        if (plain)
-            pixels += den_tiff_part_bytes(layout, part);
-        else
-            den_tiff_unpack_part(layout, part, in->part, pixels);
-    }
-    return true;
-}
-
 static bool read_bytes(const struct den_tiff_in *in, uint64_t offset, void *to,
                        size_t bytes, uint32_t page, struct den_err *err)
 {
@@ -332,32 +317,92 @@ static bool read_bytes(const struct den_tiff_in *in, uint64_t offset, void *to,
     return true;
 }
 
+/* What libtiff does after reading; packed bits are the same in every file. */
 static void to_native(const struct den_tiff_layout *layout, void *samples, size_t bytes)
 {
-    size_t size = den_dtype_bytes(layout->dtype);
     if (layout->big_endian == (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__))
         return;
-    if (size == 2)
-        TIFFSwabArrayOfShort(samples, (tmsize_t)(bytes / size));
-    else if (size == 4)
-        TIFFSwabArrayOfLong(samples, (tmsize_t)(bytes / size));
-    else if (size == 8)
-        TIFFSwabArrayOfLong8(samples, (tmsize_t)(bytes / size));
+    if (layout->bits == 16)
+        TIFFSwabArrayOfShort(samples, (tmsize_t)(bytes / 2));
+    else if (layout->bits == 24)
+        TIFFSwabArrayOfTriples(samples, (tmsize_t)(bytes / 3));
+    else if (layout->bits == 32)
+        TIFFSwabArrayOfLong(samples, (tmsize_t)(bytes / 4));
+    else if (layout->bits == 64)
+        TIFFSwabArrayOfLong8(samples, (tmsize_t)(bytes / 8));
+}
+
+/* An uncompressed strip at the offset, a few rows at a time: it may be all of a page, for
+ * which there would have to be memory twice. */
+static bool read_rows(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                      uint32_t part, uint64_t offset, uint32_t page, void *pixels,
+                      struct den_err *err)
+{
+    size_t row = layout->row_bytes, rows = den_tiff_part_bytes(layout, part) / row;
+    size_t step = row < ROWS_BYTES ? ROWS_BYTES / row : 1;
+    if (!part_room(in, row * (step < rows ? step : rows), err))
+        return false;
+    for (size_t y = 0; y < rows; y += step) {
+        size_t n = rows - y < step ? rows - y : step;
+        if (!read_bytes(in, offset + y * row, in->part, n * row, page, err))
+            return false;
+        to_native(layout, in->part, n * row);
+        den_tiff_unpack_rows(layout, part, (uint32_t)y, (uint32_t)n, in->part, pixels);
+    }
+    return true;
+}
+
+/* Every part through libtiff, straight into the page where it can be. */
+static bool read_parts(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                       uint32_t page, unsigned char *pixels, struct den_err *err)
+{
+    bool plain = is_plain(layout);
+    if (!plain && !part_room(in, den_tiff_part_bytes(layout, 0), err))
+        return false;
+    for (uint32_t part = 0; part < layout->parts; part++) {
+        if (!read_part(in, layout, part, plain ? pixels : in->part))
+            return damaged(in, page, err);
+        if (plain)
+            pixels += den_tiff_part_bytes(layout, part);
+        else
+            den_tiff_unpack_part(layout, part, in->part, pixels);
+    }
+    return true;
+}
+
+static bool read_raw_strips(struct den_tiff_in *in, const struct den_tiff_layout *layout,
+                            uint32_t page, void *pixels, struct den_err *err)
+{
+    for (uint32_t part = 0; part < layout->parts; part++) {
+        size_t bytes = den_tiff_part_bytes(layout, part);
+        uint64_t offset = TIFFGetStrileOffset(in->tif, part);
+        if (!long_enough(in->tif, layout, part, bytes) || in->talk.failed)
+            return damaged(in, page, err);
+        if (!read_rows(in, layout, part, offset, page, pixels, err))
+            return false;
+    }
+    return true;
+}
+
+/* Strips that are no rows of a plane yet, but could be read by anybody. */
+static bool is_raw(struct den_tiff_in *in, const struct den_tiff_layout *layout)
+{
+    bool raw = layout->compression == COMPRESSION_NONE && !layout->tiled &&
+               !is_plain(layout) && layout->fill_order == FILLORDER_MSB2LSB;
+    for (uint32_t part = 0; raw && part < layout->parts; part++)
+        raw = !is_missing(in->tif, part);
+    return raw;
 }
 
 static bool read_stack_page(struct den_tiff_in *in, const struct den_tiff_layout *layout,
                             uint32_t page, void *pixels, struct den_err *err)
 {
     size_t bytes = den_tiff_part_bytes(layout, 0);
-    bool plain = is_plain(layout);
-    if (!plain && !part_room(in, bytes, err))
+    if (!is_plain(layout))
+        return read_rows(in, layout, 0, layout->data_offset, page, pixels, err);
+    if (!read_bytes(in, layout->data_offset, pixels, bytes, page, err))
         return false;
-    void *to = plain ? pixels : in->part;
-    if (!read_bytes(in, layout->data_offset, to, bytes, page, err))
-        return false;
-    to_native(layout, to, bytes);
-    if (!plain)
-        den_tiff_unpack_part(layout, 0, to, pixels);
+    to_native(layout, pixels, bytes);
     return true;
 }
 
@@ -383,8 +428,10 @@ static bool read_page(void *state, uint32_t page, void *pixels, struct den_err *
         !same_kind(&in->info, &layout, page, err))
         return false;
     den_tiff_talk_clear(&in->talk);
-    return in->stack_offset != 0 ? read_stack_page(in, &layout, page, pixels, err)
-                                 : read_parts(in, &layout, page, pixels, err);
+    if (in->stack_offset != 0)
+        return read_stack_page(in, &layout, page, pixels, err);
+    return is_raw(in, &layout) ? read_raw_strips(in, &layout, page, pixels, err)
+                               : read_parts(in, &layout, page, pixels, err);
 }
 
 static void close_file(void *state)

@@ -98,6 +98,9 @@ size_t den_tiff_part_bytes(const struct den_tiff_layout *layout, uint32_t part);
  * page, which compress well.  Values to pack must fit `bits`. */
 void den_tiff_unpack_part(const struct den_tiff_layout *layout, uint32_t part,
                           const void *bytes, void *pixels);
+/* Rows first to first + rows of the part; bytes hold those alone. */
+void den_tiff_unpack_rows(const struct den_tiff_layout *layout, uint32_t part,
+                          uint32_t first, uint32_t rows, const void *bytes, void *pixels);
 void den_tiff_pack_part(const struct den_tiff_layout *layout, uint32_t part,
                         const void *pixels, void *bytes);
 

@@ -219,26 +219,44 @@ static const void *samples_from(const struct den_tiff_layout *layout,
     return room;
 }
 
+static void unpack_row(const struct den_tiff_layout *layout, const struct region *r,
+                       uint32_t y, const unsigned char *row, unsigned char *pixels)
+{
+    uint32_t room[BLOCK * DEN_CHANNELS_MAX];
+    uint32_t samples = samples_of(layout);
+    size_t size = den_dtype_bytes(layout->dtype);
+    for (uint32_t x = 0; x < r->columns; x += BLOCK) {
+        size_t n = r->columns - x < BLOCK ? r->columns - x : BLOCK;
+        const unsigned char *from =
+            samples_from(layout, row, (size_t)x * samples, n * samples, room);
+        for (uint32_t s = 0; s < samples; s++) {
+            unsigned char *to = pixels + row_start(layout, r, s, y) + x * size;
+            pick(size, from + s * size, samples, to, n);
+            invert(layout, r->plane + s, to, 1, n);
+        }
+    }
+}
+
+void den_tiff_unpack_rows(const struct den_tiff_layout *layout, uint32_t part,
+                          uint32_t first, uint32_t rows, const void *bytes, void *pixels)
+{
+    struct region r = region_of(layout, part);
+    const unsigned char *row = bytes;
+    bool plain = is_whole(layout) && samples_of(layout) == 1 && !layout->white_is_0;
+    size_t columns = r.columns * den_dtype_bytes(layout->dtype);
+    for (uint32_t y = first; y < r.rows && y - first < rows; y++) {
+        if (plain)
+            memcpy((unsigned char *)pixels + row_start(layout, &r, 0, y), row, columns);
+        else
+            unpack_row(layout, &r, y, row, pixels);
+        row += layout->row_bytes;
+    }
+}
+
 void den_tiff_unpack_part(const struct den_tiff_layout *layout, uint32_t part,
                           const void *bytes, void *pixels)
 {
-    uint32_t room[BLOCK * DEN_CHANNELS_MAX];
-    struct region r = region_of(layout, part);
-    size_t size = den_dtype_bytes(layout->dtype);
-    uint32_t samples = samples_of(layout);
-    const unsigned char *row = bytes;
-    for (uint32_t y = 0; y < r.rows; y++, row += layout->row_bytes)
-        for (uint32_t x = 0; x < r.columns; x += BLOCK) {
-            size_t n = r.columns - x < BLOCK ? r.columns - x : BLOCK;
-            const unsigned char *from =
-                samples_from(layout, row, (size_t)x * samples, n * samples, room);
-            for (uint32_t s = 0; s < samples; s++) {
-                unsigned char *to =
-                    (unsigned char *)pixels + row_start(layout, &r, s, y) + x * size;
-                pick(size, from + s * size, samples, to, n);
-                invert(layout, r.plane + s, to, 1, n);
-            }
-        }
+    den_tiff_unpack_rows(layout, part, 0, layout->part_rows, bytes, pixels);
 }
 
 /* Pixels x to x + n of a row of the part, one sample beside the other; beyond the page
