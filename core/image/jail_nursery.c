@@ -63,7 +63,7 @@ static uint64_t address_bytes(void)
     int64_t pages = 0;
     if (den_fs_read("/proc/self/statm", 256, &text, &length, NULL)) {
         text[strcspn(text, " ")] = '\0';
-        if (!den_parse_int(text, 1, INT32_MAX, &pages, NULL))
+        if (!den_parse_int(text, 1, INT64_MAX >> 20, &pages, NULL))
             pages = 0;
     }
     den_free(text);

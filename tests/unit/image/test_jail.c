@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <tiffio.h>
 
 #include "clock.h"
 #include "jail_case.h"
@@ -113,6 +114,28 @@ START_TEST(files_are_rewritten_in_the_jail)
 }
 END_TEST
 
+/* One strip of 40 MB that does not get smaller. */
+static void write_one_strip(const char *path, uint32_t width, uint32_t height)
+{
+    size_t n = (size_t)width * height;
+    uint16_t *pixels = den_calloc(n, sizeof *pixels);
+    for (size_t i = 0; i < n; i++)
+        pixels[i] = (uint16_t)(i * 2654435761U >> 7);
+    TIFF *tif = TIFFOpen(path, "w");
+    ck_assert_ptr_nonnull(tif);
+    TIFFSetField(tif, TIFFTAG_IMAGEWIDTH, width);
+    TIFFSetField(tif, TIFFTAG_IMAGELENGTH, height);
+    TIFFSetField(tif, TIFFTAG_BITSPERSAMPLE, 16);
+    TIFFSetField(tif, TIFFTAG_SAMPLESPERPIXEL, 1);
+    TIFFSetField(tif, TIFFTAG_PHOTOMETRIC, PHOTOMETRIC_MINISBLACK);
+    TIFFSetField(tif, TIFFTAG_COMPRESSION, COMPRESSION_PACKBITS);
+    TIFFSetField(tif, TIFFTAG_ROWSPERSTRIP, height);
+    ck_assert_int_gt(
+        TIFFWriteEncodedStrip(tif, 0, pixels, (tmsize_t)(n * sizeof *pixels)), 0);
+    TIFFClose(tif);
+    den_free(pixels);
+}
+
 START_TEST(a_file_that_needs_too_much_memory_is_refused)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -122,21 +145,19 @@ START_TEST(a_file_that_needs_too_much_memory_is_refused)
         return;
     }
     make_scratch();
-    struct den_image_info info = image_info("png", DEN_U16, 2000, 2000, 1);
-    write_random(scratch("image"), &info);
-    start_jail(0, 1);
-    if (den_reader_open(scratch("image"), NULL, &reader, &err)) {
-        void *page = den_calloc(1, den_image_page_bytes(den_reader_info(reader)));
-        /* One MiB is room for a row of a PNG: it may just do.  What counts is that
-         * there is an answer. */
-        if (!den_reader_page(reader, 0, page, &err))
-            ck_assert_int_eq((int)err.code, DEN_E_UNPROCESSABLE);
-        den_free(page);
+    write_one_strip(scratch("image"), 5000, 4000);
+    void *page = den_calloc(5000 * (size_t)4000, 2);
+    for (int roomy = 0; roomy < 2; roomy++) {
+        start_jail(0, roomy ? 512 : 16);
+        must(den_reader_open(scratch("image"), NULL, &reader, &err));
+        if (roomy)
+            must(den_reader_page(reader, 0, page, &err));
+        else
+            must_fail(den_reader_page(reader, 0, page, &err), DEN_E_UNPROCESSABLE, "");
         den_reader_close(reader);
-    } else {
-        ck_assert_int_eq((int)err.code, DEN_E_UNPROCESSABLE);
+        den_jail_stop();
     }
-    den_jail_stop();
+    den_free(page);
     remove_scratch();
 }
 END_TEST
@@ -210,6 +231,10 @@ static const struct {
 
 START_TEST(a_decoder_that_ends_costs_one_file)
 {
+    if (DEN_JAIL_SANITIZED && ends[_i].signal == SIGSEGV) {
+        printf("skipped: %s (a sanitizer handles the signal)\n", ends[_i].name);
+        return;
+    }
     make_scratch();
     struct den_image_info info = image_info("tiff", DEN_U16, 64, 64, 2);
     void *pixels = random_pixels(&info);
@@ -227,7 +252,7 @@ START_TEST(a_decoder_that_ends_costs_one_file)
     (void)usleep(100000);
     if (ends[_i].signal != 0) {
         ck_assert_int_eq(kill(decoder, ends[_i].signal), 0);
-        ck_assert_int_eq(kill(decoder, SIGCONT), 0);
+        (void)kill(decoder, SIGCONT); /* one that SIGKILL ended may be reaped already */
     }
     ck_assert_int_eq(pthread_join(thread, NULL), 0);
     ck_assert(!reading.done);
@@ -361,6 +386,7 @@ START_TEST(decoders_die_with_the_daemon)
     pid_t daemon = fork();
     if (daemon == 0)
         hold_a_file(path, ready[1]);
+    close(ready[1]);
     ck_assert_int_eq(read(ready[0], &byte, 1), 1);
     pid_t nursery = 0, decoder = 0;
     ck_assert_uint_eq(children_of(daemon, &nursery), 1);
@@ -377,7 +403,6 @@ START_TEST(decoders_die_with_the_daemon)
     }
     ck_assert_int_eq(ended, 3); /* daemon, nursery, decoder */
     close(ready[0]);
-    close(ready[1]);
     remove_scratch();
 }
 END_TEST

@@ -142,10 +142,10 @@ static int try_execute_protect(int input)
 
 static int try_gigabyte(int input)
 {
-    void *volatile block = malloc((size_t)1 << 30);
+    void *volatile block = den_calloc(1, (size_t)1 << 30);
     bool none = block == NULL;
     (void)input;
-    free(block);
+    den_free(block);
     return refused(none);
 }
 
@@ -373,18 +373,17 @@ static int work_as_decoders_do(int input)
     struct stat st;
     struct timespec now;
     char byte;
-    int *numbers = calloc(MANY, sizeof *numbers);
-    char *block = malloc(LARGE);
-    if (numbers == NULL || block == NULL)
+    int *numbers = den_calloc(MANY, sizeof *numbers);
+    char *block = den_calloc(LARGE, 1), *smaller = den_realloc(block, LARGE / 2, 1);
+    if (numbers == NULL || smaller == NULL)
         return 1;
     for (int i = 0; i < MANY; i++)
         numbers[i] = (i * 7919) % MANY;
     qsort(numbers, MANY, sizeof *numbers, ascending); /* asks for the machine's memory */
-    memset(block, 1, LARGE);
-    char *smaller = realloc(block, LARGE / 2);
-    bool done = smaller != NULL && numbers[0] == 0;
-    free(smaller);
-    free(numbers);
+    memset(smaller, 1, LARGE / 2);
+    bool done = numbers[0] == 0 && numbers[MANY - 1] == MANY - 1;
+    den_free(smaller);
+    den_free(numbers);
     done = done && fstat(input, &st) == 0 && st.st_size == 6;
     done = done && pread(input, &byte, 1, 5) == 1 && byte == 's';
     done = done && lseek(input, 1, SEEK_SET) == 1 && read(input, &byte, 1) == 1;
