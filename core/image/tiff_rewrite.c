@@ -290,8 +290,12 @@ static bool check_page(struct rewrite *r, uint32_t page, struct den_claims *late
 static bool check_pages(struct rewrite *r, struct den_claims *later, struct den_err *err)
 {
     uint32_t most = r->in->limits.tags;
+    struct page first = {.r = r};
     if (!den_tiff_copy_can_sign(&r->copy, DEN_PROVENANCE_TIFF_TAG, most, err))
         return false;
+    /* The header will point at another directory. */
+    if (!den_claims_alone(&r->contested, 0, r->copy.raw.big_tiff ? 16 : 8))
+        return shared(&first, "header", err);
     for (uint32_t page = 0; page < r->in->info.pages; page++)
         if (!check_page(r, page, later, err))
             return false;
