@@ -103,6 +103,8 @@ void den_tiff_unpack_rows(const struct den_tiff_layout *layout, uint32_t part,
                           uint32_t first, uint32_t rows, const void *bytes, void *pixels);
 void den_tiff_pack_part(const struct den_tiff_layout *layout, uint32_t part,
                         const void *pixels, void *bytes);
+void den_tiff_pack_rows(const struct den_tiff_layout *layout, uint32_t part,
+                        uint32_t first, uint32_t rows, const void *pixels, void *bytes);
 
 /* The writing half of the row in den_formats[]. */
 bool den_tiff_create(int fd, const struct den_image_info *info, void **ret_state,

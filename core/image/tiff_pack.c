@@ -298,14 +298,22 @@ static void pack_row(const struct den_tiff_layout *layout, const struct region *
     }
 }
 
-void den_tiff_pack_part(const struct den_tiff_layout *layout, uint32_t part,
-                        const void *pixels, void *bytes)
+void den_tiff_pack_rows(const struct den_tiff_layout *layout, uint32_t part,
+                        uint32_t first, uint32_t rows, const void *pixels, void *bytes)
 {
     struct region r = region_of(layout, part);
     unsigned char *row = bytes;
-    for (uint32_t y = 0; y < r.stored_rows; y++, row += layout->row_bytes)
-        if (y < r.rows)
-            pack_row(layout, &r, y, pixels, row);
+    for (uint32_t y = first; y < r.stored_rows && y - first < rows; y++) {
+        if (y < r.rows || y == first)
+            pack_row(layout, &r, y < r.rows ? y : r.rows - 1, pixels, row);
         else
             memcpy(row, row - layout->row_bytes, layout->row_bytes);
+        row += layout->row_bytes;
+    }
+}
+
+void den_tiff_pack_part(const struct den_tiff_layout *layout, uint32_t part,
+                        const void *pixels, void *bytes)
+{
+    den_tiff_pack_rows(layout, part, 0, layout->part_rows, pixels, bytes);
 }
