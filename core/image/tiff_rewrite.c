@@ -17,7 +17,7 @@
 #include "tiff_encode.h"
 #include "tiff_splice.h"
 
-enum { BLOCK = 1 << 18 }; /* bytes that are swapped and written at once */
+enum { BLOCK = 1 << 18 }; /* bytes that are packed and written at once */
 
 struct rewrite {
     struct den_tiff_in *in;
@@ -156,7 +156,7 @@ static bool put_part(struct page *p, uint32_t part, const struct place *old,
     uint64_t kept = fits ? bytes : 0; /* of the old place */
     if (fits && bytes == old->bytes)
         return den_file_write_at(r->copy.fd, old->offset, data, bytes, err);
-    if (!need_tables(p, err) || !table_agrees(p, part, old, err))
+    if (!need_tables(p, err))
         return false;
     if (fits ? !den_file_write_at(r->copy.fd, old->offset, data, bytes, err)
              : !den_tiff_copy_append(&r->copy, data, bytes, &fresh.offset, err))
@@ -190,46 +190,58 @@ static bool put_packed(struct page *p, uint32_t part, const struct place *old,
            put_part(p, part, old, data, bytes, err);
 }
 
-/* The part is a run of the page's pixels as they are, but for the order of bytes. */
+/* The part is a run of the page's pixels as they are. */
 static bool is_plain(const struct den_tiff_layout *l)
 {
-    return l->compression == COMPRESSION_NONE && !l->tiled && !l->white_is_0 &&
-           (l->samples == 1 || l->planar) && l->bits == 8 * den_dtype_bytes(l->dtype);
+    return !l->tiled && !l->white_is_0 && (l->samples == 1 || l->planar) &&
+           l->bits == 8 * den_dtype_bytes(l->dtype) && den_tiff_is_file_order(l);
 }
 
 static bool put_plain(struct page *p, uint32_t part, uint64_t offset, struct den_err *err)
 {
+    const struct den_tiff_layout *l = &p->layout;
+    size_t rows_before =
+        (size_t)(part / l->down) * l->height + (size_t)(part % l->down) * l->part_rows;
+    return den_file_write_at(p->r->copy.fd, offset,
+                             p->pixels + rows_before * l->row_bytes,
+                             den_tiff_part_bytes(l, part), err);
+}
+
+/* A few rows at a time: one strip may hold a whole page. */
+static bool put_rows(struct page *p, uint32_t part, uint64_t offset, struct den_err *err)
+{
     struct rewrite *r = p->r;
     const struct den_tiff_layout *l = &p->layout;
-    size_t row = (size_t)l->width * den_dtype_bytes(l->dtype);
-    size_t first =
-        (size_t)(part / l->down) * l->height + (size_t)(part % l->down) * l->part_rows;
-    const unsigned char *from = p->pixels + first * row;
-    size_t bytes = den_tiff_part_bytes(l, part);
-    if (den_tiff_is_file_order(l))
-        return den_file_write_at(r->copy.fd, offset, from, bytes, err);
-    if (!part_room(r, bytes < BLOCK ? bytes : BLOCK, err))
+    size_t left = den_tiff_part_bytes(l, part);
+    uint32_t rows = l->row_bytes < BLOCK ? (uint32_t)(BLOCK / l->row_bytes) : 1;
+    size_t block = left < rows * l->row_bytes ? left : rows * l->row_bytes;
+    if (!part_room(r, block, err))
         return false;
-    while (bytes > 0) {
-        size_t step = bytes < BLOCK ? bytes : BLOCK;
-        memcpy(r->part, from, step);
-        den_tiff_to_file_order(l, r->part, step);
-        if (!den_file_write_at(r->copy.fd, offset, r->part, step, err))
+    for (uint32_t first = 0; left > 0; first += rows) {
+        size_t bytes = left < block ? left : block;
+        den_tiff_pack_rows(l, part, first, rows, p->pixels, r->part);
+        den_tiff_to_file_order(l, r->part, bytes);
+        if (!den_file_write_at(r->copy.fd, offset, r->part, bytes, err))
             return false;
-        from += step;
-        offset += step;
-        bytes -= step;
+        offset += bytes;
+        left -= bytes;
     }
     return true;
 }
 
+static bool put_in_place(struct page *p, uint32_t part, uint64_t offset,
+                         struct den_err *err)
+{
+    return is_plain(&p->layout) ? put_plain(p, part, offset, err)
+                                : put_rows(p, part, offset, err);
+}
+
 static bool replace_parts(struct page *p, struct den_err *err)
 {
-    bool plain = is_plain(&p->layout);
     for (uint32_t part = 0; part < p->layout.parts; part++) {
         struct place old = place_of(p, part);
-        if (plain && stays_there(p, &old) ? !put_plain(p, part, old.offset, err)
-                                          : !put_packed(p, part, &old, err))
+        if (stays_there(p, &old) ? !put_in_place(p, part, old.offset, err)
+                                 : !put_packed(p, part, &old, err))
             return false;
     }
     return true;
