@@ -37,15 +37,18 @@ void den_gaps_give_up(struct den_gaps *gaps)
     gaps->given_up = true;
 }
 
-static bool grow(struct den_gaps *gaps)
+/* Where the next range goes; NULL without memory. */
+static struct range *next_range(struct den_gaps *gaps)
 {
-    size_t room = gaps->room == 0 ? 64 : gaps->room * 2;
-    struct range *grown = den_realloc(gaps->ranges, room, sizeof *grown);
-    if (grown == NULL)
-        return false;
-    gaps->ranges = grown;
-    gaps->room = room;
-    return true;
+    if (gaps->ranges == NULL || gaps->count == gaps->room) {
+        size_t room = gaps->room == 0 ? 64 : gaps->room * 2;
+        struct range *grown = den_realloc(gaps->ranges, room, sizeof *grown);
+        if (grown == NULL)
+            return NULL;
+        gaps->ranges = grown;
+        gaps->room = room;
+    }
+    return &gaps->ranges[gaps->count++];
 }
 
 void den_gaps_claim(struct den_gaps *gaps, uint64_t offset, uint64_t length)
@@ -56,13 +59,14 @@ void den_gaps_claim(struct den_gaps *gaps, uint64_t offset, uint64_t length)
         return;
     if (last != NULL && last->end == offset) {
         last->end = end;
-    } else if (gaps->count == MOST_RANGES) {
-        gaps->given_up = true;
-    } else if (gaps->count == gaps->room && !grow(gaps)) {
-        gaps->no_memory = true;
-    } else {
-        gaps->ranges[gaps->count++] = (struct range){offset, end};
+        return;
     }
+    gaps->given_up = gaps->count == MOST_RANGES;
+    struct range *range = gaps->given_up ? NULL : next_range(gaps);
+    if (range != NULL)
+        *range = (struct range){offset, end};
+    else
+        gaps->no_memory = !gaps->given_up;
 }
 
 static int by_start(const void *a, const void *b)

@@ -31,10 +31,21 @@ enum {
     TAG_INTEROP = 40965
 };
 
+/* Directories that follow each other, from these offsets on. */
+struct chain {
+    uint64_t source, copy;
+    unsigned depth;  /* 0 = the pages */
+    char parent[80]; /* "page 2" */
+    char name[56];   /* "SubIFD 1" */
+};
+
 struct tiff {
     struct den_walk *walk;
     struct den_ifd_form form;              /* of both files: else they are not walked */
     uint64_t directories_left, bytes_left; /* hostile files point in circles */
+    struct chain *chains;                  /* still to be compared, from `next` on */
+    size_t chain_count, chain_room, next;
+    bool no_memory;
     uint64_t chain;        /* directories of the source that are not inside others */
     struct den_gaps *gaps; /* of the source */
 };
@@ -227,9 +238,27 @@ static void claim_parts(struct tiff *t, const struct den_ifd *source, bool page)
 
 /* ---- directories ------------------------------------------------------------------ */
 
-static bool compare_chain(struct tiff *t, uint64_t source, uint64_t copy,
-                          const char *parent, const char *name, uint64_t index,
-                          unsigned depth);
+static bool grow_chains(struct tiff *t)
+{
+    size_t room = t->chain_room == 0 ? 16 : t->chain_room * 2;
+    struct chain *grown = den_realloc(t->chains, room, sizeof *grown);
+    t->no_memory = grown == NULL;
+    if (grown == NULL)
+        return false;
+    t->chains = grown;
+    t->chain_room = room;
+    return true;
+}
+
+/* To be compared later: no recursion, however deep a hostile file goes. */
+static bool add_chain(struct tiff *t, const struct chain *chain)
+{
+    if (!spend(&t->directories_left, 1) ||
+        (t->chain_count == t->chain_room && !grow_chains(t)))
+        return false;
+    t->chains[t->chain_count++] = *chain;
+    return true;
+}
 
 static const char *pointer_name(const struct den_ifd_entry *e)
 {
@@ -250,15 +279,19 @@ static const char *pointer_name(const struct den_ifd_entry *e)
     }
 }
 
-static bool compare_pointers(struct tiff *t, const char *where, const char *name,
-                             const struct den_ifd_entry *a, const struct den_ifd_entry *b,
-                             unsigned depth)
+static bool add_pointers(struct tiff *t, const char *where, const char *name,
+                         const struct den_ifd_entry *a, const struct den_ifd_entry *b,
+                         unsigned depth)
 {
-    for (uint64_t i = 0; i < a->count; i++)
-        if (!compare_chain(t, den_ifd_value(&t->form, &t->walk->source, a, i),
-                           den_ifd_value(&t->form, &t->walk->copy, b, i), where, name, i,
-                           depth + 1))
+    for (uint64_t i = 0; i < a->count; i++) {
+        struct chain chain = {.source = den_ifd_value(&t->form, &t->walk->source, a, i),
+                              .copy = den_ifd_value(&t->form, &t->walk->copy, b, i),
+                              .depth = depth + 1};
+        (void)den_str_copy(chain.parent, sizeof chain.parent, where);
+        (void)den_str_format(chain.name, sizeof chain.name, "%s %" PRIu64, name, i);
+        if (!add_chain(t, &chain))
             return false;
+    }
     return true;
 }
 
@@ -313,7 +346,7 @@ static bool compare_entry(struct tiff *t, const char *where,
         return true;
     }
     if (name != NULL && b->known && depth < DEEPEST)
-        return compare_pointers(t, where, name, a, b, depth);
+        return add_pointers(t, where, name, a, b, depth);
     compare_values(t, where, what, a, b);
     return true;
 }
@@ -418,45 +451,68 @@ static bool compare_directory(struct tiff *t, const char *where, uint64_t source
     return true;
 }
 
-/* Directories that follow each other from these offsets on. */
-static bool compare_chain(struct tiff *t, uint64_t source, uint64_t copy,
-                          const char *parent, const char *name, uint64_t index,
-                          unsigned depth)
+static void name_directory(const struct chain *chain, uint64_t i, char *to, size_t size)
+{
+    if (chain->depth == 0)
+        (void)den_str_format(to, size, "page %" PRIu64, i);
+    else if (i == 0)
+        (void)den_str_format(to, size, "%s, %s", chain->parent, chain->name);
+    else
+        (void)den_str_format(to, size, "%s, %s.%" PRIu64, chain->parent, chain->name, i);
+}
+
+/* Directory i of the chain; goes on to the next one. */
+static bool compare_next(struct tiff *t, struct chain *chain, uint64_t i)
 {
     struct den_walk *walk = t->walk;
-    for (uint64_t i = 0; source != 0 && copy != 0; i++) {
-        struct den_ifd a, b;
-        char where[80];
-        if (depth == 0)
-            (void)den_str_format(where, sizeof where, "page %" PRIu64, i);
-        else if (i == 0)
-            (void)den_str_format(where, sizeof where, "%s, %s %" PRIu64, parent, name,
-                                 index);
-        else
-            (void)den_str_format(where, sizeof where, "%s, %s %" PRIu64 ".%" PRIu64,
-                                 parent, name, index, i);
-        if (!den_ifd_get(&t->form, &walk->source, source, &a)) {
-            /* Damaged already: nothing can be said but that it stays. */
-            if (source != copy)
-                den_walk_differs(walk, where, "directory",
-                                 "it cannot be read, and its offset changed");
-            return true;
-        }
-        if (!den_ifd_get(&t->form, &walk->copy, copy, &b)) {
-            den_walk_differs(walk, where, "directory", "it lies outside the copy");
-            return true;
-        }
-        if (!spend(&t->directories_left, 1) ||
-            !compare_directory(t, where, source, &a, &b, depth == 0 && i == 0, depth))
-            return false;
-        source = a.next;
-        copy = b.next;
+    struct den_ifd a, b;
+    char where[80];
+    uint64_t source = chain->source, copy = chain->copy;
+    name_directory(chain, i, where, sizeof where);
+    chain->source = chain->copy = 0; /* the end, if one cannot be read */
+    if (!den_ifd_get(&t->form, &walk->source, source, &a)) {
+        /* Damaged already: nothing can be said but that it stays. */
+        if (source != copy)
+            den_walk_differs(walk, where, "directory",
+                             "it cannot be read, and its offset changed");
+        return true;
     }
-    if (source != copy)
-        den_walk_differs(walk, depth == 0 ? "file" : parent, depth == 0 ? "pages" : name,
-                         "%s",
-                         source == 0 ? "more directories follow in the copy"
-                                     : "directories are missing in the copy");
+    if (!den_ifd_get(&t->form, &walk->copy, copy, &b)) {
+        den_walk_differs(walk, where, "directory", "it lies outside the copy");
+        return true;
+    }
+    chain->source = a.next;
+    chain->copy = b.next;
+    return spend(&t->directories_left, 1) &&
+           compare_directory(t, where, source, &a, &b, chain->depth == 0 && i == 0,
+                             chain->depth);
+}
+
+static bool compare_chain(struct tiff *t, struct chain chain)
+{
+    for (uint64_t i = 0; chain.source != 0 && chain.copy != 0; i++)
+        if (!compare_next(t, &chain, i))
+            return false;
+    if (chain.source != chain.copy)
+        den_walk_differs(t->walk, chain.depth == 0 ? "file" : chain.parent,
+                         chain.depth == 0 ? "pages" : chain.name, "%s",
+                         chain.source == 0 ? "more directories follow in the copy"
+                                           : "directories are missing in the copy");
+    return true;
+}
+
+static bool compare_all(struct tiff *t, struct den_err *err)
+{
+    while (t->next < t->chain_count)
+        if (!compare_chain(t, t->chains[t->next++])) {
+            if (t->no_memory)
+                return den_err_set(err, DEN_E_NO_MEMORY,
+                                   "no memory is left for %zu directories",
+                                   t->chain_room);
+            return den_err_set(err, DEN_E_TOO_LARGE,
+                               "the directories of the TIFF point in circles, or to more "
+                               "than they can hold");
+        }
     return true;
 }
 
@@ -492,21 +548,19 @@ bool den_walk_tiff(struct den_walk *walk, struct den_err *err)
     }
     if (!den_walk_bytes(walk, "file", "header", a->data, b->data, fixed))
         return true;
-    uint64_t source = den_ifd_number(&t.form, a->data + fixed, den_ifd_word(&t.form));
-    uint64_t copy = den_ifd_number(&t.form, b->data + fixed, den_ifd_word(&t.form));
-    t.chain = count_chain(&t, source);
+    struct chain pages = {
+        .source = den_ifd_number(&t.form, a->data + fixed, den_ifd_word(&t.form)),
+        .copy = den_ifd_number(&t.form, b->data + fixed, den_ifd_word(&t.form))};
+    t.chain = count_chain(&t, pages.source);
     t.gaps = den_gaps_new(err);
     if (t.gaps == NULL)
         return false;
     den_gaps_claim(t.gaps, 0, head);
-    if (!compare_chain(&t, source, copy, "file", "pages", 0, 0)) {
-        den_err_set(err, DEN_E_TOO_LARGE,
-                    "the directories of the TIFF point in circles, or to more than they "
-                    "can hold");
-        goto out;
-    }
-    done = den_gaps_compare(t.gaps, walk, err);
-out:
+    if (!add_chain(&t, &pages))
+        den_err_set(err, DEN_E_NO_MEMORY, "no memory is left for the directories");
+    else
+        done = compare_all(&t, err) && den_gaps_compare(t.gaps, walk, err);
+    den_free(t.chains);
     den_gaps_free(t.gaps);
     return done;
 }
