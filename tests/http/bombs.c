@@ -442,6 +442,8 @@ static void put_zeros(struct den_buf *to, const char *name, const char *lead, si
     den_buf_release(&data);
 }
 
+enum { SMALL = 16 * 17 }; /* bytes of 16 rows of 16 pixels */
+
 static void end_png(struct den_buf *to, size_t pixels)
 {
     put_zeros(to, "IDAT", "", 0, pixels);
@@ -482,21 +484,21 @@ static void png_text(struct den_buf *to)
 {
     put_png(to, 16, 16, 8, 0);
     put_zeros(to, "zTXt", "Comment\0", 9, 1 << 27);
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 static void png_utf8(struct den_buf *to)
 {
     put_png(to, 16, 16, 8, 0);
     put_zeros(to, "iTXt", "Comment\0\1\0\0", 12, 1 << 27);
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 static void png_profile(struct den_buf *to)
 {
     put_png(to, 16, 16, 8, 0);
     put_zeros(to, "iCCP", "profile\0", 9, 1 << 27);
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 static void png_chunks(struct den_buf *to)
@@ -504,7 +506,7 @@ static void png_chunks(struct den_buf *to)
     put_png(to, 16, 16, 8, 0);
     for (int i = 0; i < 100000; i++)
         put_chunk(to, "tEXt", "a\0b", 3);
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 static void png_empty_pixels(struct den_buf *to)
@@ -512,7 +514,7 @@ static void png_empty_pixels(struct den_buf *to)
     put_png(to, 16, 16, 8, 0);
     for (int i = 0; i < 100000; i++)
         put_chunk(to, "IDAT", "", 0);
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 static void png_chunk_length(struct den_buf *to)
@@ -520,14 +522,14 @@ static void png_chunk_length(struct den_buf *to)
     put_png(to, 16, 16, 8, 0);
     put_u32_be(to, INT32_MAX);
     den_buf_puts(to, "tEXt");
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 static void png_frames(struct den_buf *to)
 {
     put_png(to, 16, 16, 8, 0);
     put_chunk(to, "acTL", "\x7f\xff\xff\xff\0\0\0\0", 8);
-    end_png(to, 16 * 17);
+    end_png(to, SMALL);
 }
 
 const struct bomb bombs[] = {

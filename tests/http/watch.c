@@ -22,10 +22,20 @@ static const char *slurp(const char *path, char *to, size_t size)
     return to;
 }
 
+/* The number at the start of text, behind white space. */
+static long number_at_start(const char *text)
+{
+    char digits[24];
+    int64_t value = 0;
+    text += strspn(text, " \t");
+    (void)snprintf(digits, sizeof digits, "%.*s", (int)strspn(text, "0123456789"), text);
+    return den_parse_int(digits, 0, INT64_MAX, &value, NULL) ? (long)value : 0;
+}
+
 static long kib_of(const char *status, const char *key)
 {
     const char *at = strstr(status, key);
-    return at != NULL ? strtol(at + strlen(key), NULL, 10) : 0;
+    return at != NULL ? number_at_start(at + strlen(key)) : 0;
 }
 
 /* User and system time of the process and of its ended children: fields 14 to 17, of
@@ -37,7 +47,7 @@ static double cpu_of(const char *stat)
     for (int field = 3; at != NULL && field <= 17; field++) {
         at = strchr(at + 1, ' ');
         if (at != NULL && field >= 14)
-            ticks += (double)strtol(at, NULL, 10);
+            ticks += (double)number_at_start(at);
     }
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
@@ -46,10 +56,9 @@ static void add_process(pid_t pid, struct family *family, int depth);
 
 static void add_children(const char *list, struct family *family, int depth)
 {
-    char *end;
-    for (long pid = strtol(list, &end, 10); end != list; pid = strtol(list, &end, 10)) {
-        add_process((pid_t)pid, family, depth);
-        list = end;
+    for (list += strspn(list, " "); *list != '\0'; list += strspn(list, " ")) {
+        add_process((pid_t)number_at_start(list), family, depth);
+        list += strcspn(list, " ");
     }
 }
 

@@ -239,7 +239,8 @@ static inline size_t made_idat(unsigned char *to, unsigned char first)
     enum { RAW = MADE_HEIGHT * (MADE_WIDTH + 1) };
     unsigned char *raw = to + 7;
     uint32_t a = 1, b = 0;
-    memcpy(to, "\x78\x01\x01\x24\x00\xdb\xff", 7);
+    static const unsigned char head[7] = {0x78, 1, 1, RAW, 0, 0xff - RAW, 0xff};
+    memcpy(to, head, sizeof head);
     for (unsigned i = 0; i < RAW; i++) {
         unsigned column = i % (MADE_WIDTH + 1);
         raw[i] = column == 0 ? 0 : (unsigned char)(first + i);
