@@ -15,6 +15,7 @@
 #include "mem.h"
 #include "str.h"
 #include "tiff_io.h"
+#include "tiff_raw.h"
 #include "tiff_rewrite.h"
 
 /* ---- opening ---------------------------------------------------------------------- */
@@ -137,15 +138,32 @@ static bool one_piece(struct den_tiff_in *in, const struct den_tiff_layout *layo
     return plain;
 }
 
+/* Where the values of the text lie: ImageJ has them before the planes.  Unlike the
+ * directory, a copy with other pixels has them in the same place. */
+static bool text_offset(const struct den_tiff_in *in, uint64_t *ret, struct den_err *err)
+{
+    struct den_tiff_raw raw;
+    struct den_tiff_directory directory = {.raw = NULL};
+    struct den_tiff_entry entry = {.value = 0};
+    if (!den_tiff_raw_open(in->fd, in->file_bytes, &raw, err) ||
+        !den_tiff_directory_read(&raw, in->fd, in->directories[0], &directory, err))
+        return false;
+    (void)den_tiff_entry_find(&raw, &directory, TIFFTAG_IMAGEDESCRIPTION,
+                              TIFFTAG_IMAGEDESCRIPTION, &entry);
+    den_tiff_directory_release(&directory);
+    *ret = entry.value;
+    return true;
+}
+
 /* ImageJ writes one directory for a stack that classic offsets cannot reach, and the
  * planes behind each other.  Others copy its text to single pages, which is no reason to
  * take whatever follows them for planes: a second one must be there, without the
- * directory in it. */
+ * directory or the text in it. */
 static bool find_stack(struct den_tiff_in *in, const char *text, size_t length,
                        struct den_err *err)
 {
     struct den_tiff_layout layout;
-    uint64_t at = 0, directory = in->directories[0];
+    uint64_t at = 0, inside = 0, directory = in->directories[0];
     uint32_t images = 1;
     if (in->info.pages != 1 || !den_imagej_images(text, length, &images) || images < 2)
         return true;
@@ -155,7 +173,10 @@ static bool find_stack(struct den_tiff_in *in, const char *text, size_t length,
         return true;
     uint64_t page = (uint64_t)layout.row_bytes * layout.height;
     uint64_t there = (in->file_bytes - at) / page;
-    if (there < 2 || (directory >= at && (directory - at) / page < images))
+    if (!text_offset(in, &inside, err))
+        return false;
+    if (there < 2 || (directory >= at && (directory - at) / page < images) ||
+        (inside >= at && (inside - at) / page < images))
         return true;
     if (there < images)
         return den_err_set(err, DEN_E_UNPROCESSABLE,
