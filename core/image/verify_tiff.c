@@ -1,6 +1,6 @@
 /* Two TIFF files side by side, directory by directory and entry by entry (TIFF 6.0,
  * section 2, and the BigTIFF design note), without libtiff. */
-#include "verify_walk.h"
+#include "verify_tiff.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -8,23 +8,10 @@
 #include "mem.h"
 #include "rewrite.h"
 #include "str.h"
-#include "verify_gaps.h"
-#include "verify_ifd.h"
 
 enum {
     DEEPEST = 8,               /* directories inside directories */
     SPARE_DIRECTORIES = 65536, /* besides two per page */
-    TAG_SUBFILE_TYPE = 254,
-    TAG_BITS = 258,
-    TAG_COMPRESSION = 259,
-    TAG_STRIP_OFFSETS = 273,
-    TAG_STRIP_ROWS = 278,
-    TAG_STRIP_BYTES = 279,
-    TAG_PLANES = 284,
-    TAG_TILE_WIDTH = 322,
-    TAG_TILE_HEIGHT = 323,
-    TAG_TILE_OFFSETS = 324,
-    TAG_TILE_BYTES = 325,
     TAG_SUBIFDS = 330,
     TAG_EXIF = 34665,
     TAG_GPS = 34853,
@@ -32,216 +19,19 @@ enum {
 };
 
 /* Directories that follow each other, from these offsets on. */
-struct chain {
+struct den_tiff_chain {
     uint64_t source, copy;
     unsigned depth;  /* 0 = the pages */
     char parent[80]; /* "page 2" */
     char name[56];   /* "SubIFD 1" */
 };
 
-struct tiff {
-    struct den_walk *walk;
-    struct den_ifd_form form;              /* of both files: else they are not walked */
-    uint64_t directories_left, bytes_left; /* hostile files point in circles */
-    struct chain *chains;                  /* still to be compared, from `next` on */
-    size_t chain_count, chain_room, next;
-    bool no_memory;
-    uint64_t chain;        /* directories of the source that are not inside others */
-    struct den_gaps *gaps; /* of the source */
-};
-
-static bool spend(uint64_t *left, uint64_t amount)
-{
-    *left = amount < *left ? *left - amount : 0;
-    return *left > 0;
-}
-
-/* ---- strips and tiles ------------------------------------------------------------- */
-
-static bool is_part_array(unsigned tag)
-{
-    return tag == TAG_STRIP_OFFSETS || tag == TAG_STRIP_BYTES ||
-           tag == TAG_TILE_OFFSETS || tag == TAG_TILE_BYTES;
-}
-
-struct parts {
-    struct den_ifd_entry offsets, bytes;
-    uint64_t count;
-};
-
-static bool find_parts(const struct tiff *t, const struct den_bytes *file,
-                       const struct den_ifd *directory, struct parts *ret)
-{
-    bool strips =
-        den_ifd_find(&t->form, file, directory, TAG_STRIP_OFFSETS, &ret->offsets);
-    if (!strips &&
-        !den_ifd_find(&t->form, file, directory, TAG_TILE_OFFSETS, &ret->offsets))
-        return false;
-    if (!den_ifd_find(&t->form, file, directory, TAG_TILE_BYTES, &ret->bytes) &&
-        !den_ifd_find(&t->form, file, directory, TAG_STRIP_BYTES, &ret->bytes))
-        return false;
-    ret->count = ret->offsets.count;
-    return ret->bytes.count == ret->count && den_ifd_is_whole(ret->offsets.type) &&
-           den_ifd_is_whole(ret->bytes.type);
-}
-
-/* The encoded pixels of a directory that is no page must be as they were. */
-static bool compare_parts(struct tiff *t, const char *where, const struct den_ifd *source,
-                          const struct den_ifd *copy)
-{
-    struct den_walk *walk = t->walk;
-    struct parts a, b;
-    bool have = find_parts(t, &walk->source, source, &a);
-    if (!have || !find_parts(t, &walk->copy, copy, &b) || a.count != b.count)
-        return true; /* no pixels, or the entries differ, which is told there */
-    for (uint64_t i = 0; i < a.count; i++) {
-        uint64_t from = den_ifd_value(&t->form, &walk->source, &a.offsets, i);
-        uint64_t to = den_ifd_value(&t->form, &walk->copy, &b.offsets, i);
-        uint64_t bytes = den_ifd_value(&t->form, &walk->source, &a.bytes, i);
-        if (bytes != den_ifd_value(&t->form, &walk->copy, &b.bytes, i)) {
-            den_walk_differs(walk, where, "pixels",
-                             "the length of part %" PRIu64
-                             " changed, and this is no page to be denoised",
-                             i);
-            return true;
-        }
-        if (!den_bytes_hold(&walk->source, from, bytes))
-            continue;
-        if (!spend(&t->bytes_left, bytes))
-            return false;
-        if (!den_bytes_hold(&walk->copy, to, bytes) ||
-            memcmp(walk->source.data + from, walk->copy.data + to, (size_t)bytes) != 0) {
-            den_walk_differs(
-                walk, where, "pixels",
-                "part %" PRIu64 " changed, and this is no page to be denoised", i);
-            return true;
-        }
-    }
-    return true;
-}
-
-/* Those of a page may change, but must be there. */
-static void check_parts(struct tiff *t, const char *where, const struct den_ifd *source,
-                        const struct den_ifd *copy)
-{
-    struct den_walk *walk = t->walk;
-    struct parts a, b;
-    struct den_ifd_entry packing;
-    bool packed =
-        den_ifd_find(&t->form, &walk->source, source, TAG_COMPRESSION, &packing) &&
-        den_ifd_value(&t->form, &walk->source, &packing, 0) != 1;
-    if (!find_parts(t, &walk->source, source, &a) ||
-        !find_parts(t, &walk->copy, copy, &b) || a.count != b.count)
-        return;
-    for (uint64_t i = 0; i < a.count; i++) {
-        uint64_t before = den_ifd_value(&t->form, &walk->source, &a.bytes, i);
-        uint64_t after = den_ifd_value(&t->form, &walk->copy, &b.bytes, i);
-        uint64_t from = den_ifd_value(&t->form, &walk->source, &a.offsets, i);
-        uint64_t to = den_ifd_value(&t->form, &walk->copy, &b.offsets, i);
-        if (!packed && before != after)
-            den_walk_differs(walk, where, "pixels",
-                             "the %" PRIu64 " bytes of part %" PRIu64 " became %" PRIu64,
-                             before, i, after);
-        else if (den_bytes_hold(&walk->source, from, before) &&
-                 !den_bytes_hold(&walk->copy, to, after))
-            den_walk_differs(walk, where, "pixels",
-                             "part %" PRIu64 " lies outside the copy", i);
-    }
-}
-
-/* A chain may hold small views of its pages: with more directories than pages, those of
- * NewSubfileType 1 are none. */
-static bool is_page(const struct tiff *t, const struct den_ifd *directory)
-{
-    struct den_ifd_entry e;
-    const struct den_bytes *file = &t->walk->source;
-    if (t->chain <= t->walk->verdict->info.pages ||
-        !den_ifd_find(&t->form, file, directory, TAG_SUBFILE_TYPE, &e) || e.count != 1)
-        return true;
-    return (den_ifd_value(&t->form, file, &e, 0) & 1) == 0;
-}
-
-static uint64_t number_of(const struct tiff *t, const struct den_ifd *directory,
-                          unsigned tag, uint64_t absent)
-{
-    struct den_ifd_entry e;
-    const struct den_bytes *file = &t->walk->source;
-    if (!den_ifd_find(&t->form, file, directory, tag, &e) || e.count == 0)
-        return absent;
-    return den_ifd_value(&t->form, file, &e, 0);
-}
-
-/* The uncompressed parts of a page: readers go by the size of the image where the table
- * of byte counts says less. */
-struct plain {
-    uint64_t row_bytes; /* 0 = the parts are compressed, or of no known size */
-    uint64_t rows;      /* of a strip or tile */
-    uint64_t down;      /* strips of a plane; 0 = these are tiles, which are all full */
-    uint64_t last_rows; /* of its last strip */
-};
-
-static struct plain plain_parts(const struct tiff *t, const struct den_ifd *directory)
-{
-    const struct den_image_info *info = &t->walk->verdict->info;
-    struct plain p = {.rows = number_of(t, directory, TAG_TILE_HEIGHT, 0)};
-    uint64_t width = number_of(t, directory, TAG_TILE_WIDTH, info->width), bits;
-    bool planes = number_of(t, directory, TAG_PLANES, 1) == 2;
-    if (number_of(t, directory, TAG_COMPRESSION, 1) != 1)
-        return p;
-    if (p.rows == 0) {
-        p.rows = number_of(t, directory, TAG_STRIP_ROWS, info->height);
-        if (p.rows == 0 || p.rows > info->height)
-            p.rows = info->height;
-        p.down = (info->height - 1) / p.rows + 1;
-        p.last_rows = info->height - (p.down - 1) * p.rows;
-    }
-    bits = (planes ? 1 : info->channels) * number_of(t, directory, TAG_BITS, 1);
-    if (!__builtin_mul_overflow(width, bits, &bits))
-        p.row_bytes = bits / 8 + (bits % 8 != 0);
-    return p;
-}
-
-static uint64_t plain_bytes(const struct plain *p, uint64_t part)
-{
-    bool last = p->down > 0 && part % p->down == p->down - 1;
-    uint64_t bytes;
-    return __builtin_mul_overflow(p->row_bytes, last ? p->last_rows : p->rows, &bytes)
-               ? 0
-               : bytes;
-}
-
-/* Where encoded pixels lie, so that what remains are bytes that no tag speaks of. */
-static void claim_parts(struct tiff *t, const struct den_ifd *source, bool page)
-{
-    const struct den_image_info *info = &t->walk->verdict->info;
-    const struct den_bytes *file = &t->walk->source;
-    struct parts parts;
-    if (!find_parts(t, file, source, &parts)) {
-        if (page)
-            den_gaps_give_up(t->gaps);
-        return;
-    }
-    struct plain plain = {0};
-    if (page)
-        plain = plain_parts(t, source);
-    for (uint64_t i = 0; i < parts.count; i++) {
-        uint64_t bytes = den_ifd_value(&t->form, file, &parts.bytes, i);
-        uint64_t least = plain_bytes(&plain, i);
-        den_gaps_claim(t->gaps, den_ifd_value(&t->form, file, &parts.offsets, i),
-                       bytes > least ? bytes : least);
-    }
-    /* ImageJ's stacks of one directory: the pages lie behind the first. */
-    if (page && info->pages > t->chain && parts.count > 0)
-        den_gaps_claim(t->gaps, den_ifd_value(&t->form, file, &parts.offsets, 0),
-                       (uint64_t)den_image_page_bytes(info) * info->pages);
-}
-
 /* ---- directories ------------------------------------------------------------------ */
 
-static bool grow_chains(struct tiff *t)
+static bool grow_chains(struct den_tiff_pair *t)
 {
     size_t room = t->chain_room == 0 ? 16 : t->chain_room * 2;
-    struct chain *grown = den_realloc(t->chains, room, sizeof *grown);
+    struct den_tiff_chain *grown = den_realloc(t->chains, room, sizeof *grown);
     t->no_memory = grown == NULL;
     if (grown == NULL)
         return false;
@@ -251,9 +41,9 @@ static bool grow_chains(struct tiff *t)
 }
 
 /* To be compared later: no recursion, however deep a hostile file goes. */
-static bool add_chain(struct tiff *t, const struct chain *chain)
+static bool add_chain(struct den_tiff_pair *t, const struct den_tiff_chain *chain)
 {
-    if (!spend(&t->directories_left, 1) ||
+    if (!den_tiff_spend(&t->directories_left, 1) ||
         (t->chain_count == t->chain_room && !grow_chains(t)))
         return false;
     t->chains[t->chain_count++] = *chain;
@@ -279,14 +69,15 @@ static const char *pointer_name(const struct den_ifd_entry *e)
     }
 }
 
-static bool add_pointers(struct tiff *t, const char *where, const char *name,
+static bool add_pointers(struct den_tiff_pair *t, const char *where, const char *name,
                          const struct den_ifd_entry *a, const struct den_ifd_entry *b,
                          unsigned depth)
 {
     for (uint64_t i = 0; i < a->count; i++) {
-        struct chain chain = {.source = den_ifd_value(&t->form, &t->walk->source, a, i),
-                              .copy = den_ifd_value(&t->form, &t->walk->copy, b, i),
-                              .depth = depth + 1};
+        struct den_tiff_chain chain = {
+            .source = den_ifd_value(&t->form, &t->walk->source, a, i),
+            .copy = den_ifd_value(&t->form, &t->walk->copy, b, i),
+            .depth = depth + 1};
         (void)den_str_copy(chain.parent, sizeof chain.parent, where);
         (void)den_str_format(chain.name, sizeof chain.name, "%s %" PRIu64, name, i);
         if (!add_chain(t, &chain))
@@ -295,7 +86,7 @@ static bool add_pointers(struct tiff *t, const char *where, const char *name,
     return true;
 }
 
-static void compare_values(struct tiff *t, const char *where, const char *what,
+static void compare_values(struct den_tiff_pair *t, const char *where, const char *what,
                            const struct den_ifd_entry *a, const struct den_ifd_entry *b)
 {
     struct den_walk *walk = t->walk;
@@ -321,7 +112,7 @@ static void compare_values(struct tiff *t, const char *where, const char *what,
 }
 
 /* False when the files point in circles. */
-static bool compare_entry(struct tiff *t, const char *where,
+static bool compare_entry(struct den_tiff_pair *t, const char *where,
                           const struct den_ifd_entry *a, const struct den_ifd_entry *b,
                           unsigned depth)
 {
@@ -330,7 +121,7 @@ static bool compare_entry(struct tiff *t, const char *where,
     den_tiff_tag_label(what, sizeof what, a->tag);
     if (a->known && a->bytes > den_ifd_word(&t->form))
         den_gaps_claim(t->gaps, a->at, a->bytes);
-    if (!spend(&t->bytes_left, a->bytes))
+    if (!den_tiff_spend(&t->bytes_left, a->bytes))
         return false;
     if (a->count != b->count) {
         den_walk_differs(t->walk, where, what, "%" PRIu64 " %s%s became %" PRIu64,
@@ -338,7 +129,7 @@ static bool compare_entry(struct tiff *t, const char *where,
                          a->count == 1 ? "" : "s", b->count);
         return true;
     }
-    if (is_part_array(a->tag) && a->known && b->known)
+    if (den_tiff_is_part_array(a->tag) && a->known && b->known)
         return true;
     if (a->type != b->type) {
         den_walk_differs(t->walk, where, what, "its type was %u and became %u", a->type,
@@ -358,8 +149,8 @@ static bool is_text(const struct den_bytes *file, const struct den_ifd_entry *e)
 }
 
 /* A source that was itself denoised: its text must go on with another line. */
-static bool is_continued(struct tiff *t, const char *where, const struct den_ifd_entry *a,
-                         const struct den_ifd_entry *b)
+static bool is_continued(struct den_tiff_pair *t, const char *where,
+                         const struct den_ifd_entry *a, const struct den_ifd_entry *b)
 {
     const struct den_bytes *source = &t->walk->source, *copy = &t->walk->copy;
     if (!is_text(source, a) || !is_text(copy, b) || b->bytes <= a->bytes + 1)
@@ -374,8 +165,8 @@ static bool is_continued(struct tiff *t, const char *where, const struct den_ifd
 }
 
 /* An entry that only the copy has. */
-static void meet_added(struct tiff *t, const char *where, const struct den_ifd_entry *e,
-                       bool *may_add)
+static void meet_added(struct den_tiff_pair *t, const char *where,
+                       const struct den_ifd_entry *e, bool *may_add)
 {
     char what[64];
     if (*may_add && e->tag == DEN_PROVENANCE_TIFF_TAG) {
@@ -390,8 +181,8 @@ static void meet_added(struct tiff *t, const char *where, const struct den_ifd_e
     den_walk_differs(t->walk, where, what, "it was added");
 }
 
-static bool has_tag(const struct tiff *t, const struct den_ifd *directory, size_t from,
-                    unsigned tag)
+static bool has_tag(const struct den_tiff_pair *t, const struct den_ifd *directory,
+                    size_t from, unsigned tag)
 {
     for (size_t i = from; i < directory->count; i++)
         if (den_ifd_number(&t->form,
@@ -401,8 +192,9 @@ static bool has_tag(const struct tiff *t, const struct den_ifd *directory, size_
     return false;
 }
 
-static bool compare_entries(struct tiff *t, const char *where, const struct den_ifd *a,
-                            const struct den_ifd *b, bool first, unsigned depth)
+static bool compare_entries(struct den_tiff_pair *t, const char *where,
+                            const struct den_ifd *a, const struct den_ifd *b, bool first,
+                            unsigned depth)
 {
     const struct den_walk *walk = t->walk;
     size_t j = 0;
@@ -413,7 +205,7 @@ static bool compare_entries(struct tiff *t, const char *where, const struct den_
             char what[64];
             den_tiff_tag_label(what, sizeof what, from.tag);
             den_walk_differs(t->walk, where, what, "it was removed");
-            if (!spend(&t->bytes_left, b->count * den_ifd_entry_size(&t->form)))
+            if (!den_tiff_spend(&t->bytes_left, b->count * den_ifd_entry_size(&t->form)))
                 return false;
             continue;
         }
@@ -435,23 +227,24 @@ static bool compare_entries(struct tiff *t, const char *where, const struct den_
     return true;
 }
 
-static bool compare_directory(struct tiff *t, const char *where, uint64_t source,
+static bool compare_directory(struct den_tiff_pair *t, const char *where, uint64_t source,
                               const struct den_ifd *a, const struct den_ifd *b,
                               bool first, unsigned depth)
 {
-    bool page = depth == 0 && is_page(t, a);
+    bool page = depth == 0 && den_tiff_is_page(t, a);
     size_t frame = (t->form.big_tiff ? 8 : 2) + den_ifd_word(&t->form);
     den_gaps_claim(t->gaps, source, a->count * den_ifd_entry_size(&t->form) + frame);
     if (!compare_entries(t, where, a, b, first, depth))
         return false;
-    claim_parts(t, a, page);
+    den_tiff_claim_parts(t, a, page);
     if (!page)
-        return compare_parts(t, where, a, b);
-    check_parts(t, where, a, b);
+        return den_tiff_compare_parts(t, where, a, b);
+    den_tiff_check_parts(t, where, a, b);
     return true;
 }
 
-static void name_directory(const struct chain *chain, uint64_t i, char *to, size_t size)
+static void name_directory(const struct den_tiff_chain *chain, uint64_t i, char *to,
+                           size_t size)
 {
     if (chain->depth == 0)
         (void)den_str_format(to, size, "page %" PRIu64, i);
@@ -462,7 +255,8 @@ static void name_directory(const struct chain *chain, uint64_t i, char *to, size
 }
 
 /* Directory i of the chain; goes on to the next one. */
-static bool compare_next(struct tiff *t, struct chain *chain, uint64_t i)
+static bool compare_next(struct den_tiff_pair *t, struct den_tiff_chain *chain,
+                         uint64_t i)
 {
     struct den_walk *walk = t->walk;
     struct den_ifd a, b;
@@ -483,12 +277,12 @@ static bool compare_next(struct tiff *t, struct chain *chain, uint64_t i)
     }
     chain->source = a.next;
     chain->copy = b.next;
-    return spend(&t->directories_left, 1) &&
+    return den_tiff_spend(&t->directories_left, 1) &&
            compare_directory(t, where, source, &a, &b, chain->depth == 0 && i == 0,
                              chain->depth);
 }
 
-static bool compare_chain(struct tiff *t, struct chain chain)
+static bool compare_chain(struct den_tiff_pair *t, struct den_tiff_chain chain)
 {
     for (uint64_t i = 0; chain.source != 0 && chain.copy != 0; i++)
         if (!compare_next(t, &chain, i))
@@ -501,7 +295,7 @@ static bool compare_chain(struct tiff *t, struct chain chain)
     return true;
 }
 
-static bool compare_all(struct tiff *t, struct den_err *err)
+static bool compare_all(struct den_tiff_pair *t, struct den_err *err)
 {
     while (t->next < t->chain_count)
         if (!compare_chain(t, t->chains[t->next++])) {
@@ -518,7 +312,7 @@ static bool compare_all(struct tiff *t, struct den_err *err)
 
 /* ---- the file --------------------------------------------------------------------- */
 
-static uint64_t count_chain(const struct tiff *t, uint64_t offset)
+static uint64_t count_chain(const struct den_tiff_pair *t, uint64_t offset)
 {
     struct den_ifd d;
     uint64_t count = 0;
@@ -533,10 +327,10 @@ static uint64_t count_chain(const struct tiff *t, uint64_t offset)
 bool den_walk_tiff(struct den_walk *walk, struct den_err *err)
 {
     const struct den_bytes *a = &walk->source, *b = &walk->copy;
-    struct tiff t = {.walk = walk,
-                     .directories_left =
-                         SPARE_DIRECTORIES + 2 * (uint64_t)walk->limits->pages,
-                     .bytes_left = 16 * (uint64_t)a->length + ((uint64_t)64 << 20)};
+    struct den_tiff_pair t = {
+        .walk = walk,
+        .directories_left = SPARE_DIRECTORIES + 2 * (uint64_t)walk->limits->pages,
+        .bytes_left = 16 * (uint64_t)a->length + ((uint64_t)64 << 20)};
     bool done = false;
     t.form.big_endian = a->data[0] == 'M';
     t.form.big_tiff = a->length >= 16 && den_ifd_number(&t.form, a->data + 2, 2) == 43;
@@ -548,7 +342,7 @@ bool den_walk_tiff(struct den_walk *walk, struct den_err *err)
     }
     if (!den_walk_bytes(walk, "file", "header", a->data, b->data, fixed))
         return true;
-    struct chain pages = {
+    struct den_tiff_chain pages = {
         .source = den_ifd_number(&t.form, a->data + fixed, den_ifd_word(&t.form)),
         .copy = den_ifd_number(&t.form, b->data + fixed, den_ifd_word(&t.form))};
     t.chain = count_chain(&t, pages.source);
