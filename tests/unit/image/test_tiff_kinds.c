@@ -97,8 +97,8 @@ static void fill_part(const struct kind *kind, uint32_t index, struct part *ret)
                         : kind->shape.rows;
     unsigned beside = kind->planar ? 1 : kind->samples;
     size_t row = ((size_t)width * beside * kind->sort.bits + 7) / 8;
-    memset(ret, 0, sizeof *ret);
     ret->bytes = row * rows;
+    memset(ret->data, 0, ret->bytes);
     for (uint32_t j = 0; j < rows; j++)
         for (uint32_t i = 0; i < width * beside; i++)
             store(ret->data + j * row, i, kind->sort.bits,
@@ -210,7 +210,7 @@ static void check_pack(const char *path, const struct kind *kind, const void *pi
     ck_assert(layout.big_endian == kind->big_endian);
     for (uint32_t i = 0; i < layout.parts; i++) {
         fill_part(kind, i, &part);
-        memset(&packed, 0xA5, sizeof packed);
+        memset(packed.data, 0xA5, part.bytes + 1);
         ck_assert_uint_eq(den_tiff_part_bytes(&layout, i), part.bytes);
         den_tiff_pack_part(&layout, i, pixels, packed.data);
         ck_assert_mem_eq(packed.data, part.data, part.bytes);
@@ -239,6 +239,9 @@ static struct kind kind_of(size_t sort, size_t shape, unsigned count, bool plana
                         .big_endian = turn / 2 % 2,
                         .big_tiff = turn / 3 % 2,
                         .alpha = count % 2 == 0 && turn / 5 % 2};
+    /* Its encoder takes 100 MB for every part. */
+    if (kind.compression == COMPRESSION_LZMA && shape != 0)
+        kind.compression = COMPRESSION_LZW;
     bool whole = kind.sort.bits % 8 == 0 && kind.sort.bits != 24;
     bool codec =
         kind.compression != COMPRESSION_NONE && kind.compression != COMPRESSION_PACKBITS;
