@@ -69,7 +69,7 @@ PKG_nn      := openblas
 PKG_restore := $(PKG_image) $(PKG_nn)
 PKG_train   := $(PKG_restore)
 PKG_jobs    := $(PKG_train) sqlite3 nettle
-PKG_http    := libmicrohttpd nettle
+PKG_http    := libmicrohttpd gnutls nettle
 PKG_server  :=
 PKG_api     := $(PKG_jobs) $(PKG_http) jansson
 PKG_cli     := $(PKG_restore) libcurl jansson
@@ -172,15 +172,36 @@ TESTS += $(patsubst tests/%.c,$(BUILD)/tests/%,$(sort $(wildcard tests/http/test
 $(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/torture/%.o: INC := $(addprefix -iquote ,tests tests/http $(IN_api))
 $(BUILD)/obj/tests/http/%.o $(BUILD)/obj/tests/torture/%.o: PKG := check libcurl $(PKG_api)
 HTTP_HELP := $(call objs,$(filter-out tests/http/test_%.c,$(wildcard tests/http/*.c)))
+# The daemon once more with the seams of core/base/fault.h: sources that have one are
+# compiled for it and stand before their libraries.
+TORTURE_HELP := $(call objs,$(filter-out tests/torture/test_%.c,$(wildcard tests/torture/*.c)))
+FAULTY := $(patsubst %.c,$(BUILD)/faults/obj/%.o,$(sort \
+    $(shell grep -rl --include='*.c' DEN_FAILPOINT core server api)))
+$(BUILD)/faults/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call say,cc+f,$<)
+	$(Q)$(CC) $(FLAGS) -DDEN_FAULTS $(addprefix -iquote ,$(IN_main)) \
+	    $(call pkgflags,$(PKG_api)) -c $< -o $@
+$(BUILD)/faults/denoised: $(BUILD)/obj/server/main.o $(BUILD)/obj/tests/torture/faults.o \
+    $(FAULTY) $(call libs,api)
+	@mkdir -p $(@D)
+	$(call say,ld,$@)
+	$(Q)$(CC) $^ $(LINK) $(call pkglibs,$(PKG_api)) -o $@
+$(BUILD)/gen/fault_points.inc: $(shell grep -rl --include='*.c' DEN_FAILPOINT core server api)
+	@mkdir -p $(@D)
+	$(Q)grep -oh 'DEN_FAILPOINT("[a-z_]*")' $^ /dev/null | \
+	    sed 's/.*(\(.*\))/\1,/' | sort -u >$@
+$(BUILD)/obj/tests/torture/faults.o: $(BUILD)/gen/fault_points.inc
 define http_program
 $(BUILD)/tests/$(1)/%: $(BUILD)/obj/tests/$(1)/%.o $$(HTTP_HELP) $$(call libs,api) \
-    $(BUILD)/denoised $(BUILD)/denoise
+    $(BUILD)/denoised $(BUILD)/denoise $(2)
 	@mkdir -p $$(@D)
 	$$(call say,test,$$<)
-	$$(Q)$$(CC) $$< $$(HTTP_HELP) $$(call libs,api) $$(LINK) \
+	$$(Q)$$(CC) $$(filter %.o,$$^) $$(call libs,api) $$(LINK) \
 	    $$(call pkglibs,check libcurl $$(PKG_api)) -o $$@
 endef
-$(foreach d,http torture,$(eval $(call http_program,$(d))))
+$(eval $(call http_program,http,))
+$(eval $(call http_program,torture,$(TORTURE_HELP) $(BUILD)/faults/denoised))
 .SECONDARY:
 
 # ---- fuzzing: fuzz_<name>.c is one parser; plain tests replay its corpus -----------------

@@ -8,7 +8,7 @@
 /* Server-sent events.  A stream with nothing to say is a suspended connection; the ticker
  * resumes all of them when somebody called den_http_wake, and every second. */
 
-enum { OUT_MAX = 1 << 20, ROUNDS_PER_S = 50, BURST = 8 };
+enum { OUT_MAX = 1 << 20, ROUNDS_PER_S = 50, BURST = 8, CHECK_MS = 500 };
 
 struct den_event_stream {
     struct den_event_stream *next, *prev;
@@ -21,6 +21,7 @@ struct den_event_stream {
     struct den_buf out;
     size_t sent; /* of out */
     bool done;
+    char client[DEN_CLIENT];
     double last;    /* when something was last sent */
     bool suspended; /* guarded by http->lock, as the list is */
 };
@@ -36,11 +37,6 @@ static uint64_t generation(struct den_http *http)
     return now;
 }
 
-static double ping_s(const struct den_http *http)
-{
-    return http->config.ping_s > 0 ? http->config.ping_s : DEN_PING_S;
-}
-
 static void fill(struct den_event_stream *s)
 {
     bool last = atomic_load(&s->http->draining);
@@ -53,7 +49,8 @@ static void fill(struct den_event_stream *s)
     }
     if (last)
         s->done = true;
-    if (s->out.length == 0 && !s->done && den_monotonic_s() - s->last >= ping_s(s->http))
+    if (s->out.length == 0 && !s->done &&
+        den_monotonic_s() - s->last >= s->http->config.ping_s)
         den_buf_puts(&s->out, ": ping\n\n");
 }
 
@@ -118,11 +115,26 @@ static void free_stream(void *cls)
     den_free(s);
 }
 
-static bool enlist(struct den_http *http, struct den_event_stream *s)
+/* Under the lock. */
+static unsigned streams_of(const struct den_http *http, const char *client)
 {
+    unsigned count = 0;
+    for (const struct den_event_stream *s = http->streams; s != NULL; s = s->next)
+        count += strcmp(s->client, client) == 0;
+    return count;
+}
+
+/* 0, or the status of a refusal. */
+static unsigned enlist(struct den_http *http, struct den_event_stream *s)
+{
+    const struct den_http_config *c = &http->config;
+    unsigned status = 0;
     pthread_mutex_lock(&http->lock);
-    bool room = http->stream_count < DEN_STREAMS;
-    if (room) {
+    if (http->stream_count >= c->streams)
+        status = 503;
+    else if (streams_of(http, s->client) >= c->streams_per_client)
+        status = 429;
+    else {
         s->next = http->streams;
         if (s->next != NULL)
             s->next->prev = s;
@@ -130,27 +142,30 @@ static bool enlist(struct den_http *http, struct den_event_stream *s)
         http->stream_count++;
     }
     pthread_mutex_unlock(&http->lock);
-    return room;
+    return status;
 }
 
-struct MHD_Response *den_stream_response(struct den_http *http,
-                                         struct MHD_Connection *connection,
-                                         struct den_reply *reply)
+struct MHD_Response *den_stream_response(struct den_reply *reply, unsigned *ret_status)
 {
+    const struct den_request *r = reply->request;
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct den_event_stream *s = den_calloc(1, sizeof *s);
+    *ret_status = 503;
     if (s == NULL)
         return NULL;
-    *s = (struct den_event_stream){.http = http,
-                                   .connection = connection,
+    *s = (struct den_event_stream){.http = r->http,
+                                   .connection = r->connection,
                                    .fd = info->connect_fd,
                                    .context = reply->context,
                                    .pull = reply->pull,
                                    .release = reply->release,
                                    .last = den_monotonic_s()};
+    memcpy(s->client, r->client, sizeof s->client);
     den_buf_init(&s->out, OUT_MAX);
-    if (!enlist(http, s)) {
+    unsigned status = enlist(r->http, s);
+    if (status != 0) {
+        *ret_status = status;
         den_free(s);
         return NULL; /* reply still has the context */
     }
@@ -203,23 +218,36 @@ static void resume_all(struct den_http *http)
         }
 }
 
+/* Waits for a wake, for `ms` at most. */
+static void sleep_until_woken(struct den_http *http, long ms)
+{
+    struct timespec until = after_ms(ms);
+    while (!http->woken && !http->ticker_ends &&
+           pthread_cond_timedwait(&http->tick, &http->lock, &until) == 0)
+        ;
+}
+
 void *den_ticker_run(void *cls)
 {
     struct den_http *http = cls;
-    double checked = den_monotonic_s();
+    double checked = den_monotonic_s(), resumed = checked;
     struct pace pace = {BURST, checked};
     pthread_mutex_lock(&http->lock);
     while (!http->ticker_ends) {
-        struct timespec until = after_ms(1000);
-        while (!http->woken && !http->ticker_ends &&
-               pthread_cond_timedwait(&http->tick, &http->lock, &until) == 0)
-            ;
+        sleep_until_woken(http, CHECK_MS);
+        double now = den_monotonic_s();
+        bool round = http->woken || now - resumed >= 1;
         http->woken = false;
-        resume_all(http);
-        if (den_monotonic_s() - checked >= 0.5) {
-            den_watch_expire(http);
-            checked = den_monotonic_s();
+        if (round) {
+            resume_all(http);
+            resumed = now;
         }
+        if (now - checked >= CHECK_MS / 1e3 - 0.05) {
+            den_watch_expire(http);
+            checked = now;
+        }
+        if (!round)
+            continue;
         pthread_mutex_unlock(&http->lock);
         keep_pace(&pace);
         pthread_mutex_lock(&http->lock);

@@ -9,6 +9,7 @@
 #include "http_private.h"
 #include "log.h"
 #include "mem.h"
+#include "tls.h"
 
 /* Half of a connection's memory is what is received at a time: with 64 KiB an image of
  * 8 MB takes 26 ms to come in, with 256 KiB 15, with 512 KiB no less.  The system gives
@@ -41,34 +42,63 @@ static bool make_locks(struct den_http *http)
     return made;
 }
 
+static bool copy_text(const char **text)
+{
+    if (*text != NULL)
+        *text = den_strdup(*text);
+    return *text != NULL;
+}
+
+/* A limit that was not set. */
+static void set_default(unsigned *number, unsigned fallback)
+{
+    if (*number == 0)
+        *number = fallback;
+}
+
 static bool copy_config(struct den_http *http, const struct den_http_config *config,
                         struct den_err *err)
 {
-    http->config = *config;
-    http->config.address = den_strdup(config->address);
-    http->config.hosts = config->hosts != NULL ? den_strdup(config->hosts) : NULL;
-    if (http->config.address == NULL ||
-        (config->hosts != NULL && http->config.hosts == NULL))
-        return den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
-    return true;
+    struct den_http_config *c = &http->config;
+    *c = *config;
+    c->tls_cert = c->tls_key = NULL; /* read by then */
+    bool good = copy_text(&c->address);
+    good = (copy_text(&c->hosts) || config->hosts == NULL) && good;
+    good = (copy_text(&c->proxies) || config->proxies == NULL) && good;
+    set_default(&c->header_s, 10);
+    set_default(&c->body_s, 60);
+    set_default(&c->rate, 50000);
+    set_default(&c->ping_s, 15);
+    set_default(&c->streams, 1024);
+    set_default(&c->streams_per_client, 64);
+    return good || den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
 }
 
-static bool start_daemon(struct den_http *http, struct den_err *err)
+static bool start_daemon(struct den_http *http, const struct den_tls *tls,
+                         struct den_err *err)
 {
     const struct den_http_config *c = &http->config;
     unsigned threads = c->threads < 1 ? 1 : (unsigned)c->threads;
     /* The acceptor keeps the limit; each pool thread alone must never refuse earlier. */
     unsigned connections = (c->connections + 16) * threads;
+    struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_MEM_CERT, 0, tls->cert},
+        {MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (char[]){DEN_TLS_PRIORITIES}},
+        {MHD_OPTION_END, 0, NULL},
+    };
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                     MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC;
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-            MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC,
-        0, NULL, NULL, den_serve, http, MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
-        MHD_OPTION_THREAD_POOL_SIZE, threads > 1 ? threads : 0U,
-        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        tls->key != NULL ? flags | MHD_USE_TLS : flags, 0, NULL, NULL, den_serve, http,
+        MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_THREAD_POOL_SIZE,
+        threads > 1 ? threads : 0U, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, c->per_address, MHD_OPTION_CONNECTION_TIMEOUT,
         c->timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
         MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, den_serve_uri, http,
         MHD_OPTION_NOTIFY_COMPLETED, den_serve_completed, http,
-        MHD_OPTION_NOTIFY_CONNECTION, den_watch_notify, http, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_CONNECTION, den_watch_notify, http, MHD_OPTION_ARRAY,
+        tls->key != NULL ? secure : &secure[3], MHD_OPTION_END);
     return http->daemon != NULL ||
            den_err_set(err, DEN_E_IO, "the HTTP server cannot be started");
 }
@@ -100,6 +130,7 @@ bool den_http_start(const struct den_http_config *config, struct den_http **ret,
                     struct den_err *err)
 {
     bool done = false;
+    struct den_tls tls = {NULL, NULL};
     struct den_http *http = den_new(1, sizeof *http, err);
     if (http == NULL)
         return false;
@@ -114,14 +145,16 @@ bool den_http_start(const struct den_http_config *config, struct den_http **ret,
         goto out;
     }
     if (!copy_config(http, config, err) ||
+        !den_tls_load(config->tls_cert, config->tls_key, &tls, err) ||
         !den_listen_open(config->address, config->port, &http->listen_fd, &http->port,
                          err) ||
-        !start_daemon(http, err) || !start_threads(http, err))
+        !start_daemon(http, &tls, err) || !start_threads(http, err))
         goto out;
     *ret = http;
     http = NULL;
     done = true;
 out:
+    den_tls_release(&tls); /* the library has made its own of it */
     den_http_stop(http, 0);
     den_http_free(http);
     return done;
@@ -161,10 +194,10 @@ static void wait_until_idle(struct den_http *http, unsigned drain_s)
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += drain_s;
     pthread_mutex_lock(&http->lock);
-    while (http->active > 0 &&
+    while (atomic_load(&http->active) > 0 &&
            pthread_cond_timedwait(&http->idle, &http->lock, &until) == 0)
         ;
-    unsigned left = http->active;
+    unsigned left = atomic_load(&http->active);
     http->no_suspend = true;
     pthread_mutex_unlock(&http->lock);
     if (left > 0)
@@ -215,6 +248,7 @@ void den_http_free(struct den_http *http)
     pthread_mutex_destroy(&http->lock);
     den_free((void *)(uintptr_t)http->config.address); /* const in the interface only */
     den_free((void *)(uintptr_t)http->config.hosts);
+    den_free((void *)(uintptr_t)http->config.proxies);
     den_free(http);
 }
 

@@ -41,11 +41,20 @@ struct den_http_config {
     uint16_t port;       /* 0 = a free one */
     int threads;
     unsigned connections;           /* limit */
+    unsigned per_address;           /* connections of one address; 0 = no limit */
     size_t json_max;                /* bytes of a JSON body */
     uint64_t upload_max;            /* bytes of an uploaded file */
-    unsigned timeout_s;             /* idle connection */
+    unsigned timeout_s;             /* silence, and the time between two requests */
+    unsigned header_s;              /* a request's line and headers in all; 0 = 10 */
+    unsigned body_s, rate;          /* a body in all, and a reply: body_s, and a second
+                                       more per `rate` bytes moved; 0 = 60, 50000 */
     unsigned ping_s;                /* silence of an event stream before a comment line
                                        goes out; 0 = 15 */
+    unsigned streams;               /* event streams at a time; 0 = 1024 */
+    unsigned streams_per_client;    /* and of one client; 0 = 64 */
+    const char *proxies;            /* addresses, separated by spaces, whose X-Real-IP is
+                                       believed; NULL = none */
+    const char *tls_cert, *tls_key; /* PEM files; NULL or "" = plain HTTP */
     const char *hosts;              /* Host names allowed besides the loopback ones,
                                        separated by spaces; NULL = any Host */
     const struct den_route *routes; /* ends with method NULL */
@@ -80,6 +89,8 @@ const char *den_request_param(const struct den_request *r,
 const char *den_request_query(const struct den_request *r,
                               const char *key); /* NULL if absent */
 const char *den_request_header(const struct den_request *r, const char *name);
+/* The address of the client: of the connection, or what a proxy that is believed says. */
+const char *den_request_client(const struct den_request *r);
 const char *den_request_body(const struct den_request *r,
                              size_t *ret_length); /* JSON routes */
 struct den_upload {

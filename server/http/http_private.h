@@ -21,18 +21,17 @@
 enum {
     DEN_QUERY_KEYS = 16,
     DEN_HEADERS = 16,          /* of a reply */
-    DEN_STREAMS = 256,         /* event streams at a time */
     DEN_SWALLOW = 1024 * 1024, /* bytes of a refused body that are read, so that the
                                   client is done sending and sees the answer */
     DEN_SIDE_THREADS = 2,
-    DEN_PING_S = 15,
     DEN_REQUEST_ID = 64,
+    DEN_CLIENT = 48, /* an IP address as text */
 };
 
 /* ---- the server ---- */
 struct den_event_stream;
 struct den_http {
-    struct den_http_config config; /* address, hosts: copies */
+    struct den_http_config config; /* strings: copies; numbers: defaults filled in */
     struct MHD_Daemon *daemon;
     int listen_fd;
     int stop_fd; /* eventfd: ends the acceptor */
@@ -43,6 +42,7 @@ struct den_http {
 
     atomic_bool draining;
     atomic_uint_fast64_t requests[6], upload_bytes;
+    atomic_uint active; /* requests between their first line and their end */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work;  /* side threads: something is queued, or they shall end */
@@ -52,7 +52,6 @@ struct den_http {
     struct den_event_stream *streams;
     struct den_watch *watches;
     unsigned stream_count, watch_count;
-    unsigned active;     /* requests between their first line and their end */
     uint64_t generation; /* rounds of the ticker; a stream that saw an older one does not
                             go to sleep */
     bool woken, side_ends, ticker_ends;
@@ -94,11 +93,9 @@ void den_reply_problem(struct den_reply *reply, unsigned status, const char *cod
 enum MHD_Result den_reply_send(struct den_reply *reply, bool close);
 
 /* ---- events.c ---- */
-/* NULL when there are too many streams already or no memory; takes the context then too.
- */
-struct MHD_Response *den_stream_response(struct den_http *http,
-                                         struct MHD_Connection *connection,
-                                         struct den_reply *reply);
+/* Takes the context of the reply, or returns NULL and leaves it.  *ret_status: 503 when
+ * there are too many streams or no memory, 429 when the client has too many. */
+struct MHD_Response *den_stream_response(struct den_reply *reply, unsigned *ret_status);
 void *den_ticker_run(void *http);
 
 /* ---- request.c ---- */
@@ -116,7 +113,7 @@ struct den_request {
     struct den_request *next; /* side queue */
     enum den_state state;
     double started;
-    char id[DEN_REQUEST_ID + 1], method[16];
+    char id[DEN_REQUEST_ID + 1], method[16], client[DEN_CLIENT];
     char *uri;   /* as it came, cut at '?' */
     char *query; /* decoded piece by piece; what keys and values point into */
     char *params;
@@ -134,8 +131,10 @@ struct den_request {
     struct den_upload_state upload;
     struct den_reply reply;
 };
+bool den_request_reads(const struct den_request *r); /* GET or HEAD: changes nothing */
 struct den_request *den_request_new(struct den_http *http, const char *uri);
 void den_request_free(struct den_request *r);
+void den_request_read_client(struct den_request *r);
 /* Splits and decodes the query; 400 for unknown or doubled keys. */
 bool den_request_read_query(struct den_request *r, const char *allowed,
                             struct den_err *err) DEN_CHECKED;

@@ -1,6 +1,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -13,7 +14,7 @@
  * epoll set of each pool thread without a lock, and aborts the process when that thread
  * did it first. */
 
-enum { BACKLOG = 1024, FULL_WAIT_MS = 20 };
+enum { BACKLOG = 1024, FULL_WAIT_MS = 20, UNANSWERED_MS = 60000 };
 
 union any_address {
     struct sockaddr any;
@@ -79,6 +80,17 @@ static bool is_full(struct den_http *http)
     return full;
 }
 
+/* A machine that was switched off sends no end, and a client may never take what is sent:
+ * the kernel gives up on bytes that are not acknowledged for so long, also on those that
+ * it still has when we have closed. */
+static void limit_patience(int fd)
+{
+    const int yes = 1;
+    const unsigned wait_ms = UNANSWERED_MS;
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof wait_ms);
+}
+
 /* Takes what waits; false when a wait is due before the next attempt. */
 static bool accept_all(struct den_http *http)
 {
@@ -97,6 +109,7 @@ static bool accept_all(struct den_http *http)
             den_log(DEN_WARN, "accept_failed", " errno=%d", errno);
             return false;
         }
+        limit_patience(fd);
         if (MHD_add_connection(http->daemon, fd, &from.any, length) != MHD_YES)
             den_log(DEN_WARN, "connection_refused", " errno=%d", errno);
     }

@@ -148,14 +148,17 @@ void den_reply_problem(struct den_reply *reply, unsigned status, const char *cod
 
 static struct MHD_Response *stream_or_refusal(struct den_reply *reply)
 {
-    const struct den_request *r = reply->request;
-    struct MHD_Response *response = den_stream_response(r->http, r->connection, reply);
+    unsigned status = 0;
+    struct MHD_Response *response = den_stream_response(reply, &status);
     if (response != NULL)
         return response;
     den_reply_reset(reply);
     den_reply_header(reply, "Retry-After", "10");
-    den_reply_problem(reply, 503, "too_many_streams",
-                      "there are too many event streams, ask for the state instead");
+    den_reply_problem(reply, status, "too_many_streams",
+                      status == 429 ? "you have too many event streams, ask for the "
+                                      "state instead"
+                                    : "there are too many event streams, ask for the "
+                                      "state instead");
     return NULL;
 }
 
@@ -185,16 +188,30 @@ static bool add(struct MHD_Response *response, const char *name, const char *val
     return MHD_add_response_header(response, name, value) == MHD_YES;
 }
 
+/* What a browser may do with an answer: nothing, except with our own page. */
+static const char *policy(const struct den_reply *reply)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcasecmp(reply->headers[i].name, "Content-Type") == 0 &&
+            den_str_starts(reply->headers[i].value, "text/html"))
+            return "default-src 'none'; script-src 'self'; style-src 'self'; img-src "
+                   "'self' blob:; connect-src 'self'; frame-ancestors 'none'; base-uri "
+                   "'none'; form-action 'self'";
+    return "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action "
+           "'none'";
+}
+
 /* Defaults that no handler has to think of. */
 static bool add_headers(struct MHD_Response *response, const struct den_reply *reply,
                         bool close)
 {
     bool good = add(response, "X-Request-Id", reply->request->id) &&
                 add(response, "X-Content-Type-Options", "nosniff") &&
+                add(response, "X-Frame-Options", "DENY") &&
+                add(response, "Cross-Origin-Resource-Policy", "same-origin") &&
                 add(response, "Referrer-Policy", "no-referrer");
     if (!den_reply_has(reply, "Content-Security-Policy"))
-        good = good && add(response, "Content-Security-Policy",
-                           "default-src 'none'; frame-ancestors 'none'");
+        good = good && add(response, "Content-Security-Policy", policy(reply));
     if (!den_reply_has(reply, "Cache-Control") && !den_reply_has(reply, "ETag"))
         good = good && add(response, "Cache-Control", "no-store");
     for (size_t i = 0; good && i < reply->header_count; i++)
@@ -208,10 +225,8 @@ static void account(const struct den_reply *reply, uint64_t bytes)
     unsigned status = reply->status, class = status / 100;
     if (class < 6)
         atomic_fetch_add(&r->http->requests[class], 1);
-    bool reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
-    enum den_level level = status >= 500           ? DEN_WARN
-                           : reads && status < 400 ? DEN_DEBUG
-                                                   : DEN_INFO;
+    bool quiet = den_request_reads(r) && status < 400;
+    enum den_level level = status >= 500 ? DEN_WARN : quiet ? DEN_DEBUG : DEN_INFO;
     char path[256], method[40];
     den_log(level, "request", " id=%s method=%s path=%s status=%u bytes=%llu ms=%.1f",
             r->id, den_log_quote(r->method, method, sizeof method),
@@ -230,8 +245,7 @@ enum MHD_Result den_reply_send(struct den_reply *reply, bool close)
     struct MHD_Response *response = make_response(reply);
     if (response != NULL && add_headers(response, reply, close)) {
         account(reply, bytes);
-        den_watch_phase(r->http, r->watch, endless ? DEN_PHASE_WORK : DEN_PHASE_SEND,
-                        bytes);
+        den_watch_phase(r->watch, endless ? DEN_PHASE_WORK : DEN_PHASE_SEND);
         result = MHD_queue_response(r->connection, reply->status, response);
     }
     if (response != NULL)

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <nettle/base16.h>
 #include <string.h>
@@ -55,6 +56,50 @@ void den_request_free(struct den_request *r)
     den_free(r);
 }
 
+/* ---- who asks -----------------------------------------------------------------------
+ */
+
+/* Is word one of the words of list, which spaces separate? */
+static bool listed(const char *list, const char *word)
+{
+    size_t length = strlen(word);
+    while (*list != '\0') {
+        size_t next = strcspn(list, " ");
+        if (next == length && length > 0 && memcmp(list, word, length) == 0)
+            return true;
+        list += next + (list[next] == ' ');
+    }
+    return false;
+}
+
+/* A proxy's X-Real-IP is believed when it is an address: it is the one header that nginx
+ * replaces and never appends to. */
+void den_request_read_client(struct den_request *r)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *from = info != NULL ? info->client_addr : NULL;
+    const void *v4 = from, *v6 = from;
+    if (from != NULL && from->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)v4)->sin_addr, r->client,
+                  sizeof r->client);
+    else if (from != NULL && from->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)v6)->sin6_addr, r->client,
+                  sizeof r->client);
+    if (r->http->config.proxies == NULL || !listed(r->http->config.proxies, r->client))
+        return;
+    unsigned char any[sizeof(struct in6_addr)];
+    const char *real = den_request_header(r, "X-Real-IP");
+    if (real != NULL && strlen(real) < sizeof r->client &&
+        (inet_pton(AF_INET, real, any) == 1 || inet_pton(AF_INET6, real, any) == 1))
+        den_str_copy(r->client, sizeof r->client, real);
+}
+
+const char *den_request_client(const struct den_request *r)
+{
+    return r->client;
+}
+
 /* ---- percent decoding -------------------------------------------------------------- */
 
 static unsigned hex(char c)
@@ -76,19 +121,6 @@ static bool decode(char *text, bool plus_is_space)
     }
     *to = '\0';
     return den_utf8_printable(text);
-}
-
-/* Is key one of the words of allowed? */
-static bool listed(const char *allowed, const char *key)
-{
-    size_t length = strlen(key);
-    while (*allowed != '\0') {
-        size_t word = strcspn(allowed, " ");
-        if (word == length && length > 0 && memcmp(allowed, key, word) == 0)
-            return true;
-        allowed += word + (allowed[word] == ' ');
-    }
-    return false;
 }
 
 static bool add_pair(struct den_request *r, char *key, char *value, const char *allowed,
@@ -153,6 +185,11 @@ bool den_request_read_params(struct den_request *r, struct den_err *err)
 const char *den_request_id(const struct den_request *r)
 {
     return r->id;
+}
+
+bool den_request_reads(const struct den_request *r)
+{
+    return strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
 }
 
 const char *den_request_method(const struct den_request *r)

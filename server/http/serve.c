@@ -162,14 +162,23 @@ static bool check_site(struct den_request *r)
 {
     const char *host = den_request_header(r, "Host");
     const char *origin = den_request_header(r, "Origin");
-    bool reads = strcmp(r->method, "GET") == 0 || strcmp(r->method, "HEAD") == 0;
     if (host != NULL && !den_guard_host(host, r->http->config.hosts))
         return refuse_text(r, 421, DEN_E_MALFORMED,
                            "this server is not known by the name in the Host header");
-    if (!reads && origin != NULL && (host == NULL || !den_guard_origin(origin, host)))
+    if (!den_request_reads(r) && origin != NULL &&
+        (host == NULL || !den_guard_origin(origin, host)))
         return refuse_text(r, 403, DEN_E_MALFORMED,
                            "pages of other sites may not change anything here");
     return true;
+}
+
+/* What is here may still be read while the server goes down; nothing new begins. */
+static bool check_draining(struct den_request *r)
+{
+    return den_request_reads(r) || !atomic_load(&r->http->draining) ||
+           refuse_text(r, 503, DEN_E_DRAINING,
+                       "the server is going down; what it has accepted goes on when it "
+                       "is back");
 }
 
 static bool check_route(struct den_request *r)
@@ -214,13 +223,14 @@ static enum MHD_Result first_call(struct den_request *r, const char *method,
     const char *id = den_request_header(r, "X-Request-Id");
     if (id != NULL && good_id(id))
         den_str_copy(r->id, sizeof r->id, id);
-    den_watch_phase(r->http, r->watch, DEN_PHASE_BODY, 0);
+    den_request_read_client(r);
+    den_watch_phase(r->watch, DEN_PHASE_BODY);
     if (!den_guard_framing(r->connection, version, r->uri, &r->err)) {
         r->close = true;
         refuse(r, 400);
     } else {
         r->announced = announced_bytes(r);
-        (void)(check_site(r) && check_route(r) && check_body(r));
+        (void)(check_site(r) && check_draining(r) && check_route(r) && check_body(r));
     }
     if (r->refused == 0 || can_wait(r))
         return MHD_YES;
@@ -252,7 +262,6 @@ static void keep(struct den_request *r, const char *data, size_t length)
 
 static enum MHD_Result body_call(struct den_request *r, const char *data, size_t length)
 {
-    den_watch_received(r->http, r->watch, length);
     if (r->refused == 0) {
         keep(r, data, length);
         return MHD_YES;
@@ -312,7 +321,7 @@ static enum MHD_Result last_call(struct den_request *r)
         reply_refusal(r);
         return send_now(r);
     }
-    den_watch_phase(r->http, r->watch, DEN_PHASE_WORK, 0);
+    den_watch_phase(r->watch, DEN_PHASE_WORK);
     if (!r->match.route->slow && r->match.route->body != DEN_BODY_FILE)
         run(r);
     else if (put_aside(r))
@@ -357,12 +366,9 @@ void *den_serve_uri(void *cls, const char *uri, struct MHD_Connection *connectio
 {
     struct den_http *http = cls;
     struct den_request *r = den_request_new(http, uri);
-    den_watch_phase(http, den_watch_of(connection), DEN_PHASE_HEADERS, 0);
-    if (r != NULL) {
-        pthread_mutex_lock(&http->lock);
-        http->active++;
-        pthread_mutex_unlock(&http->lock);
-    }
+    den_watch_phase(den_watch_of(connection), DEN_PHASE_HEADERS);
+    if (r != NULL)
+        atomic_fetch_add(&http->active, 1);
     return r;
 }
 
@@ -372,15 +378,17 @@ void den_serve_completed(void *cls, struct MHD_Connection *connection, void **co
     struct den_http *http = cls;
     struct den_request *r = *context;
     *context = NULL;
-    den_watch_phase(http, den_watch_of(connection), DEN_PHASE_IDLE, 0);
+    den_watch_phase(den_watch_of(connection), DEN_PHASE_IDLE);
     if (r == NULL)
         return;
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
         den_log(DEN_DEBUG, "request_broken_off", " id=%s code=%d", r->id, (int)code);
     den_request_free(r);
+    /* Who waits for the last one has set draining before it looked at active. */
+    if (atomic_fetch_sub(&http->active, 1) > 1 || !atomic_load(&http->draining))
+        return;
     pthread_mutex_lock(&http->lock);
-    if (--http->active == 0)
-        pthread_cond_signal(&http->idle);
+    pthread_cond_signal(&http->idle);
     pthread_mutex_unlock(&http->lock);
 }
 

@@ -250,6 +250,8 @@ static inline struct den_http_config toy_config(void)
                                     .json_max = TOY_JSON_MAX,
                                     .upload_max = TOY_UPLOAD_MAX,
                                     .timeout_s = 20,
+                                    .streams = 256,
+                                    .streams_per_client = 256,
                                     .routes = toy_routes,
                                     .app = &toy,
                                     .started = toy_started,
