@@ -1,6 +1,8 @@
 /* Rewriting TIFF files that no library would write: tables of every type and place, parts
  * and tags that share bytes, stacks with one directory. */
 
+#include <fcntl.h>
+
 #include "made_tiff.h"
 #include "rewrite.h"
 #include "rewrite_files.h"
@@ -549,6 +551,27 @@ START_TEST(offsets_of_a_classic_file_end_at_4_gib)
 }
 END_TEST
 
+/* ImageJ's classic files of more than 4 GiB: a new directory could not be pointed at. */
+START_TEST(a_file_without_a_place_for_the_record_is_left_without)
+{
+    struct den_err err = DEN_ERR_INIT;
+    make_plain(no_entry, no_entry);
+    made_save(&made, scratch("made"));
+    for (int room = 0; room < 2; room++) {
+        struct den_tiff_copy copy = {.fd = open(scratch("made"), O_RDWR | O_CLOEXEC)};
+        struct made_entry entry;
+        must(den_tiff_raw_open(copy.fd, made.length, &copy.raw, &err));
+        copy.end = room ? made.length : UINT32_MAX - 100;
+        must(den_tiff_copy_sign(&copy, DEN_PROVENANCE_TIFF_TAG, "a record", &err));
+        close(copy.fd);
+        made_load(&copied, scratch("made"));
+        ck_assert_int_eq(copied.length > made.length, room);
+        ck_assert_int_eq(made_find(&copied, 0, DEN_PROVENANCE_TIFF_TAG, &entry, NULL),
+                         room);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("rewrite made files");
@@ -572,6 +595,7 @@ int main(void)
     tcase_add_test(tcase, a_copy_of_a_copy_has_two_lines);
     tcase_add_test(tcase, a_record_that_has_no_place_is_refused_at_once);
     tcase_add_test(tcase, offsets_of_a_classic_file_end_at_4_gib);
+    tcase_add_test(tcase, a_file_without_a_place_for_the_record_is_left_without);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
 }
