@@ -12,13 +12,16 @@
 #include "buf.h"
 #include "err.h"
 
-#define DEN_CONFIG_ROWS 40 /* at most */
+#define DEN_CONFIG_ROWS 80 /* at most */
 
 struct den_config {
     /* Every row writes to one of these. */
     char listen[80], hosts[512], state[1024], store[32], backend[32], log_level[8],
         jail[16];
+    char proxies[512], tls_cert[1024], tls_key[1024];
     int64_t threads, http_threads, max_connections, idle_timeout_s;
+    int64_t max_connections_per_ip, max_streams, max_streams_per_client;
+    int64_t header_timeout_s, body_timeout_s, min_bytes_per_s;
     int64_t max_upload_mib, max_json_kib;
     int64_t queue_limit, max_attempts, memory_limit_mib, tile, drain_seconds;
     int64_t max_side, max_pages, max_page_mpix, max_decoded_mib;

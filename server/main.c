@@ -183,7 +183,16 @@ static bool start_http(const struct den_config *c, struct parts *parts,
         .connections = (unsigned)c->max_connections,
         .json_max = (size_t)c->max_json_kib * 1024,
         .upload_max = (uint64_t)c->max_upload_mib << 20,
+        .per_address = (unsigned)c->max_connections_per_ip,
         .timeout_s = (unsigned)c->idle_timeout_s,
+        .header_s = (unsigned)c->header_timeout_s,
+        .body_s = (unsigned)c->body_timeout_s,
+        .rate = (unsigned)c->min_bytes_per_s,
+        .streams = (unsigned)c->max_streams,
+        .streams_per_client = (unsigned)c->max_streams_per_client,
+        .proxies = c->proxies,
+        .tls_cert = c->tls_cert,
+        .tls_key = c->tls_key,
         .hosts = c->hosts,
         .routes = den_api_routes(),
         .app = parts->api,
@@ -212,8 +221,9 @@ static bool serve(const struct den_config *config, struct den_err *err)
     bool done = open_service(config, &parts, err) && start_http(config, &parts, err) &&
                 den_service_start(parts.service, err);
     if (done) {
-        printf("listening on http://%s%s%s:%u\n", bracket, config->address,
-               bracket[0] != '\0' ? "]" : "", den_http_port(parts.http));
+        printf("listening on http%s://%s%s%s:%u\n", config->tls_cert[0] ? "s" : "",
+               bracket, config->address, bracket[0] != '\0' ? "]" : "",
+               den_http_port(parts.http));
         fflush(stdout);
         wait_for_signal();
     }
