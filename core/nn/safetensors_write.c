@@ -127,8 +127,15 @@ bool den_tensor_writer_add(struct den_tensor_writer *writer, const char *name,
     if (item.data == NULL)
         return false;
     memcpy(item.data, data, item.bytes);
+    item.tensor.data = item.data;
     writer->items[writer->size++] = item;
     return true;
+}
+
+const struct den_tensor *den_tensor_writer_at(const struct den_tensor_writer *writer,
+                                              size_t index)
+{
+    return index < writer->size ? &writer->items[index].tensor : NULL;
 }
 
 /* ---- the file ---- */

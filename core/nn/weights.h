@@ -27,6 +27,9 @@ bool den_tensor_writer_meta(struct den_tensor_writer *writer, const char *key,
 bool den_tensor_writer_add(struct den_tensor_writer *writer, const char *name,
                            enum den_tensor_type type, const size_t *dims, size_t ndim,
                            const void *data, struct den_err *err) DEN_CHECKED;
+/* In the order of adding; NULL behind the last. */
+const struct den_tensor *den_tensor_writer_at(const struct den_tensor_writer *writer,
+                                              size_t index);
 /* Atomic and durable. */
 bool den_tensor_writer_save(struct den_tensor_writer *writer, const char *path,
                             struct den_err *err) DEN_CHECKED;

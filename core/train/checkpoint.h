@@ -3,7 +3,8 @@
 
 /* A run on disk, whole: one safetensors file with the step, what the run was made of
  * (method, seed, configuration, images), the best weights so far, and all that the method
- * keeps.  Written atomically, so that there is the old one or the new one.
+ * keeps.  Written atomically; the two before the newest are kept as PATH.1 and PATH.2.
+ * Each holds the SHA-256 of its numbers: a damaged one is passed over for the one before.
  *
  * Results go on to the same bytes with the same program, kind of processor, backend and
  * number of threads; on others the run goes on as well, but not bit for bit. */
@@ -27,12 +28,14 @@ bool den_checkpoint_save(const struct den_train_job *job,
                          const struct den_method *method, void *method_state,
                          struct den_params *best, const struct den_checkpoint *state,
                          struct den_err *err) DEN_CHECKED;
-/* false: there is no file, it is damaged, or it belongs to another run; the method's
- * state and best may then hold anything and must be made afresh. */
+/* The newest that is whole and of this run.  false: there is none, and err is about the
+ * newest; the method's state and best may then hold anything and must be made afresh. */
 bool den_checkpoint_load(const struct den_train_job *job,
                          const struct den_train_images *images,
                          const struct den_method *method, void *method_state,
                          struct den_params *best, struct den_checkpoint *ret,
                          struct den_err *err) DEN_CHECKED;
+bool den_checkpoint_exists(const char *path); /* any of the three */
+bool den_checkpoint_remove(const char *path, struct den_err *err) DEN_CHECKED;
 
 #endif

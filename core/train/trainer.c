@@ -8,6 +8,7 @@
 #include "checkpoint.h"
 #include "clock.h"
 #include "contrast.h"
+#include "fault.h"
 #include "fs.h"
 #include "log.h"
 #include "mem.h"
@@ -159,7 +160,7 @@ static bool resume(struct run *run, struct den_err *err)
 {
     const struct den_train_job *job = run->job;
     struct den_err why = DEN_ERR_INIT;
-    if (job->checkpoint_path == NULL || !den_fs_exists(job->checkpoint_path))
+    if (job->checkpoint_path == NULL || !den_checkpoint_exists(job->checkpoint_path))
         return true;
     if (den_checkpoint_load(job, &run->images, run->method, run->state,
                             run->best != NULL ? run->best->params : NULL, &run->at,
@@ -333,6 +334,7 @@ static void save_checkpoint(struct run *run)
 /* Asked between two iterations. */
 static bool may_go_on(struct run *run, struct den_err *err)
 {
+    DEN_FAILPOINT("train_step");
     switch (den_tick(&run->job->hooks.progress, run->at.step, run->plan.steps)) {
     case DEN_GO_ON:
         break;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "checkpoint.h"
 #include "clock.h"
 #include "crop.h"
 #include "fs.h"
@@ -345,7 +346,7 @@ static bool keep(struct cell *cell, struct den_cell_row *row, const char *pictur
 
 static bool remove_files(const struct cell *cell, struct den_err *err)
 {
-    return den_fs_remove(cell->checkpoint, err) && den_fs_remove(cell->best, err) &&
+    return den_checkpoint_remove(cell->checkpoint, err) && den_fs_remove(cell->best, err) &&
            den_fs_remove(cell->last, err);
 }
 

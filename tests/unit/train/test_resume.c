@@ -236,6 +236,67 @@ START_TEST(a_checkpoint_is_written_while_running)
 }
 END_TEST
 
+static bool there(const char *path, const char *ending)
+{
+    char name[PATH + 8];
+    (void)snprintf(name, sizeof name, "%s%s", path, ending);
+    return den_fs_exists(name);
+}
+
+/* One bit in the last weight: a number like any other. */
+static void flip_a_bit(const char *path)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char *bytes;
+    size_t size;
+    must(den_fs_read(path, 1 << 24, &bytes, &size, &err));
+    bytes[size - 4] ^= 1;
+    must(den_fs_write(path, bytes, size, &err));
+    den_free(bytes);
+}
+
+/* Saved after steps 1 to 5; 3, 4 and 5 are kept. */
+START_TEST(a_damaged_checkpoint_is_passed_over_for_the_one_before)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char checkpoint[PATH], older[PATH + 8];
+    struct watch *watch = new_watch(SIZE_MAX, DEN_GO_ON);
+    struct den_train_config config = tiny(8);
+    gan(&config);
+    struct den_train_job job = job_of(config, watch);
+    struct den_train_result result;
+    train(&job);
+    struct files unbroken = read_files();
+    watch->stop_at = 5;
+    watch->verdict = DEN_SUSPEND;
+    job.checkpoint_path = path_of("checkpoint", checkpoint);
+    job.checkpoint_seconds = 0;
+    must_fail(den_train(&job, &result, &err), DEN_E_DRAINING, "after 5 of 8");
+    ck_assert(there(checkpoint, "") && there(checkpoint, ".1") &&
+              there(checkpoint, ".2") && !there(checkpoint, ".3") &&
+              !there(checkpoint, ".new"));
+    if (_i >= 1)
+        flip_a_bit(checkpoint);
+    if (_i >= 2) {
+        (void)snprintf(older, sizeof older, "%s.1", checkpoint);
+        flip_a_bit(older);
+    }
+    if (_i == 3)
+        must(den_fs_remove(checkpoint, &err));
+    watch->stop_at = SIZE_MAX;
+    result = train(&job);
+    static const size_t goes_on_at[] = {5, 4, 3, 3};
+    ck_assert_uint_eq(result.resumed_at, goes_on_at[_i]);
+    struct files resumed = read_files();
+    ck_assert(same_files(&unbroken, &resumed));
+    must(den_checkpoint_remove(checkpoint, &err));
+    ck_assert(!den_checkpoint_exists(checkpoint));
+    free_files(&unbroken);
+    free_files(&resumed);
+    free(watch);
+}
+END_TEST
+
 START_TEST(equal_seeds_give_equal_bytes_and_others_do_not)
 {
     struct den_train_config config = tiny(5);
@@ -326,6 +387,7 @@ int main(void)
                         (int)(sizeof breaks / sizeof breaks[0]));
     tcase_add_loop_test(t, a_checkpoint_of_another_run_or_a_damaged_one_is_not_used, 0,
                         (int)(sizeof damages / sizeof damages[0]));
+    tcase_add_loop_test(t, a_damaged_checkpoint_is_passed_over_for_the_one_before, 0, 4);
     tcase_add_test(t, a_run_that_goes_on_with_other_threads_says_so);
     tcase_add_test(t, a_checkpoint_is_written_while_running);
     tcase_add_test(t, equal_seeds_give_equal_bytes_and_others_do_not);
