@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "fs.h"
 #include "mem.h"
 #include "rng.h"
@@ -170,6 +171,7 @@ bool den_blobs_take(struct den_blobs *blobs, const char *temporary, const char *
         unlink(temporary);
         return false;
     }
+    DEN_FAILPOINT("blob_synced");
     /* Over an old file of this name, too: its bytes are the same, and the folder is
      * written out even when whoever put it there died before that. */
     den_blobs_path(blobs, name, path, sizeof path);
@@ -177,6 +179,7 @@ bool den_blobs_take(struct den_blobs *blobs, const char *temporary, const char *
         unlink(temporary);
         return false;
     }
+    DEN_FAILPOINT("blob_named");
     memcpy(ret_sha256, name, sizeof name);
     *ret_bytes = bytes;
     return true;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "fault.h"
 #include "mem.h"
 #include "migrations.h"
 #include "str.h"
@@ -61,7 +62,9 @@ bool den_tx_end(struct den_tx *tx)
 {
     reset(tx);
     if (tx->write) {
+        DEN_FAILPOINT("commit_before");
         plain(tx, "COMMIT");
+        DEN_FAILPOINT("commit_after");
         if (!tx->ok)
             sqlite3_exec(tx->store->db, "ROLLBACK", NULL, NULL, NULL);
     }
