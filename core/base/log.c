@@ -21,6 +21,11 @@ void den_log_set_level(enum den_level level)
     atomic_store(&lowest, (int)level);
 }
 
+bool den_log_shows(enum den_level level)
+{
+    return (int)level >= atomic_load(&lowest);
+}
+
 /* One event is one line, even if a value came in unquoted. */
 static void flatten(char *text)
 {

@@ -5,11 +5,13 @@
  * format is printf text of ` key=value` pairs; values from outside go through %s quoted
  * by den_log_quote.  Core logs at debug only.  Thread-safe, one write(2) per line. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum den_level { DEN_DEBUG, DEN_INFO, DEN_WARN, DEN_ERROR };
 
 void den_log_set_level(enum den_level level); /* default DEN_INFO */
+bool den_log_shows(enum den_level level); /* would den_log write anything? */
 void den_log(enum den_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Text as a quoted value with control characters, quotes and backslashes escaped, cut at
