@@ -52,15 +52,17 @@ static size_t row_start(const struct den_tiff_layout *layout, const struct regio
 #define MOVES(type)                                                            \
     static void pick_##type(const void *from, size_t step, void *to, size_t n) \
     {                                                                          \
-        const type *restrict in = from;                                        \
-        type *restrict out = to;                                               \
+        typedef type sample;                                                   \
+        const sample *restrict in = from;                                      \
+        sample *restrict out = to;                                             \
         for (size_t i = 0; i < n; i++)                                         \
             out[i] = in[i * step];                                             \
     }                                                                          \
     static void put_##type(const void *from, void *to, size_t step, size_t n)  \
     {                                                                          \
-        const type *restrict in = from;                                        \
-        type *restrict out = to;                                               \
+        typedef type sample;                                                   \
+        const sample *restrict in = from;                                      \
+        sample *restrict out = to;                                             \
         for (size_t i = 0; i < n; i++)                                         \
             out[i * step] = in[i];                                             \
     }
@@ -102,7 +104,8 @@ static void put(size_t size, const void *from, void *to, size_t step, size_t n)
 #define INVERT(type)                                                          \
     static void invert_##type(void *samples, size_t step, size_t n, type top) \
     {                                                                         \
-        type *at = samples;                                                   \
+        typedef type sample;                                                  \
+        sample *at = samples;                                                 \
         for (size_t i = 0; i < n; i++)                                        \
             at[i * step] ^= top;                                              \
     }
@@ -219,10 +222,11 @@ static const void *samples_from(const struct den_tiff_layout *layout,
     return room;
 }
 
+/* room: of BLOCK pixels. */
 static void unpack_row(const struct den_tiff_layout *layout, const struct region *r,
-                       uint32_t y, const unsigned char *row, unsigned char *pixels)
+                       uint32_t y, const unsigned char *row, uint32_t *room,
+                       unsigned char *pixels)
 {
-    uint32_t room[BLOCK * DEN_CHANNELS_MAX];
     uint32_t samples = samples_of(layout);
     size_t size = den_dtype_bytes(layout->dtype);
     for (uint32_t x = 0; x < r->columns; x += BLOCK) {
@@ -240,6 +244,7 @@ static void unpack_row(const struct den_tiff_layout *layout, const struct region
 void den_tiff_unpack_rows(const struct den_tiff_layout *layout, uint32_t part,
                           uint32_t first, uint32_t rows, const void *bytes, void *pixels)
 {
+    uint32_t room[BLOCK * DEN_CHANNELS_MAX] = {0};
     struct region r = region_of(layout, part);
     const unsigned char *row = bytes;
     bool plain = is_whole(layout) && samples_of(layout) == 1 && !layout->white_is_0;
@@ -248,7 +253,7 @@ void den_tiff_unpack_rows(const struct den_tiff_layout *layout, uint32_t part,
         if (plain)
             memcpy((unsigned char *)pixels + row_start(layout, &r, 0, y), row, columns);
         else
-            unpack_row(layout, &r, y, row, pixels);
+            unpack_row(layout, &r, y, row, room, pixels);
         row += layout->row_bytes;
     }
 }

@@ -270,7 +270,7 @@ START_TEST(samples_of_any_kind_are_read_and_packed_again)
                     check_pack(path, &kind, want);
                     den_free(want);
                 }
-    ck_assert_uint_eq(files, SHAPES * 7 * 4);
+    ck_assert_uint_eq(files, (size_t)SHAPES * 7 * 4);
 }
 END_TEST
 
