@@ -25,6 +25,7 @@ enum {
                                   client is done sending and sees the answer */
     DEN_SIDE_THREADS = 2,
     DEN_REQUEST_ID = 64,
+    DEN_ID_SEED = 6,
     DEN_CLIENT = 48, /* an IP address as text */
 };
 
@@ -42,6 +43,8 @@ struct den_http {
 
     atomic_bool draining;
     atomic_uint_fast64_t requests[6], upload_bytes;
+    unsigned char id_seed[DEN_ID_SEED]; /* of request ids */
+    atomic_uint_fast64_t ids;
     atomic_uint active; /* requests between their first line and their end */
 
     pthread_mutex_t lock; /* guards all below */

@@ -207,7 +207,6 @@ static bool add_headers(struct MHD_Response *response, const struct den_reply *r
 {
     bool good = add(response, "X-Request-Id", reply->request->id) &&
                 add(response, "X-Content-Type-Options", "nosniff") &&
-                add(response, "X-Frame-Options", "DENY") &&
                 add(response, "Cross-Origin-Resource-Policy", "same-origin") &&
                 add(response, "Referrer-Policy", "no-referrer");
     if (!den_reply_has(reply, "Content-Security-Policy"))
@@ -228,6 +227,8 @@ static void account(const struct den_reply *reply, uint64_t bytes)
     bool quiet = den_request_reads(r) && status < 400;
     enum den_level level = status >= 500 ? DEN_WARN : quiet ? DEN_DEBUG : DEN_INFO;
     char path[256], method[40];
+    if (!den_log_shows(level)) /* quoting costs more than the rest */
+        return;
     den_log(level, "request", " id=%s method=%s path=%s status=%u bytes=%llu ms=%.1f",
             r->id, den_log_quote(r->method, method, sizeof method),
             den_log_quote(r->uri, path, sizeof path), status, (unsigned long long)bytes,

@@ -7,13 +7,17 @@
 #include "http_private.h"
 #include "log.h"
 #include "mem.h"
-#include "rng.h"
 #include "str.h"
 
-static void fresh_id(char *to)
+/* Different ones, not secret ones: random bytes of this process, and a count.  A system
+ * call for each request would be dear. */
+static void fresh_id(struct den_http *http, char *to)
 {
-    unsigned char bytes[12];
-    den_random_bytes(bytes, sizeof bytes);
+    unsigned char bytes[DEN_ID_SEED + 6];
+    uint64_t count = atomic_fetch_add(&http->ids, 1);
+    memcpy(bytes, http->id_seed, DEN_ID_SEED);
+    for (size_t i = 0; i < 6; i++)
+        bytes[DEN_ID_SEED + i] = (unsigned char)(count >> (40 - 8 * i));
     base16_encode_update(to, sizeof bytes, bytes);
     to[BASE16_ENCODE_LENGTH(sizeof bytes)] = '\0';
 }
@@ -29,7 +33,7 @@ struct den_request *den_request_new(struct den_http *http, const char *uri)
     r->upload.fd = -1;
     den_buf_init(&r->body, http->config.json_max);
     den_reply_init(&r->reply, r);
-    fresh_id(r->id);
+    fresh_id(http, r->id);
     r->uri = den_strdup(uri != NULL ? uri : "");
     char *mark = r->uri != NULL ? strchr(r->uri, '?') : NULL;
     if (mark != NULL) {
