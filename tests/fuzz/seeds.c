@@ -286,9 +286,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof tiffs / sizeof *tiffs; i++) {
         make_tiff("tiff", &tiffs[i]);
         make_tiff("rewrite", &tiffs[i]);
+        make_tiff("verify", &tiffs[i]);
     }
     make_pngs("png");
     make_pngs("rewrite");
+    make_pngs("verify");
     make_texts();
     make_weights();
     make_models();
