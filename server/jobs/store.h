@@ -136,6 +136,27 @@ struct den_store_kind {
     /* Is a blob named by any row?  (For removal of what nobody needs.) */
     bool (*blob_used)(struct den_store *s, const char *sha256, bool *ret,
                       struct den_err *err);
+    /* ---- upkeep ---- */
+    /* All blobs that rows name, as "image img_..." and so on; bytes -1 where no row says.
+     * A blob that is named twice is visited twice. */
+    bool (*blob_each)(struct den_store *s,
+                      bool (*visit)(void *context, const char *sha256, const char *what,
+                                    int64_t bytes, struct den_err *err),
+                      void *context, struct den_err *err);
+    /* A whole copy to a new file, durable, while others write. */
+    bool (*backup)(struct den_store *s, const char *location, struct den_err *err);
+    /* Says a line for each thing that is wrong with the database itself. */
+    bool (*check)(struct den_store *s, void (*say)(void *context, const char *line),
+                  void *context, size_t *ret_found, struct den_err *err);
+    /* Small chores for when nothing was written lately; to be called often. */
+    bool (*tidy)(struct den_store *s, struct den_err *err);
+    /* Keeps `bytes` aside for when the disk is full, if then `spare` are free still. */
+    bool (*ballast)(struct den_store *s, uint64_t bytes, uint64_t spare,
+                    struct den_err *err);
+    /* Deletes jobs that ended with a result before that time, and images which since then
+     * were neither uploaded nor used, and are in no data set. */
+    bool (*expire)(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
+                   size_t *ret_images, struct den_err *err);
 };
 
 extern const struct den_store_kind

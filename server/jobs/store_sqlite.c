@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ballast.h"
+#include "clock.h"
 #include "fault.h"
 #include "mem.h"
 #include "migrations.h"
@@ -21,6 +23,8 @@ static void database_failed(struct den_tx *tx)
     int code = sqlite3_errcode(tx->store->db) & 0xff;
     if (code == SQLITE_IOERR || code == SQLITE_CORRUPT)
         tx->store->broken = true;
+    if (code == SQLITE_FULL) /* the next try finds room */
+        (void)den_ballast_drop(tx->store->location);
     den_sqlite_err(tx->store->db, tx->err);
     tx->ok = false;
 }
@@ -65,6 +69,8 @@ bool den_tx_end(struct den_tx *tx)
         DEN_FAILPOINT("commit_before");
         plain(tx, "COMMIT");
         DEN_FAILPOINT("commit_after");
+        tx->store->dirty = true;
+        tx->store->written_at = den_monotonic_s();
         if (!tx->ok)
             sqlite3_exec(tx->store->db, "ROLLBACK", NULL, NULL, NULL);
     }
@@ -210,6 +216,7 @@ static void sqlite_close(struct den_store *s)
         sqlite3_finalize(s->cache[i].statement);
     sqlite3_close(s->db);
     pthread_mutex_destroy(&s->lock);
+    den_free(s->location);
     den_free(s);
 }
 
@@ -255,6 +262,11 @@ static bool sqlite_open(const char *location, struct den_store **ret, struct den
     if (s == NULL)
         return false;
     pthread_mutex_init(&s->lock, NULL);
+    s->location = den_strdup(location);
+    if (s->location == NULL) {
+        den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
+        goto fail;
+    }
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     if (sqlite3_open_v2(location, &s->db, flags, NULL) != SQLITE_OK) {
         if (s->db == NULL)
@@ -324,6 +336,12 @@ static const struct den_store_kind sqlite_kind = {
     .model_list = den_sqlite_model_list,
     .model_delete = den_sqlite_model_delete,
     .blob_used = den_sqlite_blob_used,
+    .blob_each = den_sqlite_blob_each,
+    .backup = den_sqlite_backup,
+    .check = den_sqlite_check,
+    .tidy = den_sqlite_tidy,
+    .ballast = den_sqlite_ballast,
+    .expire = den_sqlite_expire,
 };
 
 const struct den_store_kind *const den_stores[] = {&sqlite_kind, NULL};

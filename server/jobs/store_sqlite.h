@@ -17,7 +17,7 @@
 
 #include "store.h"
 
-#define DEN_STATEMENTS 96
+#define DEN_STATEMENTS 160
 
 struct den_store {
     pthread_mutex_t lock; /* guards all below */
@@ -25,6 +25,9 @@ struct den_store {
     /* A read or write of the file failed.  Linux may have dropped what it could not
      * write, so nothing more is promised until a restart reads it all again. */
     bool broken;
+    bool dirty;        /* written to since the log was emptied */
+    double written_at; /* monotonic seconds */
+    char *location;    /* of the database file */
     struct {
         const char *sql; /* compared as pointer: every query is a literal */
         sqlite3_stmt *statement;
@@ -154,6 +157,19 @@ bool den_sqlite_model_delete(struct den_store *s, const char *name, int64_t vers
                              struct den_err *err);
 bool den_sqlite_blob_used(struct den_store *s, const char *sha256, bool *ret,
                           struct den_err *err);
+/* store_sqlite_upkeep.c */
+bool den_sqlite_backup(struct den_store *s, const char *location, struct den_err *err);
+bool den_sqlite_check(struct den_store *s, void (*say)(void *, const char *),
+                      void *context, size_t *ret_found, struct den_err *err);
+bool den_sqlite_tidy(struct den_store *s, struct den_err *err);
+bool den_sqlite_ballast(struct den_store *s, uint64_t bytes, uint64_t spare,
+                        struct den_err *err);
+bool den_sqlite_blob_each(struct den_store *s,
+                          bool (*visit)(void *, const char *, const char *, int64_t,
+                                        struct den_err *),
+                          void *context, struct den_err *err);
+bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
+                       size_t *ret_images, struct den_err *err);
 /* Adds events, numbered on. */
 void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
                        size_t count);
