@@ -26,7 +26,8 @@ static void run_child(const struct daemon *d, const char *const *extra, int out)
     char program[256];
     const char *argv[32];
     int n = 0;
-    argv[n++] = built("denoised", program, sizeof program);
+    const char *other = getenv("DENOISED_TEST_DAEMON"); /* one with seams for faults */
+    argv[n++] = built(other != NULL ? other : "denoised", program, sizeof program);
     argv[n++] = "--listen";
     argv[n++] = "127.0.0.1:0";
     argv[n++] = "--state";
@@ -98,6 +99,12 @@ static int reap(struct daemon *d, int signal_number)
 void daemon_kill(struct daemon *d)
 {
     (void)reap(d, SIGKILL);
+}
+
+int daemon_wait(struct daemon *d)
+{
+    int status = reap(d, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 int daemon_stop(struct daemon *d)

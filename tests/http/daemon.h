@@ -21,6 +21,7 @@ void daemon_start(struct daemon *d,
 void daemon_restart(struct daemon *d, const char *const *extra_args);
 void daemon_kill(struct daemon *d); /* SIGKILL, and waits */
 int daemon_stop(struct daemon *d);  /* SIGTERM, and waits: its exit status */
+int daemon_wait(struct daemon *d);  /* for its end, of whatever cause: the status */
 /* Stops it if it still runs, and removes the folder. */
 void daemon_remove(struct daemon *d);
 /* How many files lie in the blob and tmp folders. */

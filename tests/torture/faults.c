@@ -131,11 +131,11 @@ static void arm_point(const char *text)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *text = getenv("DENOISED_FAULT");
+    const char *text = getenv("DEN_FAULT");
     (void)pthread_atfork(NULL, NULL, disarm);
     if (text != NULL)
-        fault_arm(text, getenv("DENOISED_FAULT_UNDER"));
-    text = getenv("DENOISED_FAIL");
+        fault_arm(text, getenv("DEN_FAULT_UNDER"));
+    text = getenv("DEN_FAIL");
     if (text != NULL)
         arm_point(text);
 }

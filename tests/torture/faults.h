@@ -3,12 +3,12 @@
 
 /* Faults on demand, in a test program and in build/faults/denoised.
  *
- * Failpoints: DENOISED_FAIL=NAME[:N[:SIGNAL]] in the environment sends the process SIGNAL
+ * Failpoints: DEN_FAIL=NAME[:N[:SIGNAL]] in the environment sends the process SIGNAL
  * (9) when it comes to DEN_FAILPOINT(NAME) for the N-th time (1).
  *
- * Calls to the system: DENOISED_FAULT=CALL:N:ERRNO[:on] lets the N-th call from the start
+ * Calls to the system: DEN_FAULT=CALL:N:ERRNO[:on] lets the N-th call from the start
  * fail with that errno, and with `on` all calls after it, too.  Only files whose path
- * holds DENOISED_FAULT_UNDER count.  The functions stand in front of those of libc, so
+ * holds DEN_FAULT_UNDER count.  The functions stand in front of those of libc, so
  * that libraries (SQLite) come through here as well.  Processes forked later have none.
  */
 
@@ -20,7 +20,7 @@ extern const char *const fault_calls[]; /* ends with NULL */
 /* every name in the sources */
 extern const char *const fault_points[]; /* ends with NULL */
 
-/* Arms this process; rule as in DENOISED_FAULT, NULL disarms. */
+/* Arms this process; rule as in DEN_FAULT, NULL disarms. */
 void fault_arm(const char *rule, const char *under);
 bool fault_fired(void); /* since it was armed */
 /* Calls of this kind under the path since the process was armed; rule "CALL:0:0" counts

@@ -3,11 +3,14 @@
  * All random streams are in use: crops, augmentation, a discriminator, and a contrastive
  * term with augmentations of its own. */
 
+#include <signal.h>
 #include <string.h>
 
 #include "story.h"
 
 enum { POINTS_SHORT = 2, POINTS_FULL = 20, STEPS = 2000 };
+/* Stopped after each number of steps, from 0 on. */
+enum { EXACT_SHORT = 3, EXACT_FULL = 200, EXACT_STEPS = 200 };
 
 static struct story s;
 static char unbroken[80]; /* SHA-256 of the weights */
@@ -17,7 +20,7 @@ static int points(void)
     return test_full() ? POINTS_FULL : POINTS_SHORT;
 }
 
-static void start_training(const char *model, char *id)
+static void start_training_of(int steps, const char *model, char *id)
 {
     char body[640];
     (void)snprintf(body, sizeof body,
@@ -25,8 +28,13 @@ static void start_training(const char *model, char *id)
                    "\"cpu_gan\",\"seed\":7,\"config\":{" TINY
                    ",\"iterations\":%d,\"contrastive\":\"disc-infonce\",\"dropout\":true,"
                    "\"checkpoint\":\"last\"}}",
-                   s.training, model, (int)STEPS);
+                   s.training, model, steps);
     submit_job(s.daemon.url, body, id);
+}
+
+static void start_training(const char *model, char *id)
+{
+    start_training_of(STEPS, model, id);
 }
 
 static double step_of(const char *id)
@@ -72,9 +80,39 @@ static bool interrupt(const char *id, double step, bool kill)
     return true;
 }
 
+static const char *const args[] = {"--checkpoint_seconds", "0.1", NULL};
+
+/* A daemon that stops itself between two steps. */
+static void stop_at(int step, bool kill)
+{
+    char point[48], model[32], id[32];
+    (void)snprintf(point, sizeof point, "train_step:%d:%d", step + 1,
+                   kill ? SIGKILL : SIGTERM);
+    (void)snprintf(model, sizeof model, "exact-%d", step);
+    (void)setenv("DEN_FAIL", point, 1);
+    daemon_restart(&s.daemon, args);
+    (void)unsetenv("DEN_FAIL");
+    start_training_of(EXACT_STEPS, model, id);
+    ck_assert_int_eq(daemon_wait(&s.daemon), kill ? 128 + SIGKILL : 0);
+    daemon_restart(&s.daemon, args);
+    char sha256[80];
+    weights_of(model, id, sha256, sizeof sha256);
+    ck_assert_msg(strcmp(sha256, unbroken) == 0, "after %d steps: other weights", step);
+    ck_assert_int_eq(daemon_stop(&s.daemon), 0);
+}
+
+static void setup_exact(void)
+{
+    char id[32];
+    (void)setenv("DENOISED_TEST_DAEMON", "faults/denoised", 1);
+    story_start(&s, args);
+    start_training_of(EXACT_STEPS, "unbroken", id);
+    weights_of("unbroken", id, unbroken, sizeof unbroken);
+    ck_assert_int_eq(daemon_stop(&s.daemon), 0);
+}
+
 static void setup(void)
 {
-    static const char *const args[] = {"--checkpoint_seconds", "0.1", NULL};
     char id[32];
     story_start(&s, args);
     start_training("unbroken", id);
@@ -129,9 +167,25 @@ START_TEST(one_training_stopped_and_killed_all_the_way_ends_with_the_same_bytes)
 }
 END_TEST
 
+START_TEST(a_training_stopped_after_any_step_ends_with_the_same_bytes)
+{
+    int points = test_full() ? EXACT_FULL : EXACT_SHORT, done = 0;
+    for (int k = 0; k < points; k++, done++)
+        stop_at(k * (EXACT_STEPS / points), k % 2 == 1);
+    printf("%d of %d trainings stopped between two steps (%d by SIGKILL, %d by SIGTERM) "
+           "ended with equal weights\n",
+           done, points, points / 2, points - points / 2);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("resume points");
+    TCase *exact = tcase_create("exact");
+    tcase_add_checked_fixture(exact, setup_exact, teardown);
+    tcase_set_timeout(exact, test_full() ? 3600 : 300);
+    tcase_add_test(exact, a_training_stopped_after_any_step_ends_with_the_same_bytes);
+    suite_add_tcase(suite, exact);
     TCase *tc = tcase_create("resume points");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, test_full() ? 1800 : 300);
