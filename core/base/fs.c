@@ -209,6 +209,19 @@ void den_fs_write_along(int fd, uint64_t written, uint64_t *started)
     *started = written;
 }
 
+bool den_fs_sync_folder(const char *path, struct den_err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return den_err_sys(err, errno, "a folder cannot be opened");
+    bool done = true;
+    if (fsync(fd) != 0 &&
+        errno != EINVAL) /* EINVAL: this file system has no such thing */
+        done = den_err_sys(err, errno, "a folder cannot be written to disk");
+    close(fd);
+    return done;
+}
+
 /* A rename lasts only when the folder that holds the name is on disk. */
 static bool sync_folder_of(const char *path, struct den_err *err)
 {
@@ -218,16 +231,8 @@ static bool sync_folder_of(const char *path, struct den_err *err)
     char *slash = strrchr(folder, '/');
     if (slash != NULL)
         slash[slash == folder ? 1 : 0] = '\0';
-    int fd = open(slash == NULL ? "." : folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int sys = errno;
+    bool done = den_fs_sync_folder(slash == NULL ? "." : folder, err);
     den_free(folder);
-    if (fd < 0)
-        return den_err_sys(err, sys, "a folder cannot be opened");
-    bool done = true;
-    if (fsync(fd) != 0 &&
-        errno != EINVAL) /* EINVAL: this file system has no such thing */
-        done = den_err_sys(err, errno, "a folder cannot be written to disk");
-    close(fd);
     return done;
 }
 

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <nettle/base16.h>
 #include <nettle/sha2.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,22 +17,11 @@
 #include "str.h"
 
 struct den_blobs {
+    atomic_uint held;
     char folder[PATH_MAX / 2]; /* of the state */
 };
 
 enum { FANOUT = 256 };
-
-static bool sync_folder(const char *path, struct den_err *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return den_err_sys(err, errno, "a folder cannot be opened");
-    bool done = fsync(fd) == 0 || errno == EINVAL;
-    if (!done)
-        den_err_sys(err, errno, "a folder cannot be written to disk");
-    close(fd);
-    return done;
-}
 
 /* All 256 folders at the start: a blob's folder then never has to be made durable at the
  * moment when somebody waits for an upload. */
@@ -44,7 +34,7 @@ static bool make_folders(const struct den_blobs *blobs, struct den_err *err)
             return false;
     }
     den_str_format(path, sizeof path, "%s/blobs", blobs->folder);
-    return sync_folder(path, err) && sync_folder(blobs->folder, err);
+    return den_fs_sync_folder(path, err) && den_fs_sync_folder(blobs->folder, err);
 }
 
 /* What lies in tmp/ at the start was left by a process that died. */
@@ -157,7 +147,8 @@ static bool settle(const char *path, const char *sha256, char *ret_sha256,
     *ret_bytes = (uint64_t)bytes;
     done = true;
 out:
-    close(fd);
+    if (close(fd) != 0 && errno != EINTR && done)
+        done = den_err_sys(err, errno, "the uploaded file cannot be closed");
     return done;
 }
 
@@ -185,11 +176,38 @@ bool den_blobs_take(struct den_blobs *blobs, const char *temporary, const char *
     return true;
 }
 
+void den_blobs_hold(struct den_blobs *blobs)
+{
+    atomic_fetch_add(&blobs->held, 1);
+}
+
+void den_blobs_release(struct den_blobs *blobs)
+{
+    atomic_fetch_sub(&blobs->held, 1);
+}
+
+bool den_blobs_same(const struct den_blobs *blobs, const char *sha256, bool *ret,
+                    struct den_err *err)
+{
+    char path[PATH_MAX], have[DEN_SHA256_SIZE];
+    den_blobs_path(blobs, sha256, path, sizeof path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return den_err_sys(err, errno, "a stored file cannot be opened");
+    bool done = hash_fd(fd, have, err);
+    close(fd);
+    if (done)
+        *ret = strcmp(have, sha256) == 0;
+    return done;
+}
+
 bool den_blobs_remove(struct den_blobs *blobs, const char *sha256, struct den_err *err)
 {
     char path[PATH_MAX];
     if (!is_sha256(sha256))
         return den_err_set(err, DEN_E_INTERNAL, "a SHA-256 has 64 hexadecimal digits");
+    if (atomic_load(&blobs->held) > 0)
+        return true;
     den_blobs_path(blobs, sha256, path, sizeof path);
     return den_fs_remove(path, err);
 }

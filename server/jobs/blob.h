@@ -24,6 +24,13 @@ void den_blobs_path(const struct den_blobs *blobs, const char *sha256, char *to,
                     size_t size);
 bool den_blobs_remove(struct den_blobs *blobs, const char *sha256,
                       struct den_err *err) DEN_CHECKED;
+/* Between the two nothing is removed; what is to go is left to the next collection.  May
+ * be nested. */
+void den_blobs_hold(struct den_blobs *blobs);
+void den_blobs_release(struct den_blobs *blobs);
+/* Reads it all: *ret true when its content has its name as hash. */
+bool den_blobs_same(const struct den_blobs *blobs, const char *sha256, bool *ret,
+                    struct den_err *err) DEN_CHECKED;
 /* Calls visit for every blob until it answers false; visit may remove the blob. */
 bool den_blobs_each(struct den_blobs *blobs,
                     bool (*visit)(void *context, const char *sha256, struct den_err *err),

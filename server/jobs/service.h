@@ -24,6 +24,10 @@ struct den_service_config {
     struct den_image_limits image_limits;
     double checkpoint_seconds;
     size_t model_tile; /* side of a tile, pixels */
+    uint64_t min_free; /* bytes that uploads must leave on the disk */
+    uint64_t ballast;  /* bytes kept aside for when the disk is full; 0 = none */
+    int64_t retention_days; /* of what is not used; 0 = for ever */
+    bool as_it_is; /* nothing is recovered or removed: for tools that look */
 };
 
 /* Opens or makes the state folder, takes its lock (DEN_E_CONFLICT when another process

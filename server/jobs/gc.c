@@ -1,0 +1,113 @@
+/* An end to what nobody needs: mark and sweep over the files, and age. */
+
+#include "upkeep.h"
+
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "clock.h"
+#include "fs.h"
+#include "log.h"
+#include "service_private.h"
+#include "str.h"
+
+enum { GRACE_S = 24 * 60 * 60, MIB = 1 << 20 };
+
+struct sweep {
+    struct den_service *service;
+    bool dry_run;
+    den_say *say;
+    void *context;
+    size_t removed;
+    uint64_t bytes;
+};
+
+/* An upload names its blob before its row is there; a day is longer than any of them. */
+static bool is_old(const char *path, uint64_t *ret_bytes)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || time(NULL) - info.st_mtime < GRACE_S)
+        return false;
+    *ret_bytes = (uint64_t)info.st_size;
+    return true;
+}
+
+static void tell(struct sweep *sweep, const char *sha256, uint64_t bytes)
+{
+    char line[200];
+    sweep->removed++;
+    sweep->bytes += bytes;
+    den_str_format(line, sizeof line, "gc: %s %s, %llu bytes",
+                   sweep->dry_run ? "would remove" : "removed", sha256,
+                   (unsigned long long)bytes);
+    sweep->say(sweep->context, line);
+    if (!sweep->dry_run)
+        den_log(DEN_INFO, "blob_removed", " sha256=%s bytes=%llu reason=no_row", sha256,
+                (unsigned long long)bytes);
+}
+
+static bool sweep_one(void *context, const char *sha256, struct den_err *err)
+{
+    struct sweep *sweep = context;
+    struct den_service *s = sweep->service;
+    char path[PATH_MAX];
+    uint64_t bytes = 0;
+    bool used = true;
+    den_blobs_path(s->blobs, sha256, path, sizeof path);
+    if (!is_old(path, &bytes))
+        return true;
+    pthread_mutex_lock(&s->blob_lock); /* no upload of the same bytes is under way */
+    bool done = s->kind->blob_used(s->store, sha256, &used, err) &&
+                (used || sweep->dry_run || den_blobs_remove(s->blobs, sha256, err));
+    pthread_mutex_unlock(&s->blob_lock);
+    if (done && !used)
+        tell(sweep, sha256, bytes);
+    return done;
+}
+
+bool den_service_collect(struct den_service *service, bool dry_run, den_say *say,
+                         void *context, size_t *ret_removed, struct den_err *err)
+{
+    struct sweep sweep = {
+        .service = service, .dry_run = dry_run, .say = say, .context = context};
+    char line[200];
+    if (!den_blobs_each(service->blobs, sweep_one, &sweep, err))
+        return false;
+    den_str_format(line, sizeof line, "gc: %zu files, %llu bytes %s", sweep.removed,
+                   (unsigned long long)sweep.bytes, dry_run ? "to remove" : "removed");
+    say(context, line);
+    *ret_removed = sweep.removed;
+    return true;
+}
+
+bool den_service_expire(struct den_service *service, struct den_err *err)
+{
+    const int64_t day_ms = INT64_C(24) * 60 * 60 * 1000;
+    size_t jobs = 0, images = 0;
+    if (service->config.retention_days == 0)
+        return true;
+    int64_t before = den_wall_ms() - service->config.retention_days * day_ms;
+    if (!service->kind->expire(service->store, before, &jobs, &images, err))
+        return false;
+    if (jobs + images > 0)
+        den_log(DEN_INFO, "expired", " jobs=%zu images=%zu", jobs, images);
+    return true;
+}
+
+bool den_service_room(struct den_service *service, struct den_err *err)
+{
+    uint64_t room = 0, least = service->config.min_free;
+    if (least == 0)
+        return true;
+    if (!den_fs_free_bytes(service->state, &room, err))
+        return false;
+    if (room >= least)
+        return true;
+    return den_err_set(err, DEN_E_DISK_FULL,
+                       "the disk of the server is nearly full: %llu MiB are free and "
+                       "%llu MiB must be",
+                       (unsigned long long)(room / MIB),
+                       (unsigned long long)(least / MIB));
+}

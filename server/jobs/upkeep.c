@@ -1,0 +1,168 @@
+#include "upkeep.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "control.h"
+#include "fs.h"
+#include "log.h"
+#include "mem.h"
+#include "service_private.h"
+#include "str.h"
+
+struct den_upkeep {
+    struct den_service *service;
+    pthread_t thread;
+    int listener, stop;              /* a socket; an eventfd that is written to once */
+    double collected_at, ballast_at; /* monotonic seconds; 0 = never */
+};
+
+/* ---- words ---- */
+
+bool den_upkeep_do(struct den_service *service, const char *words, den_say *say,
+                   void *context, size_t *ret_wrong, struct den_err *err)
+{
+    static const char backup[] = "backup ";
+    size_t removed = 0;
+    *ret_wrong = 0;
+    if (den_str_starts(words, backup))
+        return den_service_backup(service, words + strlen(backup), say, context, err);
+    bool gc = strcmp(words, "check gc") == 0, dry = strcmp(words, "check dry-run") == 0;
+    if (!gc && !dry && strcmp(words, "check") != 0)
+        return den_err_set(err, DEN_E_INVALID,
+                           "the daemon knows backup and check, not '%.40s'", words);
+    return den_service_check(service, say, context, ret_wrong, err) &&
+           (!(gc || dry) ||
+            den_service_collect(service, dry, say, context, &removed, err));
+}
+
+static void say_to_socket(void *context, const char *line)
+{
+    den_control_line(*(const int *)context, " ", line);
+}
+
+static void answer(struct den_upkeep *upkeep, int fd)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char words[DEN_CONTROL_LINE], text[32];
+    size_t wrong = 0;
+    if (!den_control_read(fd, words, sizeof words))
+        return;
+    den_log(DEN_INFO, "asked", " words=%.6s", words);
+    if (den_upkeep_do(upkeep->service, words, say_to_socket, &fd, &wrong, &err)) {
+        den_str_format(text, sizeof text, "%zu", wrong);
+        den_control_line(fd, "=", text);
+    } else {
+        den_control_line(fd, "!", err.text);
+    }
+}
+
+/* ---- chores ---- */
+
+static void say_nothing(void *context, const char *line)
+{
+    (void)context;
+    (void)line;
+}
+
+static void failed(const char *what, const struct den_err *err)
+{
+    char text[sizeof err->text + 8];
+    den_log(DEN_WARN, "upkeep_failed", " what=%s error=%s", what,
+            den_log_quote(err->text, text, sizeof text));
+}
+
+static void collect(struct den_service *s)
+{
+    struct den_err err = DEN_ERR_INIT;
+    size_t removed = 0;
+    if (!den_service_expire(s, &err) ||
+        !den_service_collect(s, false, say_nothing, NULL, &removed, &err))
+        failed("collect", &err);
+}
+
+static void chores(struct den_upkeep *upkeep)
+{
+    const double collect_s = 3600, ballast_s = 30;
+    struct den_service *s = upkeep->service;
+    struct den_err err = DEN_ERR_INIT;
+    double now = den_monotonic_s();
+    if (!s->kind->tidy(s->store, &err))
+        failed("tidy", &err);
+    err = DEN_ERR_INIT;
+    if (upkeep->ballast_at <= 0 || now - upkeep->ballast_at >= ballast_s) {
+        upkeep->ballast_at = now;
+        uint64_t spare = s->config.min_free + s->config.ballast;
+        if (!s->kind->ballast(s->store, s->config.ballast, spare, &err))
+            failed("ballast", &err);
+    }
+    if (now - upkeep->collected_at >= collect_s) {
+        upkeep->collected_at = now;
+        collect(s);
+    }
+}
+
+static void *work(void *opaque)
+{
+    struct den_upkeep *upkeep = opaque;
+    enum { EACH_MS = 1000 };
+    struct pollfd fds[] = {{.fd = upkeep->stop, .events = POLLIN},
+                           {.fd = upkeep->listener, .events = POLLIN}};
+    upkeep->collected_at = den_monotonic_s(); /* the start has swept */
+    for (;;) {
+        chores(upkeep);
+        if (poll(fds, 2, EACH_MS) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents != 0)
+            break;
+        if ((fds[1].revents & POLLIN) == 0)
+            continue;
+        int fd;
+        if (!den_control_accept(upkeep->listener, &fd))
+            continue;
+        answer(upkeep, fd);
+        close(fd);
+    }
+    return NULL;
+}
+
+/* ---- start and stop ---- */
+
+bool den_upkeep_start(struct den_service *service, struct den_upkeep **ret,
+                      struct den_err *err)
+{
+    struct den_upkeep *upkeep = den_new(1, sizeof *upkeep, err);
+    if (upkeep == NULL)
+        return false;
+    *upkeep = (struct den_upkeep){.service = service, .listener = -1};
+    upkeep->stop = eventfd(0, EFD_CLOEXEC);
+    int sys = errno;
+    bool done = (upkeep->stop >= 0 || den_err_sys(err, sys, "an event cannot be made")) &&
+                den_control_listen(service->state, &upkeep->listener, err);
+    if (done && (sys = pthread_create(&upkeep->thread, NULL, work, upkeep)) != 0)
+        done = den_err_sys(err, sys, "the upkeep cannot be started");
+    if (!done) {
+        close(upkeep->stop);
+        close(upkeep->listener);
+        den_free(upkeep);
+        return false;
+    }
+    *ret = upkeep;
+    return true;
+}
+
+void den_upkeep_stop(struct den_upkeep *upkeep)
+{
+    if (upkeep == NULL)
+        return;
+    (void)eventfd_write(upkeep->stop, 1);
+    pthread_join(upkeep->thread, NULL);
+    close(upkeep->stop);
+    close(upkeep->listener);
+    den_free(upkeep);
+}
