@@ -79,7 +79,7 @@ static bool add_setting(char *lines, const char *key, const char *value, bool co
     struct den_err inner = DEN_ERR_INIT;
     size_t used = strlen(lines);
     if (!allowed_setting(key, common, place, err) ||
-        !den_train_config_preset(den_presets[0].name, &scratch, err))
+        !den_train_config_preset(DEN_PRESET_DEFAULT, &scratch, err))
         return false;
     if (!den_train_config_set(&scratch, key, value, &inner))
         return refuse(place, inner.text, err);
@@ -323,7 +323,7 @@ static bool fill_in(struct den_experiment *e, struct den_err *err)
     static const char *const usual[] = {"psnr_matched", "ssim_matched", "psnr", "ssim",
                                         "nrmse"};
     static const char *const seeds[] = {"1", "2", "3"};
-    if (e->preset[0] == '\0' && !put_preset(e, den_presets[0].name, err))
+    if (e->preset[0] == '\0' && !put_preset(e, DEN_PRESET_DEFAULT, err))
         return false;
     if (e->sample_count == 0 && !put_sample(e, "0", err))
         return false;

@@ -255,10 +255,15 @@ bool den_train_config_set(struct den_train_config *config, const char *key,
 
 const struct den_preset *den_preset_of_method(const char *method)
 {
-    for (size_t p = 0; p < DEN_PRESETS; p++)
+    const struct den_preset *first = NULL, *standard = NULL;
+    for (size_t p = DEN_PRESETS; p-- > 0;) {
         if (strcmp(den_presets[p].method, method) == 0)
-            return &den_presets[p];
-    return &den_presets[0];
+            first = &den_presets[p];
+        if (strcmp(den_presets[p].name, DEN_PRESET_DEFAULT) == 0)
+            standard = &den_presets[p];
+    }
+    bool fits = first == NULL || strcmp(standard->method, method) == 0;
+    return fits ? standard : first;
 }
 
 bool den_train_config_preset(const char *preset, struct den_train_config *ret,

@@ -62,8 +62,10 @@ struct den_preset {
     const char *method; /* a name of den_methods[]: what it is made for */
     const char *doc;
 };
-extern const struct den_preset den_presets[DEN_PRESETS]; /* the first is the default */
-/* The first preset made for the method, or else the default one. */
+extern const struct den_preset den_presets[DEN_PRESETS];
+#define DEN_PRESET_DEFAULT "care_gan" /* chosen by measurement, see docs/quality.md */
+/* The default preset, if it is made for the method, or else the first that is; the
+ * default one when there is none. */
 const struct den_preset *den_preset_of_method(const char *method);
 extern const struct den_train_key den_train_keys[]; /* ends with name NULL */
 

@@ -115,7 +115,7 @@ bool den_model_settings(const struct den_model_row *model, struct den_train_conf
                         struct den_err *err)
 {
     struct den_train_config config;
-    if (!den_train_config_preset(den_presets[0].name, &config, err) ||
+    if (!den_train_config_preset(DEN_PRESET_DEFAULT, &config, err) ||
         !den_config_each(model->config, set_known, &config, err))
         return false;
     *ret = config;

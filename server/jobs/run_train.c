@@ -84,7 +84,7 @@ static void choose_names(const struct den_job_request *request,
     }
     if (preset[0] == '\0')
         preset =
-            method[0] == '\0' ? den_presets[0].name : den_preset_of_method(method)->name;
+            method[0] == '\0' ? DEN_PRESET_DEFAULT : den_preset_of_method(method)->name;
     for (size_t p = 0; p < DEN_PRESETS && method[0] == '\0'; p++)
         if (strcmp(den_presets[p].name, preset) == 0)
             method = den_presets[p].method;

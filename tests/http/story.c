@@ -48,10 +48,9 @@ void story_end(struct story *s)
 void story_train(struct story *s, const char *model, unsigned iterations, char *id)
 {
     char body[512];
-    (void)snprintf(
-        body, sizeof body,
-        "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",\"config\":{" TINY
-        ",\"iterations\":%u}}",
-        s->training, model, iterations);
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",\"preset\":"
+                   "\"cpu\",\"config\":{" TINY ",\"iterations\":%u}}",
+                   s->training, model, iterations);
     submit_job(s->daemon.url, body, id);
 }

@@ -38,6 +38,7 @@ static inline struct den_experiment *tiny(const char *iterations)
     struct den_err err = DEN_ERR_INIT;
     struct den_experiment *e = NULL;
     must(den_experiment_new(&e, &err));
+    must(den_experiment_put(e, "preset", "cpu", &err));
     must(den_experiment_put(e, "common.iterations", iterations, &err));
     put_all(e, (const struct entry[]){{"common.batch", "2"},
                                       {"common.crop", "32"},

@@ -17,7 +17,7 @@ static inline void set(struct den_job_request *request, const char *key,
 static inline struct den_job_request train_request(const char *dataset,
                                                    const char *iterations)
 {
-    struct den_job_request request = {.kind = "train"};
+    struct den_job_request request = {.kind = "train", .preset = "cpu"};
     assign(request.dataset, dataset);
     set(&request, "iterations", iterations);
     set(&request, "batch", "2");

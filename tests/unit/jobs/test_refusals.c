@@ -229,7 +229,7 @@ START_TEST(a_training_that_cannot_be_is_refused_before_the_queue)
     };
     struct den_dataset_row set_row = add_pairs("s");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct den_job_request request = {.kind = "train"};
+        struct den_job_request request = {.kind = "train", .preset = "cpu"};
         char field[64];
         assign(request.dataset, set_row.id);
         set(&request, cases[i].key, cases[i].value);

@@ -108,10 +108,14 @@ START_TEST(values_that_contradict_each_other_are_refused)
         {{{"row", "a"}, {"test_scene", "s"}, {"test_dataset", "set_1"}},
          "test_dataset",
          "either"},
-        {{{"row", "a"}, {"test_scene", "s"}, {"row", "b"}, {"set.crop", "40"}},
+        {{{"preset", "cpu"},
+          {"row", "a"},
+          {"test_scene", "s"},
+          {"row", "b"},
+          {"set.crop", "40"}},
          "rows[1].set.crop",
          "multiple of 32"},
-        {{{"row", "a"}, {"test_scene", "s"}, {"set.lambda_l1", "0"}},
+        {{{"preset", "cpu"}, {"row", "a"}, {"test_scene", "s"}, {"set.lambda_l1", "0"}},
          "rows[0].set.lambda_l1",
          "nothing to learn"},
         {{{"row", "a"}, {"test_scene", "s"}, {"preset", "paper"}},
@@ -157,7 +161,7 @@ START_TEST(what_is_left_out_has_a_default)
     struct den_experiment *e =
         with((struct entry[]){{"row", "a"}, {"test_dataset", "set_1"}}, 2);
     must(den_experiment_finish(e, &err));
-    ck_assert_str_eq(e->preset, "cpu");
+    ck_assert_str_eq(e->preset, DEN_PRESET_DEFAULT);
     ck_assert_str_eq(e->rows[0].method, "cgan");
     ck_assert_uint_eq(e->seed_count, 3);
     ck_assert_uint_eq(e->seeds[2], 3);
