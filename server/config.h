@@ -25,6 +25,7 @@ struct den_config {
     int64_t max_upload_mib, max_json_kib;
     int64_t queue_limit, max_attempts, memory_limit_mib, tile, drain_seconds;
     int64_t max_side, max_pages, max_page_mpix, max_decoded_mib;
+    int64_t max_unpack_ratio, max_part_mib, max_tags;
     int64_t decode_seconds, decode_memory_mib;
     double checkpoint_seconds;
 
