@@ -23,6 +23,8 @@ struct den_worker {
     bool started;
     atomic_bool cancel;    /* the job at hand shall stop */
     char job[DEN_ID_SIZE]; /* the job at hand, "" = none; guarded by service->lock */
+    size_t planned; /* bytes of the job at hand and of the model kept; guarded the same */
+    atomic_bool shed; /* another worker waits for the memory of the model kept */
     /* The worker's own: the model of its last job, and when that ended. */
     struct den_restorer *kept;
     double kept_at; /* monotonic seconds */
@@ -39,8 +41,8 @@ struct den_service {
     struct den_blobs *blobs;
     const struct den_backend *backend;
 
-    pthread_mutex_t lock; /* guards submitted, notify and the workers' job */
-    pthread_cond_t wake;  /* a job came in, or stopping; CLOCK_MONOTONIC */
+    pthread_mutex_t lock; /* guards submitted, notify, the workers' job and planned */
+    pthread_cond_t wake;  /* a job came in or ended, or stopping; CLOCK_MONOTONIC */
     uint64_t submitted;
     void (*notify)(void *context);
     void *notify_context;

@@ -44,13 +44,19 @@ static uint64_t submitted(struct den_service *service)
     return count;
 }
 
-/* Until a job comes in after the count was read, or the service stops, or a second has
- * passed (so that a wake-up that went wrong costs no more than that). */
-static void wait_for_work(struct den_service *service, uint64_t seen)
+static struct timespec in_a_second(void)
 {
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec++;
+    return until;
+}
+
+/* Until a job comes in after the count was read, or the service stops, or a second has
+ * passed (so that a wake-up that went wrong costs no more than that). */
+static void wait_for_work(struct den_service *service, uint64_t seen)
+{
+    struct timespec until = in_a_second();
     pthread_mutex_lock(&service->lock);
     while (!atomic_load(&service->stopping) && service->submitted == seen)
         if (pthread_cond_timedwait(&service->wake, &service->lock, &until) == ETIMEDOUT)
@@ -80,6 +86,90 @@ static void take_up(struct den_worker *worker, const char *job)
     struct den_job_row row;
     if (s->kind->job_get(s->store, job, &row, NULL) && row.state == DEN_JOB_CANCELLING)
         atomic_store(&worker->cancel, true);
+}
+
+/* ---- memory ----
+ * Each job alone was admitted against the limit; here the workers share it. */
+
+/* Drops the worker's model, and says so to who waits for the memory. */
+static void give_memory(struct den_worker *worker)
+{
+    struct den_service *s = worker->service;
+    den_worker_drop_model(worker);
+    pthread_mutex_lock(&s->lock);
+    worker->planned = 0;
+    atomic_store(&worker->shed, false);
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* What the other workers have planned; those that only keep a model are asked for it.
+ * The lock is held. */
+static size_t planned_by_others(struct den_worker *worker, bool ask)
+{
+    struct den_service *s = worker->service;
+    size_t sum = 0;
+    for (size_t i = 0; i < DEN_WORKERS; i++) {
+        struct den_worker *other = &s->workers[i];
+        if (other == worker)
+            continue;
+        sum += other->planned;
+        if (ask && other->job[0] == '\0' && other->planned > 0)
+            atomic_store(&other->shed, true);
+    }
+    return sum;
+}
+
+/* Takes `need` bytes if they are there beside what all others and the worker's own model
+ * have.  A job always finds room when there is nobody else. */
+static bool try_take(struct den_worker *worker, size_t need, bool wait)
+{
+    struct den_service *s = worker->service;
+    size_t limit = s->config.memory_limit;
+    pthread_mutex_lock(&s->lock);
+    size_t own = worker->planned, others = planned_by_others(worker, wait);
+    bool fits = limit == 0 || own + others == 0 || own + others + need <= limit;
+    if (fits) {
+        worker->planned = own + need;
+    } else if (wait) {
+        struct timespec until = in_a_second();
+        pthread_cond_timedwait(&s->wake, &s->lock, &until);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return fits;
+}
+
+/* Until there is room, or there is a reason to look at the job again. */
+static void take_memory(struct den_job_context *context, size_t need)
+{
+    struct den_worker *worker = context->worker;
+    struct den_service *s = worker->service;
+    if (try_take(worker, need, false))
+        return;
+    give_memory(worker);
+    if (try_take(worker, need, false))
+        return;
+    den_job_log(context, "waiting for memory that another job uses");
+    while (!try_take(worker, need, true))
+        if (atomic_load(&s->stopping) || atomic_load(&worker->cancel))
+            return;
+}
+
+/* After a job only the model that was kept counts, the job's own or an earlier one, with
+ * all that its job had. */
+static void settle_memory(struct den_worker *worker, const struct den_job_row *row)
+{
+    struct den_service *s = worker->service;
+    pthread_mutex_lock(&s->lock);
+    size_t before = worker->planned - row->peak_bytes;
+    if (worker->kept == NULL)
+        worker->planned = 0;
+    else if (row->model[0] == '\0' || before > row->peak_bytes)
+        worker->planned = before;
+    else
+        worker->planned = row->peak_bytes;
+    pthread_cond_broadcast(&s->wake);
+    pthread_mutex_unlock(&s->lock);
 }
 
 /* ---- progress ---- */
@@ -228,8 +318,11 @@ static bool run(struct den_job_context *context, struct den_job_row *row,
         return den_err_set(err, DEN_E_INTERNAL, "there is no job kind '%s'", row->kind);
     if (!den_fs_mkdirs(context->work, 0700, err))
         return false;
+    take_memory(context, row->peak_bytes);
     if (atomic_load(&context->worker->cancel))
         return den_job_go_on(DEN_CANCEL, err);
+    if (atomic_load(&context->service->stopping))
+        return den_job_go_on(DEN_SUSPEND, err);
     return kind->run(context, row, err);
 }
 
@@ -263,6 +356,7 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
     double started = den_monotonic_s();
     bool good = run(context, row, &err);
     row->seconds = den_monotonic_s() - started;
+    settle_memory(worker, row);
     den_job_flush_metrics(context);
     settle(context, row, good, &err);
     take_up(worker, "");
@@ -289,11 +383,12 @@ static void *work(void *opaque)
             den_log(DEN_ERROR, "queue_not_read", " error=%s",
                     den_log_quote(err.text, text, sizeof text));
         if (found && trains(row.kind))
-            den_worker_drop_model(worker); /* a training wants the memory */
+            give_memory(worker); /* a training wants it */
         if (found)
             do_job(worker, &row);
-        else if (worker->kept != NULL && den_monotonic_s() - worker->kept_at > KEEP_S)
-            den_worker_drop_model(worker);
+        else if (worker->kept != NULL && (atomic_load(&worker->shed) ||
+                                          den_monotonic_s() - worker->kept_at > KEEP_S))
+            give_memory(worker);
         else
             wait_for_work(s, seen);
     }

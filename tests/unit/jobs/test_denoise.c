@@ -256,6 +256,43 @@ START_TEST(a_model_that_goes_by_the_image_goes_by_the_whole_series)
 }
 END_TEST
 
+/* Two workers, and a limit that is enough for one of the two jobs at a time. */
+START_TEST(jobs_that_do_not_fit_beside_each_other_run_one_after_the_other)
+{
+    enum { JOBS = 4 };
+    struct den_err err = DEN_ERR_INIT;
+    struct den_image_row image =
+        add_scene("big.tif", 3, 0, info_of("tiff", DEN_U16, 512, 2));
+    struct den_job_request request = {.kind = "denoise", .method = "median"};
+    struct den_job_row row, jobs[JOBS];
+    struct den_job_estimate estimate;
+    assign(request.image, image.id);
+    set(&request, "radius", "5");
+    must(den_service_submit(service, &request, true, &row, &estimate, &err));
+    close_all();
+    struct den_service_config config = usual_config();
+    config.memory_limit = estimate.bytes + estimate.bytes / 2;
+    open_with(config);
+    for (size_t i = 0; i < JOBS; i++)
+        jobs[i] = submit(&request);
+    for (size_t i = 0; i < JOBS; i++)
+        jobs[i] = wait_for(jobs[i].id, DEN_JOB_SUCCEEDED);
+    bool waited = false;
+    for (size_t i = 0; i < JOBS; i++)
+        waited |= has_event(jobs[i].id, "log", "waiting for memory", false);
+    ck_assert(waited);
+    config.memory_limit = estimate.bytes - 1;
+    close_all();
+    open_with(config);
+    ck_assert(!den_service_submit(service, &request, true, &row, &estimate, &err));
+    ck_assert_int_eq(err.code, DEN_E_UNPROCESSABLE);
+    ck_assert_msg(strstr(err.text, "MiB of memory and a job may have") != NULL, "%s",
+                  err.text);
+    ck_assert_int_eq(err.limit, (int64_t)config.memory_limit);
+    ck_assert_int_eq(err.actual, (int64_t)config.memory_limit + 1);
+}
+END_TEST
+
 START_TEST(data_sets_take_only_images_of_one_sample)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -292,6 +329,7 @@ int main(void)
     tcase_add_test(tcase, the_result_says_where_it_comes_from);
     tcase_add_test(tcase, the_estimate_goes_by_earlier_jobs_once_there_are_some);
     tcase_add_test(tcase, a_model_that_goes_by_the_image_goes_by_the_whole_series);
+    tcase_add_test(tcase, jobs_that_do_not_fit_beside_each_other_run_one_after_the_other);
     tcase_add_test(tcase, data_sets_take_only_images_of_one_sample);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
