@@ -63,6 +63,12 @@ const struct den_config_row den_config_rows[] = {
         "decoded bytes over bytes of the file, beside 16 MiB"),
     INT(max_part_mib, "64", 1, 1024, "largest tile of an image, MiB"),
     INT(max_tags, "4096", 16, 65536, "most tags of a page, most chunks of a PNG"),
+    INT(min_free_mib, "256", 0, 1 << 30,
+        "MiB that uploads must leave free on the disk, 0 = no such mark"),
+    INT(ballast_mib, "64", 0, 65536,
+        "MiB kept aside, so that running jobs can end when the disk is full"),
+    INT(retention_days, "0", 0, 36500,
+        "days after which unused images and results are deleted, 0 = never"),
     TEXT(jail, "required", "required off",
          "whether image files are decoded in processes without rights"),
     INT(decode_seconds, "60", 1, 3600, "seconds that decoding a page may take"),
@@ -481,6 +487,8 @@ void den_config_help(struct den_buf *out)
 {
     den_buf_puts(out, "usage: denoised [--config FILE] [--KEY VALUE]...\n"
                       "       denoised config show [--config FILE] [--KEY VALUE]...\n"
+                      "       denoised backup DIR [--state DIR]\n"
+                      "       denoised check [--gc [--dry-run]] [--state DIR]\n"
                       "       denoised --help | --version\n\n"
                       "Settings: a flag counts before DENOISED_KEY in the environment, "
                       "that before\n`key = value` in FILE, that before the default.\n\n");

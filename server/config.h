@@ -27,6 +27,7 @@ struct den_config {
     int64_t max_side, max_pages, max_page_mpix, max_decoded_mib;
     int64_t max_unpack_ratio, max_part_mib, max_tags;
     int64_t decode_seconds, decode_memory_mib;
+    int64_t min_free_mib, ballast_mib, retention_days;
     double checkpoint_seconds;
 
     /* From listen: a loopback address without brackets, and the port (0 = a free one). */

@@ -2,6 +2,7 @@
  * The only file that sees the API, HTTP and the job machine at once. */
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "command.h"
 #include "config.h"
 #include "fs.h"
 #include "jail.h"
@@ -20,6 +22,7 @@
 #include "mem.h"
 #include "service.h"
 #include "str.h"
+#include "upkeep.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
 
@@ -164,6 +167,9 @@ static bool open_service(const struct den_config *c, struct parts *parts,
                          .tags = (uint32_t)c->max_tags},
         .checkpoint_seconds = c->checkpoint_seconds,
         .model_tile = (size_t)c->tile,
+        .min_free = (uint64_t)c->min_free_mib * mib,
+        .ballast = (uint64_t)c->ballast_mib * mib,
+        .retention_days = c->retention_days,
     };
     return den_service_open(&config, &parts->service, err) &&
            den_api_new(parts->service, &parts->api, err);
@@ -186,6 +192,7 @@ static bool start_http(const struct den_config *c, struct parts *parts,
         .connections = (unsigned)c->max_connections,
         .json_max = (size_t)c->max_json_kib * 1024,
         .upload_max = (uint64_t)c->max_upload_mib << 20,
+        .upload_spare = (uint64_t)c->min_free_mib << 20,
         .per_address = (unsigned)c->max_connections_per_ip,
         .timeout_s = (unsigned)c->idle_timeout_s,
         .header_s = (unsigned)c->header_timeout_s,
@@ -283,13 +290,28 @@ static int serve_until_told(const struct den_config *config)
     return 0;
 }
 
+/* A command about the state folder; what it found wrong is a failure, too. */
+static int keep_up(const struct den_config *c, const char *words)
+{
+    const struct den_service_config config = {
+        .state = c->state, .store = c->store, .threads = 1};
+    struct den_err err = DEN_ERR_INIT;
+    size_t wrong = 0;
+    umask(0077);
+    if (!den_upkeep_command(&config, words, stdout, &wrong, &err))
+        return complain(&err, EXIT_FAILED);
+    return wrong > 0 || fflush(stdout) != 0 ? EXIT_FAILED : 0;
+}
+
 int main(int argc, char **argv)
 {
     (void)argc;
+    char words[PATH_MAX];
     struct den_config config;
     enum den_config_action action;
     struct den_err err = DEN_ERR_INIT;
-    if (!den_config_load(argv, environ, &config, &action, &err))
+    if (!den_command_take(argv, words, sizeof words, &err) ||
+        !den_config_load(argv, environ, &config, &action, &err))
         return complain(&err, EXIT_USAGE);
     switch (action) {
     case DEN_ACTION_HELP:
@@ -301,5 +323,5 @@ int main(int argc, char **argv)
     case DEN_ACTION_SERVE:
         break;
     }
-    return serve_until_told(&config);
+    return words[0] != '\0' ? keep_up(&config, words) : serve_until_told(&config);
 }

@@ -44,6 +44,7 @@ struct den_http_config {
     unsigned per_address;           /* connections of one address; 0 = no limit */
     size_t json_max;                /* bytes of a JSON body */
     uint64_t upload_max;            /* bytes of an uploaded file */
+    uint64_t upload_spare;          /* bytes that it must leave free on the disk */
     unsigned timeout_s;             /* silence, and the time between two requests */
     unsigned header_s;              /* a request's line and headers in all; 0 = 10 */
     unsigned body_s, rate;          /* a body in all, and a reply: body_s, and a second

@@ -18,8 +18,8 @@
 enum { MULTIPART_BUFFER = 64 * 1024 };
 
 /* Room on the disk is taken before the first byte: better refused now than at 99 %. */
-static bool reserve(struct den_upload_state *upload, uint64_t announced,
-                    struct den_err *err)
+static bool take_room(struct den_upload_state *upload, uint64_t announced,
+                      struct den_err *err)
 {
     if (announced == 0 || announced == UINT64_MAX)
         return true;
@@ -31,6 +31,22 @@ static bool reserve(struct den_upload_state *upload, uint64_t announced,
         return den_err_sys(err, errno == EFBIG ? ENOSPC : errno,
                            "%llu bytes cannot be stored", (unsigned long long)announced);
     return true; /* this file system cannot reserve */
+}
+
+/* And some is left to others: a disk that is full to the last block stops everything. */
+static bool reserve(struct den_upload_state *upload, uint64_t announced, uint64_t spare,
+                    struct den_err *err)
+{
+    uint64_t room = UINT64_MAX;
+    if (!take_room(upload, announced, err))
+        return false;
+    if (spare > 0 && !den_fs_free_bytes(upload->path, &room, err))
+        return false;
+    return room >= spare ||
+           den_err_set(err, DEN_E_DISK_FULL,
+                       "the disk of the server is nearly full: an upload must leave "
+                       "%llu MiB free",
+                       (unsigned long long)(spare >> 20));
 }
 
 static enum MHD_Result take_part(void *cls, enum MHD_ValueKind kind, const char *key,
@@ -65,7 +81,7 @@ bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
         upload->path = NULL;
         return den_err_sys(err, sys, "the upload cannot be stored");
     }
-    return reserve(upload, announced, err);
+    return reserve(upload, announced, http->config.upload_spare, err);
 }
 
 static bool store(struct den_upload_state *upload, const char *data, size_t length,

@@ -1,0 +1,89 @@
+/* Commands about a state folder, among flags. */
+
+#include <string.h>
+
+#include "command.h"
+#include "den_check.h"
+
+static const struct {
+    const char *argv[7], *words, *left;
+} cases[] = {
+    {{"denoised", "--state", "s"}, "", " --state s"},
+    {{"denoised"}, "", ""},
+    {{"denoised", "config", "show"}, "", " config show"},
+    {{"denoised", "backup", "/b", "--state", "s"}, "backup /b", " --state s"},
+    {{"denoised", "check"}, "check", ""},
+    {{"denoised", "check", "--state=s"}, "check", " --state=s"},
+    {{"denoised", "check", "--state", "s", "--gc"}, "check gc", " --state s"},
+    {{"denoised", "check", "--dry-run", "--gc", "--state=s"},
+     "check dry-run",
+     " --state=s"},
+    {{"denoised", "check", "--gc", "--dry_run"}, "check dry-run", ""},
+};
+
+START_TEST(a_command_is_taken_out_of_the_flags)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char *argv[8] = {NULL}, words[4200], left[100] = "";
+    for (size_t i = 0; cases[_i].argv[i] != NULL; i++)
+        argv[i] = strdup(cases[_i].argv[i]);
+    must(den_command_take(argv, words, sizeof words, &err));
+    ck_assert_str_eq(words, cases[_i].words);
+    for (size_t i = 1; argv[i] != NULL; i++) {
+        strncat(left, " ", sizeof left - strlen(left) - 1);
+        strncat(left, argv[i], sizeof left - strlen(left) - 1);
+    }
+    ck_assert_str_eq(left, cases[_i].left);
+    for (size_t i = 0; argv[i] != NULL; i++)
+        free(argv[i]);
+}
+END_TEST
+
+static const struct {
+    const char *argv[4], *says;
+} bad[] = {
+    {{"denoised", "backup"}, "needs a folder"},
+    {{"denoised", "backup", "--state"}, "needs a folder"},
+    {{"denoised", "backup", "/a\nb"}, "more than one line"},
+    {{"denoised", "check", "--dry-run"}, "goes with --gc"},
+};
+
+START_TEST(what_is_no_command_is_refused)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char *argv[5] = {NULL}, words[4200];
+    for (size_t i = 0; i < 4 && bad[_i].argv[i] != NULL; i++)
+        argv[i] = strdup(bad[_i].argv[i]);
+    must_fail(den_command_take(argv, words, sizeof words, &err), DEN_E_INVALID,
+              bad[_i].says);
+    for (size_t i = 0; argv[i] != NULL; i++)
+        free(argv[i]);
+}
+END_TEST
+
+START_TEST(a_folder_gets_its_whole_name)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char *argv[] = {strdup("denoised"), strdup("backup"), strdup("copy"), NULL};
+    char words[4200], here[4000], want[4200];
+    char *all[] = {argv[0], argv[1], argv[2]};
+    ck_assert_ptr_nonnull(getcwd(here, sizeof here));
+    must(den_command_take(argv, words, sizeof words, &err));
+    (void)snprintf(want, sizeof want, "backup %s/copy", here);
+    ck_assert_str_eq(words, want);
+    for (size_t i = 0; i < 3; i++)
+        free(all[i]);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("command");
+    TCase *tc = tcase_create("command");
+    tcase_add_loop_test(tc, a_command_is_taken_out_of_the_flags, 0,
+                        sizeof cases / sizeof cases[0]);
+    tcase_add_loop_test(tc, what_is_no_command_is_refused, 0, sizeof bad / sizeof bad[0]);
+    tcase_add_test(tc, a_folder_gets_its_whole_name);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
