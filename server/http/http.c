@@ -75,6 +75,15 @@ static bool copy_config(struct den_http *http, const struct den_http_config *con
     return good || den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
 }
 
+static bool make_histograms(struct den_http *http, struct den_err *err)
+{
+    size_t rows = 1; /* and one for requests without a route */
+    for (const struct den_route *at = http->config.routes; at->method != NULL; at++)
+        rows++;
+    http->seconds = den_new(rows, sizeof *http->seconds, err);
+    return http->seconds != NULL;
+}
+
 static bool start_daemon(struct den_http *http, const struct den_tls *tls,
                          struct den_err *err)
 {
@@ -146,7 +155,7 @@ bool den_http_start(const struct den_http_config *config, struct den_http **ret,
         den_err_sys(err, errno, "an event counter cannot be made");
         goto out;
     }
-    if (!copy_config(http, config, err) ||
+    if (!copy_config(http, config, err) || !make_histograms(http, err) ||
         !den_tls_load(config->tls_cert, config->tls_key, &tls, err) ||
         !den_listen_open(config->address, config->port, &http->listen_fd, &http->port,
                          err) ||
@@ -160,6 +169,11 @@ out:
     den_http_stop(http, 0);
     den_http_free(http);
     return done;
+}
+
+struct den_histogram *den_http_seconds(struct den_http *http, size_t index)
+{
+    return &http->seconds[index];
 }
 
 uint16_t den_http_port(const struct den_http *http)
@@ -248,6 +262,7 @@ void den_http_free(struct den_http *http)
     pthread_cond_destroy(&http->tick);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);
+    den_free(http->seconds);
     den_free((void *)(uintptr_t)http->config.address); /* const in the interface only */
     den_free((void *)(uintptr_t)http->config.hosts);
     den_free((void *)(uintptr_t)http->config.proxies);

@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "histogram.h"
 
 struct den_http;
 struct den_request;
@@ -135,5 +136,9 @@ struct den_http_stats {
     unsigned connections, streams;
 };
 struct den_http_stats den_http_stats(struct den_http *http);
+/* How long the requests of a route took, from their first line until the answer was
+ * ready (den_request_bounds); index: of its row in config.routes, or of the row that ends
+ * them: no route.  The server's own. */
+struct den_histogram *den_http_seconds(struct den_http *http, size_t index);
 
 #endif

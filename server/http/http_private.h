@@ -45,7 +45,8 @@ struct den_http {
     atomic_uint_fast64_t requests[6], upload_bytes;
     unsigned char id_seed[DEN_ID_SEED]; /* of request ids */
     atomic_uint_fast64_t ids;
-    atomic_uint active; /* requests between their first line and their end */
+    struct den_histogram *seconds; /* by row of config.routes, the last for none */
+    atomic_uint active;            /* requests between their first line and their end */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work;  /* side threads: something is queued, or they shall end */

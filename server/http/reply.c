@@ -218,21 +218,36 @@ static bool add_headers(struct MHD_Response *response, const struct den_reply *r
     return good && (!close || add(response, "Connection", "close"));
 }
 
+static size_t route_index(const struct den_request *r)
+{
+    const struct den_route *all = r->http->config.routes, *one = r->match.route;
+    if (one != NULL)
+        return (size_t)(one - all);
+    size_t count = 0;
+    while (all[count].method != NULL)
+        count++;
+    return count;
+}
+
 static void account(const struct den_reply *reply, uint64_t bytes)
 {
     const struct den_request *r = reply->request;
     unsigned status = reply->status, class = status / 100;
     if (class < 6)
         atomic_fetch_add(&r->http->requests[class], 1);
+    double seconds = den_monotonic_s() - r->started;
+    den_histogram_add(den_http_seconds(r->http, route_index(r)), &den_request_bounds,
+                      seconds);
     bool quiet = den_request_reads(r) && status < 400;
     enum den_level level = status >= 500 ? DEN_WARN : quiet ? DEN_DEBUG : DEN_INFO;
     char path[256], method[40];
     if (!den_log_shows(level)) /* quoting costs more than the rest */
         return;
-    den_log(level, "request", " id=%s method=%s path=%s status=%u bytes=%llu ms=%.1f",
-            r->id, den_log_quote(r->method, method, sizeof method),
+    den_log(level, "request",
+            " request=%s method=%s path=%s status=%u bytes=%llu ms=%.1f", r->id,
+            den_log_quote(r->method, method, sizeof method),
             den_log_quote(r->uri, path, sizeof path), status, (unsigned long long)bytes,
-            1e3 * (den_monotonic_s() - r->started));
+            1e3 * seconds);
 }
 
 enum MHD_Result den_reply_send(struct den_reply *reply, bool close)

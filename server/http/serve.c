@@ -270,7 +270,7 @@ static enum MHD_Result body_call(struct den_request *r, const char *data, size_t
     if (r->swallowed <= DEN_SWALLOW)
         return MHD_YES;
     /* No reply can be queued here: the library cuts the connection. */
-    den_log(DEN_INFO, "request_cut", " id=%s status=%u", r->id, r->refused);
+    den_log(DEN_INFO, "request_cut", " request=%s status=%u", r->id, r->refused);
     return MHD_NO;
 }
 
@@ -333,6 +333,23 @@ static enum MHD_Result last_call(struct den_request *r)
     return send_now(r);
 }
 
+static enum MHD_Result go_on(struct den_request *r, const char *method,
+                             const char *version, const char *data, size_t length)
+{
+    switch (r->state) {
+    case DEN_STATE_FRESH:
+        return first_call(r, method, version);
+    case DEN_STATE_BODY:
+        return length > 0 ? body_call(r, data, length) : last_call(r);
+    case DEN_STATE_DONE:
+        return send_now(r);
+    case DEN_STATE_SIDE: /* nobody calls for a suspended connection */
+    case DEN_STATE_SENT:
+        break;
+    }
+    return MHD_NO;
+}
+
 enum MHD_Result den_serve(void *cls, struct MHD_Connection *connection, const char *url,
                           const char *method, const char *version, const char *data,
                           size_t *size, void **context)
@@ -344,19 +361,12 @@ enum MHD_Result den_serve(void *cls, struct MHD_Connection *connection, const ch
         return MHD_NO; /* no memory at its first line */
     size_t length = *size;
     *size = 0;
-    switch (r->state) {
-    case DEN_STATE_FRESH:
+    if (r->state == DEN_STATE_FRESH)
         r->connection = connection;
-        return first_call(r, method, version);
-    case DEN_STATE_BODY:
-        return length > 0 ? body_call(r, data, length) : last_call(r);
-    case DEN_STATE_DONE:
-        return send_now(r);
-    case DEN_STATE_SIDE: /* nobody calls for a suspended connection */
-    case DEN_STATE_SENT:
-        break;
-    }
-    return MHD_NO;
+    den_log_context("request", r->id);
+    enum MHD_Result result = go_on(r, method, version, data, length);
+    den_log_context(NULL, NULL);
+    return result;
 }
 
 /* ---- start and end of a request ------------------------------------------------------
@@ -382,7 +392,7 @@ void den_serve_completed(void *cls, struct MHD_Connection *connection, void **co
     if (r == NULL)
         return;
     if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        den_log(DEN_DEBUG, "request_broken_off", " id=%s code=%d", r->id, (int)code);
+        den_log(DEN_DEBUG, "request_broken_off", " request=%s code=%d", r->id, (int)code);
     den_request_free(r);
     /* Who waits for the last one has set draining before it looked at active. */
     if (atomic_fetch_sub(&http->active, 1) > 1 || !atomic_load(&http->draining))
@@ -420,7 +430,9 @@ void *den_side_run(void *cls)
             continue;
         }
         pthread_mutex_unlock(&http->lock);
+        den_log_context("request", r->id);
         run(r);
+        den_log_context(NULL, NULL);
         pthread_mutex_lock(&http->lock);
         /* From here on the request belongs to its connection's thread again. */
         r->state = DEN_STATE_DONE;
