@@ -6,6 +6,7 @@
 #include "handlers.h"
 #include "mem.h"
 #include "str.h"
+#include "upkeep.h"
 
 static const char contract[] = {
 #include "openapi.inc"
@@ -31,6 +32,7 @@ DEN_HANDLER(den_h_ready)
             "the server is going down; running jobs will go on at its next "
             "start");
     return api->store_kind->ping(api->store, err) &&
+           den_service_room(api->service, err) &&
            den_reply_json(reply, 200, json_pack("{ss}", "status", "ready"), err);
 }
 

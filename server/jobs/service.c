@@ -11,6 +11,7 @@
 #include "log.h"
 #include "mem.h"
 #include "str.h"
+#include "upkeep.h"
 
 /* ---- opening ---- */
 
@@ -101,7 +102,8 @@ bool den_service_open(const struct den_service_config *config, struct den_servic
     }
     if (!find_parts(s, config, err) || !den_fs_mkdirs(s->state, 0700, err) ||
         !take_lock(s, err) || !den_blobs_open(s->state, &s->blobs, err) ||
-        !open_store(s, err) || !recover(s, err) || !den_service_sweep(s, err))
+        !open_store(s, err) ||
+        (!config->as_it_is && (!recover(s, err) || !den_service_sweep(s, err))))
         goto fail;
     *ret = s;
     return true;
@@ -112,12 +114,16 @@ fail:
 
 bool den_service_start(struct den_service *service, struct den_err *err)
 {
-    return !service->config.with_workers || den_workers_start(service, err);
+    return !service->config.with_workers ||
+           (den_upkeep_start(service, &service->upkeep, err) &&
+            den_workers_start(service, err));
 }
 
 void den_service_stop(struct den_service *service)
 {
     den_workers_stop(service);
+    den_upkeep_stop(service->upkeep);
+    service->upkeep = NULL;
 }
 
 void den_service_close(struct den_service *service)

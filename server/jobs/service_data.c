@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "fs.h"
 #include "log.h"
 #include "mem.h"
@@ -106,6 +107,7 @@ static bool store_image(struct den_service *s, const char *temporary, const char
         den_service_drop_blob(s, row->sha256);
         done = false;
     }
+    DEN_FAILPOINT("image_added");
     pthread_mutex_unlock(&s->blob_lock);
     return done;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "log.h"
 #include "mem.h"
 #include "str.h"
@@ -107,6 +108,7 @@ bool den_service_submit(struct den_service *service,
         den_id_new("job_", row.id);
         if (!add(service, request, &row, err))
             return false;
+        DEN_FAILPOINT("job_added");
         /* The job is in: what fails now is no reason to say that it is not. */
         if (!service->kind->job_position(service->store, row.id, &estimate.queue_position,
                                          NULL))

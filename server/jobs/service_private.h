@@ -54,6 +54,7 @@ struct den_service {
      * deletion finds unused in between.  The one lock that is held over I/O. */
     pthread_mutex_t blob_lock;
 
+    struct den_upkeep *upkeep; /* upkeep.h */
     struct den_rates rates; /* has a lock of its own */
     atomic_uint_least64_t images_added, tiles_done, iterations_done;
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "fault.h"
 #include "fs.h"
 #include "log.h"
 #include "mem.h"
@@ -255,8 +256,10 @@ static bool finish(struct den_job_context *context, struct den_job_row *row)
         set_error(row, &err);
         err = DEN_ERR_INIT;
     }
+    DEN_FAILPOINT("result_taken");
     bool done = try_finish(context, row, &err);
     pthread_mutex_unlock(&s->blob_lock);
+    DEN_FAILPOINT("job_finished");
     while (!done && !atomic_load(&s->stopping)) {
         den_log(DEN_ERROR, "job_end_not_stored", " job=%s error=%s", row->id,
                 den_log_quote(err.text, text, sizeof text));
@@ -273,6 +276,7 @@ static bool requeue(struct den_service *s, struct den_job_row *row)
     if (!s->kind->job_requeue(s->store, row->id, NULL))
         return false;
     row->state = DEN_JOB_QUEUED;
+    DEN_FAILPOINT("job_requeued");
     den_log(DEN_INFO, "job_interrupted", " job=%s step=%llu", row->id,
             (unsigned long long)row->step);
     den_service_notify(s);
@@ -358,7 +362,9 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
     row->seconds = den_monotonic_s() - started;
     settle_memory(worker, row);
     den_job_flush_metrics(context);
+    DEN_FAILPOINT("job_ran");
     settle(context, row, good, &err);
+    DEN_FAILPOINT("job_settled");
     take_up(worker, "");
     if (context->result[0] != '\0')
         unlink(context->result); /* what was not taken is half a file */
@@ -384,6 +390,8 @@ static void *work(void *opaque)
                     den_log_quote(err.text, text, sizeof text));
         if (found && trains(row.kind))
             give_memory(worker); /* a training wants it */
+        if (found)
+            DEN_FAILPOINT("job_claimed");
         if (found)
             do_job(worker, &row);
         else if (worker->kept != NULL && (atomic_load(&worker->shed) ||

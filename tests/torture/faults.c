@@ -150,6 +150,12 @@ void den_failpoint(const char *name)
         (void)pause(); /* not one more step */
 }
 
+/* What a call that fails gives back; with errno 0 it lies: it says that it is done. */
+static int lies_or_fails(void)
+{
+    return rule.error == 0 ? 0 : -1;
+}
+
 static bool hit(enum call call)
 {
     size_t seen = atomic_fetch_add(&rule.seen, 1) + 1;
@@ -223,12 +229,12 @@ ssize_t pwrite64(int fd, const void *data, size_t length, off64_t at)
 
 int fsync(int fd)
 {
-    return fails_fd(FSYNC, fd) ? -1 : (int)syscall(SYS_fsync, fd);
+    return fails_fd(FSYNC, fd) ? lies_or_fails() : (int)syscall(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
-    return fails_fd(FSYNC, fd) ? -1 : (int)syscall(SYS_fdatasync, fd);
+    return fails_fd(FSYNC, fd) ? lies_or_fails() : (int)syscall(SYS_fdatasync, fd);
 }
 
 int rename(const char *from, const char *to)

@@ -7,7 +7,8 @@
  * (9) when it comes to DEN_FAILPOINT(NAME) for the N-th time (1).
  *
  * Calls to the system: DEN_FAULT=CALL:N:ERRNO[:on] lets the N-th call from the start
- * fail with that errno, and with `on` all calls after it, too.  Only files whose path
+ * fail with that errno, and with `on` all calls after it, too; an fsync
+ * that fails with errno 0 says that it is done.  Only files whose path
  * holds DEN_FAULT_UNDER count.  The functions stand in front of those of libc, so
  * that libraries (SQLite) come through here as well.  Processes forked later have none.
  */
