@@ -79,35 +79,6 @@ bool den_tiff_compare_parts(struct den_tiff_pair *t, const char *where,
     return true;
 }
 
-void den_tiff_check_parts(struct den_tiff_pair *t, const char *where,
-                          const struct den_ifd *source, const struct den_ifd *copy)
-{
-    struct den_walk *walk = t->walk;
-    struct parts a, b;
-    struct den_ifd_entry packing;
-    bool packed =
-        den_ifd_find(&t->form, &walk->source, source, TAG_COMPRESSION, &packing) &&
-        den_ifd_value(&t->form, &walk->source, &packing, 0) != 1;
-    if (!find_parts(t, &walk->source, source, &a) ||
-        !find_parts(t, &walk->copy, copy, &b) || a.count != b.count)
-        return;
-    for (uint64_t i = 0; i < a.count; i++) {
-        uint64_t before = den_ifd_value(&t->form, &walk->source, &a.bytes, i);
-        uint64_t after = den_ifd_value(&t->form, &walk->copy, &b.bytes, i);
-        uint64_t from = den_ifd_value(&t->form, &walk->source, &a.offsets, i);
-        uint64_t to = den_ifd_value(&t->form, &walk->copy, &b.offsets, i);
-        /* A part of no bytes is all zero, and gets some. */
-        if (!packed && before != after && before != 0)
-            den_walk_differs(walk, where, "pixels",
-                             "the %" PRIu64 " bytes of part %" PRIu64 " became %" PRIu64,
-                             before, i, after);
-        else if (den_bytes_hold(&walk->source, from, before) &&
-                 !den_bytes_hold(&walk->copy, to, after))
-            den_walk_differs(walk, where, "pixels",
-                             "part %" PRIu64 " lies outside the copy", i);
-    }
-}
-
 bool den_tiff_is_page(const struct den_tiff_pair *t, const struct den_ifd *directory)
 {
     struct den_ifd_entry e;
@@ -166,6 +137,37 @@ static uint64_t plain_bytes(const struct plain *p, uint64_t part)
     return __builtin_mul_overflow(p->row_bytes, last ? p->last_rows : p->rows, &bytes)
                ? 0
                : bytes;
+}
+
+void den_tiff_check_parts(struct den_tiff_pair *t, const char *where,
+                          const struct den_ifd *source, const struct den_ifd *copy)
+{
+    struct den_walk *walk = t->walk;
+    struct parts a, b;
+    struct plain plain = plain_parts(t, source);
+    struct den_ifd_entry packing;
+    bool packed =
+        den_ifd_find(&t->form, &walk->source, source, TAG_COMPRESSION, &packing) &&
+        den_ifd_value(&t->form, &walk->source, &packing, 0) != 1;
+    if (!find_parts(t, &walk->source, source, &a) ||
+        !find_parts(t, &walk->copy, copy, &b) || a.count != b.count)
+        return;
+    for (uint64_t i = 0; i < a.count; i++) {
+        uint64_t before = den_ifd_value(&t->form, &walk->source, &a.bytes, i);
+        uint64_t after = den_ifd_value(&t->form, &walk->copy, &b.bytes, i);
+        uint64_t from = den_ifd_value(&t->form, &walk->source, &a.offsets, i);
+        uint64_t to = den_ifd_value(&t->form, &walk->copy, &b.offsets, i);
+        /* The copy may have the right length where the source has another: a part of no
+         * bytes, which is all zero, or a table that is wrong. */
+        if (!packed && before != after && after != plain_bytes(&plain, i))
+            den_walk_differs(walk, where, "pixels",
+                             "the %" PRIu64 " bytes of part %" PRIu64 " became %" PRIu64,
+                             before, i, after);
+        else if (den_bytes_hold(&walk->source, from, before) &&
+                 !den_bytes_hold(&walk->copy, to, after))
+            den_walk_differs(walk, where, "pixels",
+                             "part %" PRIu64 " lies outside the copy", i);
+    }
 }
 
 void den_tiff_claim_parts(struct den_tiff_pair *t, const struct den_ifd *source,
