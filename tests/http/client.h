@@ -18,6 +18,10 @@ struct answer {
  */
 struct answer ask(const char *method, const char *base, const char *path,
                   const char *type, const void *body, size_t length, const char *header);
+/* The same where the daemon may be gone: status 0 and a text in *ret_fault then. */
+struct answer try_ask(const char *method, const char *base, const char *path,
+                      const char *type, const void *body, size_t length,
+                      const char *header, const char **ret_fault);
 struct answer get(const char *base, const char *path);
 struct answer post_json(const char *base, const char *path, const char *json);
 struct answer post_file(const char *base, const char *path, const char *file);
