@@ -48,7 +48,7 @@ struct ome {
 /* As SAX2 gives them: five pointers each, name, prefix, URI, value and its end. */
 struct attributes {
     const xmlChar **at;
-    int count;
+    size_t count;
 };
 
 static bool is(const xmlChar *name, const char *want)
@@ -60,7 +60,7 @@ static bool is(const xmlChar *name, const char *want)
  * where there is no such attribute. */
 static bool attribute(struct attributes from, const char *name, char *ret, size_t size)
 {
-    for (int i = 0; i < from.count; i++) {
+    for (size_t i = 0; i < from.count; i++) {
         const xmlChar **a = from.at + 5 * i;
         if (a[1] != NULL || !is(a[0], name))
             continue;
@@ -216,7 +216,7 @@ static void on_start(void *user, const xmlChar *name, const xmlChar *prefix,
 {
     (void)prefix, (void)uri, (void)ns, (void)defaulted;
     struct ome *ome = user;
-    struct attributes from = {.at = values, .count = count};
+    struct attributes from = {.at = values, .count = (size_t)count};
     ome->namespaces += (size_t)namespaces;
     if (ome->namespaces > NAMESPACES_MAX) {
         xmlStopParser(ome->parser);
