@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -36,6 +37,12 @@ uint64_t den_jail_base_bytes(void)
 pid_t den_jail_nursery_pid(void)
 {
     return jail.nursery;
+}
+
+bool den_jail_stands(void)
+{
+    struct pollfd one = {.fd = jail.control, .events = 0};
+    return jail.nursery == 0 || poll(&one, 1, 0) == 0; /* 1: hung up */
 }
 
 const struct den_format *den_jail_format(int fd, struct den_err *err)

@@ -36,6 +36,20 @@ bool den_jail_start(const struct den_jail_options *options,
  * process, however it ends. */
 void den_jail_stop(void);
 
+/* Why decoders were stopped, since the start. */
+enum den_jail_reason {
+    DEN_JAIL_CALL,     /* a system call that decoding does not need */
+    DEN_JAIL_TIME,     /* out of time */
+    DEN_JAIL_KILLED,   /* by the system, maybe for lack of memory */
+    DEN_JAIL_CRASH,    /* any other signal or end */
+    DEN_JAIL_NONSENSE, /* its answers made no sense */
+    DEN_JAIL_REASONS
+};
+uint64_t den_jail_refusals(enum den_jail_reason reason);
+/* false: the process that forks decoders is gone, and no image can be read any more.
+ * Without a jail: true. */
+bool den_jail_stands(void);
+
 /* For the two functions that open image files: the row that decodes fd in the jail, or
  * den_format_of_file(fd, err) while there is none. */
 const struct den_format *den_jail_format(int fd, struct den_err *err);

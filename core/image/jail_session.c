@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -49,20 +50,48 @@ static void session_free(struct session *s)
 
 enum failure { GONE, LATE, SENSELESS };
 
+static atomic_uint_least64_t refusals[DEN_JAIL_REASONS];
+
+uint64_t den_jail_refusals(enum den_jail_reason reason)
+{
+    return atomic_load(&refusals[reason]);
+}
+
+static enum den_jail_reason reason_of(enum failure failure, int deadly)
+{
+    if (failure == SENSELESS)
+        return DEN_JAIL_NONSENSE;
+    if (failure == LATE || deadly == SIGXCPU)
+        return DEN_JAIL_TIME;
+    return deadly == SIGSYS    ? DEN_JAIL_CALL
+           : deadly == SIGKILL ? DEN_JAIL_KILLED
+                               : DEN_JAIL_CRASH;
+}
+
 static void tell_failure(const struct session *s, enum failure failure, int status,
                          char *to, size_t size)
 {
     int deadly = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (failure == SENSELESS)
+    enum den_jail_reason reason = reason_of(failure, deadly);
+    atomic_fetch_add(&refusals[reason], 1);
+    switch (reason) {
+    case DEN_JAIL_NONSENSE:
         den_str_copy(to, size, "its answer made no sense");
-    else if (failure == LATE || deadly == SIGXCPU)
+        break;
+    case DEN_JAIL_TIME:
         den_str_format(to, size, "out of its time limit of %.0f seconds", s->seconds);
-    else if (deadly == SIGSYS)
+        break;
+    case DEN_JAIL_CALL:
         den_str_copy(to, size, "killed by the system-call filter");
-    else if (deadly == SIGKILL)
+        break;
+    case DEN_JAIL_KILLED:
         den_str_copy(to, size, "killed by the system, maybe for lack of memory");
-    else
+        break;
+    case DEN_JAIL_CRASH:
+    case DEN_JAIL_REASONS:
         den_str_format(to, size, "it crashed, signal %d", deadly);
+        break;
+    }
 }
 
 /* The first failure ends the session; every later request repeats it. */

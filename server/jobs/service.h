@@ -6,6 +6,7 @@
 
 #include "blob.h"
 #include "experiment.h"
+#include "histogram.h"
 #include "selection.h"
 #include "store.h"
 #include "train_config.h"
@@ -23,11 +24,11 @@ struct den_service_config {
     size_t memory_limit; /* bytes a job may plan for; 0 = none */
     struct den_image_limits image_limits;
     double checkpoint_seconds;
-    size_t model_tile; /* side of a tile, pixels */
-    uint64_t min_free; /* bytes that uploads must leave on the disk */
-    uint64_t ballast;  /* bytes kept aside for when the disk is full; 0 = none */
+    size_t model_tile;      /* side of a tile, pixels */
+    uint64_t min_free;      /* bytes that uploads must leave on the disk */
+    uint64_t ballast;       /* bytes kept aside for when the disk is full; 0 = none */
     int64_t retention_days; /* of what is not used; 0 = for ever */
-    bool as_it_is; /* nothing is recovered or removed: for tools that look */
+    bool as_it_is;          /* nothing is recovered or removed: for tools that look */
 };
 
 /* Opens or makes the state folder, takes its lock (DEN_E_CONFLICT when another process
@@ -124,6 +125,28 @@ struct den_service_stats {
 };
 bool den_service_stats(struct den_service *service, struct den_service_stats *ret,
                        struct den_err *err) DEN_CHECKED;
+
+/* ---- health.c ---- */
+enum { DEN_JOB_KINDS = 4 }; /* rows of den_job_kinds[] */
+struct den_service_vitals {
+    uint64_t queued[DEN_JOB_KINDS]; /* by row of den_job_kinds[] */
+    uint64_t disk_free, disk_least; /* bytes; least: what uploads have to leave */
+    double checkpoint_age; /* seconds since the newest checkpoint of a running training,
+                              or its start; < 0 when there is none */
+    double silent;         /* seconds since the last sign of life, of the worker that has
+                              been silent longest */
+};
+bool den_service_vitals(struct den_service *service, struct den_service_vitals *ret,
+                        struct den_err *err) DEN_CHECKED;
+/* How long jobs of the kind took that have ended (den_job_bounds); the service's own. */
+struct den_histogram *den_service_seconds(struct den_service *service, size_t kind);
+/* Can it take and do work?  Each says in a sentence why not; den_service_room of upkeep.h
+ * is one more. */
+bool den_service_store_answers(struct den_service *service,
+                               struct den_err *err) DEN_CHECKED;
+/* DEN_E_INTERNAL when a worker gave no sign of life for so long; 0 = it may. */
+bool den_service_workers_live(struct den_service *service, double silent_s,
+                              struct den_err *err) DEN_CHECKED;
 
 /* ---- the job kind seam: each is run_x.c and one row ---- */
 struct den_job_context; /* run.h, private to server/jobs */

@@ -109,6 +109,7 @@ bool den_service_submit(struct den_service *service,
         if (!add(service, request, &row, err))
             return false;
         DEN_FAILPOINT("job_added");
+        den_log(DEN_INFO, "job_queued", " job=%s kind=%s", row.id, row.kind);
         /* The job is in: what fails now is no reason to say that it is not. */
         if (!service->kind->job_position(service->store, row.id, &estimate.queue_position,
                                          NULL))

@@ -23,8 +23,10 @@ struct den_worker {
     bool started;
     atomic_bool cancel;    /* the job at hand shall stop */
     char job[DEN_ID_SIZE]; /* the job at hand, "" = none; guarded by service->lock */
+    bool trains;           /* it makes checkpoints; guarded the same */
     size_t planned; /* bytes of the job at hand and of the model kept; guarded the same */
-    atomic_bool shed; /* another worker waits for the memory of the model kept */
+    atomic_bool shed;     /* another worker waits for the memory of the model kept */
+    _Atomic(double) seen; /* monotonic seconds of its last sign of life */
     /* The worker's own: the model of its last job, and when that ended. */
     struct den_restorer *kept;
     double kept_at; /* monotonic seconds */
@@ -55,8 +57,9 @@ struct den_service {
     pthread_mutex_t blob_lock;
 
     struct den_upkeep *upkeep; /* upkeep.h */
-    struct den_rates rates; /* has a lock of its own */
+    struct den_rates rates;    /* has a lock of its own */
     atomic_uint_least64_t images_added, tiles_done, iterations_done;
+    struct den_histogram seconds[DEN_JOB_KINDS]; /* of ended jobs, by den_job_kinds[] */
 };
 
 /* worker.c */

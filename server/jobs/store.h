@@ -91,6 +91,9 @@ struct den_store_kind {
                          struct den_err *err);
     bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                        struct den_err *err);
+    /* Queued jobs of each of these kinds (`count` of them), into ret[count]. */
+    bool (*job_depths)(struct den_store *s, const char *const *kinds, size_t count,
+                       uint64_t *ret, struct den_err *err);
 
     /* events: count rows at once; seq is set here; list gives those with seq > since,
      * oldest first.  A new

@@ -324,6 +324,7 @@ static const struct den_store_kind sqlite_kind = {
     .job_recover = den_sqlite_job_recover,
     .job_position = den_sqlite_job_position,
     .job_counts = den_sqlite_job_counts,
+    .job_depths = den_sqlite_job_depths,
     .event_add = den_sqlite_event_add,
     .event_list = den_sqlite_event_list,
     .score_list = den_sqlite_score_list,

@@ -122,6 +122,8 @@ bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
                             size_t *ret_requeued, struct den_err *err);
 bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
                              struct den_err *err);
+bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t count,
+                           uint64_t *ret, struct den_err *err);
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err);
 /* Inside experiment_add, too: the job behind all that wait. */

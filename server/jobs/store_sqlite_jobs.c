@@ -468,6 +468,25 @@ bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
     return true;
 }
 
+bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t count,
+                           uint64_t *ret, struct den_err *err)
+{
+    struct den_tx tx;
+    den_tx_read(&tx, s, err);
+    den_tx_query(&tx,
+                 "SELECT kind, count(*) FROM jobs WHERE state = 'queued' GROUP BY kind");
+    memset(ret, 0, count * sizeof *ret);
+    while (den_tx_row(&tx)) {
+        char kind[16];
+        den_tx_get_text(&tx, kind, sizeof kind);
+        uint64_t depth = den_tx_get_uint(&tx);
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(kinds[i], kind) == 0)
+                ret[i] = depth;
+    }
+    return den_tx_end(&tx);
+}
+
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err)
 {

@@ -65,6 +65,12 @@ static void wait_for_work(struct den_service *service, uint64_t seen)
     pthread_mutex_unlock(&service->lock);
 }
 
+/* Every wait here is for a second at most, so a worker that is silent is stuck. */
+static void sign_of_life(struct den_worker *worker)
+{
+    atomic_store_explicit(&worker->seen, den_monotonic_s(), memory_order_relaxed);
+}
+
 void den_workers_cancel(struct den_service *service, const char *job)
 {
     pthread_mutex_lock(&service->lock);
@@ -74,12 +80,13 @@ void den_workers_cancel(struct den_service *service, const char *job)
     pthread_mutex_unlock(&service->lock);
 }
 
-static void take_up(struct den_worker *worker, const char *job)
+static void take_up(struct den_worker *worker, const char *job, bool with_checkpoints)
 {
     struct den_service *s = worker->service;
     pthread_mutex_lock(&s->lock);
     atomic_store(&worker->cancel, false);
     den_str_copy(worker->job, sizeof worker->job, job);
+    worker->trains = with_checkpoints;
     pthread_mutex_unlock(&s->lock);
     if (job[0] == '\0')
         return;
@@ -127,6 +134,7 @@ static bool try_take(struct den_worker *worker, size_t need, bool wait)
 {
     struct den_service *s = worker->service;
     size_t limit = s->config.memory_limit;
+    sign_of_life(worker);
     pthread_mutex_lock(&s->lock);
     size_t own = worker->planned, others = planned_by_others(worker, wait);
     bool fits = limit == 0 || own + others == 0 || own + others + need <= limit;
@@ -191,6 +199,7 @@ static enum den_verdict tick(void *opaque, size_t done, size_t total)
 {
     struct den_job_context *context = opaque;
     const double between_s = 1;
+    sign_of_life(context->worker);
     if (done > context->done)
         atomic_fetch_add(context->counter, done - context->done);
     context->done = done;
@@ -264,6 +273,7 @@ static bool finish(struct den_job_context *context, struct den_job_row *row)
         den_log(DEN_ERROR, "job_end_not_stored", " job=%s error=%s", row->id,
                 den_log_quote(err.text, text, sizeof text));
         err = DEN_ERR_INIT;
+        sign_of_life(context->worker);
         wait_for_work(s, submitted(s));
         done = try_finish(context, row, &err);
     }
@@ -301,6 +311,9 @@ static void settle(struct den_job_context *context, struct den_job_row *row, boo
         set_error(row, result);
     if (!finish(context, row))
         return;
+    for (size_t i = 0; den_job_kinds[i] != NULL; i++)
+        if (strcmp(den_job_kinds[i]->name, row->kind) == 0)
+            den_histogram_add(den_service_seconds(s, i), &den_job_bounds, row->seconds);
     den_service_notify(s); /* first of all: somebody waits for this */
     struct den_err err = DEN_ERR_INIT;
     if (!den_fs_remove_tree(context->work, &err))
@@ -335,11 +348,12 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
     struct den_service *s = worker->service;
     struct den_err err = DEN_ERR_INIT;
     struct den_job_context *context = den_new(1, sizeof *context, &err);
-    take_up(worker, row->id);
+    den_log_context("job", row->id);
+    take_up(worker, row->id, trains(row->kind));
     if (context == NULL) {
         /* Back to the queue; a pause, so that the lack of memory can pass. */
         requeue(s, row);
-        take_up(worker, "");
+        take_up(worker, "", false);
         wait_for_work(s, submitted(s));
         return;
     }
@@ -365,7 +379,7 @@ static void do_job(struct den_worker *worker, struct den_job_row *row)
     DEN_FAILPOINT("job_ran");
     settle(context, row, good, &err);
     DEN_FAILPOINT("job_settled");
-    take_up(worker, "");
+    take_up(worker, "", false);
     if (context->result[0] != '\0')
         unlink(context->result); /* what was not taken is half a file */
     den_free(context->model);
@@ -385,6 +399,7 @@ static void *work(void *opaque)
         struct den_job_row row;
         bool found = false;
         uint64_t seen = submitted(s);
+        sign_of_life(worker);
         if (!s->kind->job_claim(s->store, worker->kinds, &row, &found, &err))
             den_log(DEN_ERROR, "queue_not_read", " error=%s",
                     den_log_quote(err.text, text, sizeof text));
@@ -392,10 +407,11 @@ static void *work(void *opaque)
             give_memory(worker); /* a training wants it */
         if (found)
             DEN_FAILPOINT("job_claimed");
-        if (found)
+        if (found) {
             do_job(worker, &row);
-        else if (worker->kept != NULL && (atomic_load(&worker->shed) ||
-                                          den_monotonic_s() - worker->kept_at > KEEP_S))
+            den_log_context(NULL, NULL);
+        } else if (worker->kept != NULL && (atomic_load(&worker->shed) ||
+                                            den_monotonic_s() - worker->kept_at > KEEP_S))
             give_memory(worker);
         else
             wait_for_work(s, seen);
@@ -413,6 +429,7 @@ bool den_workers_start(struct den_service *service, struct den_err *err)
         int threads = service->config.threads > 0 ? service->config.threads : 1;
         if (!den_pool_new(threads, &worker->pool, err))
             goto fail;
+        sign_of_life(worker);
         int sys = pthread_create(&worker->thread, NULL, work, worker);
         if (sys != 0) {
             den_err_sys(err, sys, "a worker cannot be started");

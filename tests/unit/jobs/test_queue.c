@@ -124,6 +124,12 @@ START_TEST(lists_of_jobs_filter_by_state_and_kind)
     ck_assert_uint_eq(counts[DEN_JOB_QUEUED], 2);
     ck_assert_uint_eq(counts[DEN_JOB_RUNNING], 1);
     ck_assert_uint_eq(counts[DEN_JOB_FAILED], 0);
+    uint64_t depths[3] = {9, 9, 9};
+    must(kind->job_depths(store, (const char *[]){"evaluate", "train", "denoise"}, 3,
+                          depths, &err));
+    ck_assert_uint_eq(depths[0], 0);
+    ck_assert_uint_eq(depths[1], 1);
+    ck_assert_uint_eq(depths[2], 1);
 }
 END_TEST
 
