@@ -36,6 +36,11 @@ void den_api_set_http(struct den_api *api, struct den_http *http)
     den_service_on_event(api->service, http != NULL ? wake_streams : NULL, http);
 }
 
+void den_api_set_stall(struct den_api *api, double seconds)
+{
+    api->stall_s = seconds;
+}
+
 void den_api_temporary(void *app, char *to, size_t size)
 {
     struct den_api *api = app;

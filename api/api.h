@@ -15,6 +15,9 @@ bool den_api_new(struct den_service *service, struct den_api **ret,
 void den_api_free(struct den_api *api);
 /* After den_http_start: job events wake its streams, /metrics reads its counters. */
 void den_api_set_http(struct den_api *api, struct den_http *http);
+/* Seconds of a worker's silence after which the server is not ready; 0, as at first: it
+ * may be silent.  Before den_http_start. */
+void den_api_set_stall(struct den_api *api, double seconds);
 /* Ends with method NULL.  app of the handlers is the struct den_api. */
 const struct den_route *den_api_routes(void);
 /* For struct den_http_config. */

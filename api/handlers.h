@@ -14,6 +14,7 @@ struct den_api {
     const struct den_store_kind *store_kind;
     struct den_store *store;
     struct den_http *http; /* NULL until den_api_set_http */
+    double stall_s;        /* as of den_api_set_stall */
 };
 
 #define DEN_HANDLER(name)                                                      \
