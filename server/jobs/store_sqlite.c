@@ -1,6 +1,7 @@
 #include "store_sqlite.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "ballast.h"
 #include "clock.h"
 #include "fault.h"
+#include "fs.h"
 #include "mem.h"
 #include "migrations.h"
 #include "str.h"
@@ -253,6 +255,19 @@ static bool check_whole(sqlite3 *db, struct den_err *err)
     return done;
 }
 
+/* SQLite makes the name of its log durable with the first commit, but does not look
+ * whether that went well. */
+static bool sync_names(const char *location, struct den_err *err)
+{
+    char folder[PATH_MAX];
+    if (!den_str_copy(folder, sizeof folder, location))
+        return den_err_set(err, DEN_E_INVALID, "the name of the database is too long");
+    char *slash = strrchr(folder, '/');
+    if (slash != NULL)
+        slash[slash == folder ? 1 : 0] = '\0';
+    return den_fs_sync_folder(slash == NULL ? "." : folder, err);
+}
+
 static bool sqlite_open(const char *location, struct den_store **ret, struct den_err *err)
 {
     /* Nobody else should ever have it open: the wait is for a backup tool that looks in.
@@ -278,7 +293,7 @@ static bool sqlite_open(const char *location, struct den_store **ret, struct den
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, BUSY_MS);
     if (!configure(s->db, err) || !check_whole(s->db, err) ||
-        !den_migrate(s->db, den_migrations_newest(), err))
+        !den_migrate(s->db, den_migrations_newest(), err) || !sync_names(location, err))
         goto fail;
     *ret = s;
     return true;

@@ -83,10 +83,10 @@ void fault_arm(const char *text, const char *under)
 {
     char copy[128], *parts[4];
     atomic_store(&rule.armed, false);
-    atomic_store(&rule.seen, 0);
-    atomic_store(&rule.fired, false);
     if (text == NULL)
         return;
+    atomic_store(&rule.seen, 0);
+    atomic_store(&rule.fired, false);
     (void)snprintf(copy, sizeof copy, "%s", text);
     size_t n = split(copy, parts);
     if (n < 3)
