@@ -149,6 +149,10 @@ static void look_at(struct den_http *http, struct den_watch *watch, double now)
     nudge(watch, phase);
     if (watch->cut || !too_slow(&http->config, watch, phase, since, now))
         return;
+    /* What a client does not take shall not stay in the kernel for it either. */
+    if (phase == DEN_PHASE_SEND)
+        (void)setsockopt(watch->fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+                         sizeof(struct linger));
     /* The library sees the end of the stream and cleans up in its own thread. */
     shutdown(watch->fd, SHUT_RDWR);
     watch->cut = true;
