@@ -70,7 +70,9 @@ static uint64_t entry_bytes(const struct scan *s, const unsigned char *entry)
     unsigned word = s->big_tiff ? 8 : 4;
     uint64_t each = type_bytes(number(s, entry + 2, 2));
     uint64_t count = number(s, entry + 4, word);
-    if (each == 0 || count > s->file_bytes / each || count * each <= word)
+    uint64_t at = number(s, entry + 4 + word, word);
+    if (each == 0 || count > s->file_bytes / each || count * each <= word ||
+        at > s->file_bytes - count * each)
         return 0;
     return count * each;
 }
