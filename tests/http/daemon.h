@@ -19,6 +19,8 @@ void daemon_start(struct daemon *d,
                   const char *const *extra_args /* NULL-terminated or NULL */);
 /* The same state again, after daemon_kill or daemon_stop. */
 void daemon_restart(struct daemon *d, const char *const *extra_args);
+/* The same where it may end before it listens: 0, or its status then. */
+int daemon_try(struct daemon *d, const char *const *extra_args);
 void daemon_kill(struct daemon *d); /* SIGKILL, and waits */
 int daemon_stop(struct daemon *d);  /* SIGTERM, and waits: its exit status */
 int daemon_wait(struct daemon *d);  /* for its end, of whatever cause: the status */
