@@ -75,7 +75,10 @@ const struct den_config_row den_config_rows[] = {
     INT(decode_memory_mib, "512", 64, 65536,
         "memory of a decoder beside a page of the image, MiB"),
     INT(drain_seconds, "30", 0, 3600, "seconds that requests get to end at shutdown"),
+    INT(stall_seconds, "1800", 0, 1000000,
+        "seconds of a worker's silence that count as its death, 0 = none do"),
     TEXT(log_level, "info", "debug info warn error", "what is logged to stderr"),
+    TEXT(log_format, "logfmt", "logfmt json", "how: key=value pairs, or a JSON object"),
     {.key = NULL},
 };
 _Static_assert(sizeof den_config_rows / sizeof den_config_rows[0] <= DEN_CONFIG_ROWS + 1,
@@ -264,6 +267,23 @@ static bool split_listen(struct den_config *config, struct den_err *err)
 /* ---- sources ------------------------------------------------------------------------
  */
 
+/* Where faults go when all are asked for; NULL: the first is the last. */
+struct faults {
+    struct den_buf *out;
+    size_t count;
+};
+
+/* false: reading stops here, with err. */
+static bool note(struct faults *faults, struct den_err *err)
+{
+    if (faults == NULL)
+        return false;
+    den_buf_printf(faults->out, "%s\n", err->text);
+    faults->count++;
+    *err = DEN_ERR_INIT;
+    return true;
+}
+
 static char *trim(char *text)
 {
     while (isspace((unsigned char)*text))
@@ -307,7 +327,8 @@ static bool read_line(struct den_config *config, char *line, size_t number,
     return true;
 }
 
-static bool read_file(struct den_config *config, const char *path, struct den_err *err)
+static bool read_file(struct den_config *config, const char *path, struct faults *faults,
+                      struct den_err *err)
 {
     enum { FILE_MAX = 1 << 20 };
     char *text = NULL, *rest, *line;
@@ -321,13 +342,13 @@ static bool read_file(struct den_config *config, const char *path, struct den_er
                            "the configuration file has a NUL character");
     rest = text;
     while (good && (line = strsep(&rest, "\n")) != NULL)
-        good = read_line(config, line, ++number, err);
+        good = read_line(config, line, ++number, err) || note(faults, err);
     den_free(text);
     return good;
 }
 
 static bool read_environment(struct den_config *config, char *const environment[],
-                             struct den_err *err)
+                             struct faults *faults, struct den_err *err)
 {
     static const char prefix[] = "DENOISED_";
     char key[64], near[256];
@@ -339,7 +360,8 @@ static bool read_environment(struct den_config *config, char *const environment[
         name_near(key, near, sizeof near);
         if (find(key) == NULL && near[0] == '\0')
             continue; /* e.g. DENOISED_SERVICE_HOST, which Kubernetes sets */
-        if (!den_config_set(config, key, equals + 1, DEN_ORIGIN_ENVIRONMENT, err))
+        if (!den_config_set(config, key, equals + 1, DEN_ORIGIN_ENVIRONMENT, err) &&
+            !note(faults, err))
             return false;
     }
     return true;
@@ -380,16 +402,30 @@ static bool next_flag(char *const **argv, struct flag *ret, bool *ret_is_flag,
     return true;
 }
 
-/* What to do, and the file; `config show` is the only command there is. */
+/* The word behind `config`. */
+static bool config_word(const char *word, enum den_config_action *ret)
+{
+    static const char *const words[] = {"show", "check", "example"};
+    static const enum den_config_action actions[] = {DEN_ACTION_SHOW, DEN_ACTION_CHECK,
+                                                     DEN_ACTION_EXAMPLE};
+    for (size_t i = 0; word != NULL && i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(word, words[i]) == 0) {
+            *ret = actions[i];
+            return true;
+        }
+    return false;
+}
+
+/* What to do, and the file. */
 static bool read_words(char *const argv[], enum den_config_action *action,
                        const char **file, struct den_err *err)
 {
     char shown[64];
     char *const *at = argv + 1;
     if (*at != NULL && strcmp(*at, "config") == 0) {
-        if (at[1] == NULL || strcmp(at[1], "show") != 0)
-            return den_err_set(err, DEN_E_INVALID, "config needs the word show");
-        *action = DEN_ACTION_SHOW;
+        if (!config_word(at[1], action))
+            return den_err_set(err, DEN_E_INVALID,
+                               "config needs the word show, check or example");
         at += 2;
     }
     while (*at != NULL) {
@@ -411,7 +447,8 @@ static bool read_words(char *const argv[], enum den_config_action *action,
     return true;
 }
 
-static bool read_flags(struct den_config *config, char *const argv[], struct den_err *err)
+static bool read_flags(struct den_config *config, char *const argv[],
+                       struct faults *faults, struct den_err *err)
 {
     char *const *at = argv + 1;
     while (*at != NULL) {
@@ -420,10 +457,29 @@ static bool read_flags(struct den_config *config, char *const argv[], struct den
         if (!next_flag(&at, &flag, &is_flag, err))
             return false;
         if (is_flag && flag.value != NULL && strcmp(flag.key, "config") != 0 &&
-            !den_config_set(config, flag.key, flag.value, DEN_ORIGIN_FLAG, err))
+            !den_config_set(config, flag.key, flag.value, DEN_ORIGIN_FLAG, err) &&
+            !note(faults, err))
             return false;
     }
     return true;
+}
+
+static bool set_defaults(struct den_config *config, struct den_err *err)
+{
+    for (const struct den_config_row *row = den_config_rows; row->key != NULL; row++)
+        if (!set_value(row, row->fallback, config, err))
+            return false;
+    return true;
+}
+
+static bool read_all(struct den_config *config, const char *file, char *const argv[],
+                     char *const environment[], struct faults *faults,
+                     struct den_err *err)
+{
+    return (file == NULL || read_file(config, file, faults, err) || note(faults, err)) &&
+           (read_environment(config, environment, faults, err) || note(faults, err)) &&
+           (read_flags(config, argv, faults, err) || note(faults, err)) &&
+           (split_listen(config, err) || note(faults, err));
 }
 
 bool den_config_load(char *const argv[], char *const environment[],
@@ -433,19 +489,47 @@ bool den_config_load(char *const argv[], char *const environment[],
     struct den_config config = {.port = 0};
     enum den_config_action action = DEN_ACTION_SERVE;
     const char *file = NULL;
-    if (!read_words(argv, &action, &file, err))
+    if (!read_words(argv, &action, &file, err) || !set_defaults(&config, err))
         return false;
-    for (const struct den_config_row *row = den_config_rows; row->key != NULL; row++)
-        if (!set_value(row, row->fallback, &config, err))
-            return false;
-    if (action != DEN_ACTION_HELP && action != DEN_ACTION_VERSION &&
-        ((file != NULL && !read_file(&config, file, err)) ||
-         !read_environment(&config, environment, err) ||
-         !read_flags(&config, argv, err) || !split_listen(&config, err)))
+    if ((action == DEN_ACTION_SERVE || action == DEN_ACTION_SHOW) &&
+        !read_all(&config, file, argv, environment, NULL, err))
         return false;
     *ret = config;
     *ret_action = action;
     return true;
+}
+
+size_t den_config_check(char *const argv[], char *const environment[],
+                        struct den_config *ret, struct den_buf *out)
+{
+    struct den_config config = {.port = 0};
+    enum den_config_action action = DEN_ACTION_CHECK;
+    struct faults faults = {.out = out};
+    struct den_err err = DEN_ERR_INIT;
+    const char *file = NULL;
+    if (!read_words(argv, &action, &file, &err) || !set_defaults(&config, &err) ||
+        !read_all(&config, file, argv, environment, &faults, &err))
+        (void)note(&faults, &err);
+    *ret = config;
+    return faults.count;
+}
+
+/* ---- comparing -----------------------------------------------------------------------
+ */
+
+void den_config_changes(const struct den_config *a, const struct den_config *b, char *to,
+                        size_t size)
+{
+    to[0] = '\0';
+    for (const struct den_config_row *row = den_config_rows; row->key != NULL; row++) {
+        const char *left = (const char *)a + row->offset,
+                   *right = (const char *)b + row->offset;
+        bool same = row->type == DEN_CONFIG_TEXT ? strcmp(left, right) == 0
+                                                 : memcmp(left, right, 8) == 0;
+        size_t used = strlen(to);
+        if (!same)
+            den_str_format(to + used, size - used, "%s%s", used > 0 ? "," : "", row->key);
+    }
 }
 
 /* ---- text for people ------------------------------------------------------------------
@@ -483,10 +567,28 @@ void den_config_show(const struct den_config *config, struct den_buf *out)
     }
 }
 
+void den_config_example(struct den_buf *out)
+{
+    den_buf_puts(out, "# Settings of denoised, with their defaults.  Take away the # in "
+                      "front of a key to set it.\n# denoised config check --config FILE "
+                      "names all that is wrong in FILE.\n");
+    for (const struct den_config_row *row = den_config_rows; row->key != NULL; row++) {
+        den_buf_printf(out, "\n# %s", row->help);
+        if (row->type != DEN_CONFIG_TEXT)
+            den_buf_printf(out, "; %.10g to %.10g", row->min, row->max);
+        else if (row->choices != NULL)
+            den_buf_printf(out, "; one of: %s", row->choices);
+        den_buf_printf(out, "\n#%s =%s%s\n", row->key,
+                       row->fallback[0] != '\0' ? " " : "", row->fallback);
+    }
+}
+
 void den_config_help(struct den_buf *out)
 {
     den_buf_puts(out, "usage: denoised [--config FILE] [--KEY VALUE]...\n"
-                      "       denoised config show [--config FILE] [--KEY VALUE]...\n"
+                      "       denoised config show|check [--config FILE] "
+                      "[--KEY VALUE]...\n"
+                      "       denoised config example\n"
                       "       denoised backup DIR [--state DIR]\n"
                       "       denoised check [--gc [--dry-run]] [--state DIR]\n"
                       "       denoised --help | --version\n\n"

@@ -17,7 +17,7 @@
 struct den_config {
     /* Every row writes to one of these. */
     char listen[80], hosts[512], state[1024], store[32], backend[32], log_level[8],
-        jail[16];
+        jail[16], log_format[8];
     char proxies[512], tls_cert[1024], tls_key[1024];
     int64_t threads, http_threads, max_connections, idle_timeout_s;
     int64_t max_connections_per_ip, max_streams, max_streams_per_client;
@@ -28,6 +28,7 @@ struct den_config {
     int64_t max_unpack_ratio, max_part_mib, max_tags;
     int64_t decode_seconds, decode_memory_mib;
     int64_t min_free_mib, ballast_mib, retention_days;
+    int64_t stall_seconds;
     double checkpoint_seconds;
 
     /* From listen: a loopback address without brackets, and the port (0 = a free one). */
@@ -59,7 +60,9 @@ extern const struct den_config_row den_config_rows[]; /* ends with key NULL */
 
 enum den_config_action {
     DEN_ACTION_SERVE,
-    DEN_ACTION_SHOW, /* `denoised config show` */
+    DEN_ACTION_SHOW,    /* `denoised config show` */
+    DEN_ACTION_CHECK,   /* `denoised config check`: nothing was read; den_config_check */
+    DEN_ACTION_EXAMPLE, /* `denoised config example` */
     DEN_ACTION_HELP,
     DEN_ACTION_VERSION,
 };
@@ -72,12 +75,23 @@ bool den_config_load(char *const argv[], char *const environment[],
                      struct den_config *ret, enum den_config_action *ret_action,
                      struct den_err *err) DEN_CHECKED;
 
+/* Reads the same, and goes on after what is wrong: a line for each fault is appended to
+ * out.  How many there are; *ret is of use when there is none. */
+size_t den_config_check(char *const argv[], char *const environment[],
+                        struct den_config *ret, struct den_buf *out);
+
+/* The keys whose values differ, separated by commas, into to[size]. */
+void den_config_changes(const struct den_config *a, const struct den_config *b, char *to,
+                        size_t size);
+
 /* One value for one key, checked; origin is recorded. */
 bool den_config_set(struct den_config *config, const char *key, const char *value,
                     enum den_config_origin origin, struct den_err *err) DEN_CHECKED;
 
 /* All settings with their origin, in the syntax of the file. */
 void den_config_show(const struct den_config *config, struct den_buf *out);
+/* A file to begin with: every setting with its default, commented out. */
+void den_config_example(struct den_buf *out);
 void den_config_help(struct den_buf *out);
 
 #endif

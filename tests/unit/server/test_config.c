@@ -6,6 +6,7 @@
 #include "config.h"
 #include "den_check.h"
 #include "fs.h"
+#include "mem.h"
 #include "str.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
@@ -284,6 +285,104 @@ START_TEST(show_can_be_read_back)
 }
 END_TEST
 
+START_TEST(check_names_every_fault)
+{
+    static char program[] = "denoised", word[] = "config", what[] = "check",
+                flag[] = "--config", bad[] = "--threads=many",
+                variable[] = "DENOISED_TILE=x";
+    static const char *const words[] = {
+        "line 2 of the configuration file: queue_limit: ",
+        "line 3 of the configuration file is not 'key = value'",
+        "line 5 of the configuration file: there is no setting \"tiel\", did you mean",
+        "line 6 of the configuration file: log_format: \"xml\" is not one of: logfmt "
+        "json",
+        "tile: ",
+        "threads: ",
+        "listen: 'nowhere' is not ADDRESS:PORT",
+    };
+    char *argv[] = {program, word, what, flag, file, bad, NULL},
+         *environment[] = {variable, NULL};
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    struct den_buf out;
+    make_file("listen = nowhere\nqueue_limit = 0\nfine\nmax_attempts = 5\ntiel = 64\n"
+              "log_format = xml\n");
+    must(den_config_load(argv, environment, &config, &action, &err)); /* reads nothing */
+    ck_assert_int_eq(action, DEN_ACTION_CHECK);
+    den_buf_init(&out, 1 << 16);
+    size_t count = den_config_check(argv, environment, &config, &out);
+    must(den_buf_ok(&out, &err));
+    const char *at = out.data;
+    for (size_t i = 0; i < COUNT(words); i++) { /* in this order, a line each */
+        const char *found = strstr(at, words[i]);
+        ck_assert_msg(found == at, "%s: %s", words[i], at);
+        at = strchr(at, '\n') + 1;
+    }
+    ck_assert_str_eq(at, "");
+    ck_assert_uint_eq(count, COUNT(words));
+    ck_assert_int_eq(config.max_attempts, 5); /* what is right was taken */
+    den_buf_clear(&out);
+    make_file("tile = 64\n");
+    argv[5] = environment[0] = NULL;
+    ck_assert_uint_eq(den_config_check(argv, environment, &config, &out), 0);
+    ck_assert_uint_eq(out.length, 0);
+    den_buf_release(&out);
+}
+END_TEST
+
+START_TEST(changed_settings_are_named)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config a, b;
+    enum den_config_action action;
+    char names[256], tiny[8];
+    must(load(&(struct words){{NULL}}, NULL, &a, &action, &err));
+    b = a;
+    den_config_changes(&a, &b, names, sizeof names);
+    ck_assert_str_eq(names, "");
+    must(load(&(struct words){{"--tile=64", "--hosts=a", "--checkpoint_seconds=61"}},
+              NULL, &b, &action, &err));
+    den_config_changes(&a, &b, names, sizeof names);
+    ck_assert_str_eq(names, "hosts,checkpoint_seconds,tile");
+    den_config_changes(&a, &b, tiny, sizeof tiny);
+    ck_assert_str_eq(tiny, "hosts,c");
+}
+END_TEST
+
+START_TEST(the_example_file_is_the_table)
+{
+    static const char path[] = "deploy/denoised.conf.example";
+    struct den_err err = DEN_ERR_INIT;
+    struct den_buf out;
+    char *kept = NULL;
+    size_t length = 0;
+    den_buf_init(&out, 1 << 16);
+    den_config_example(&out);
+    must(den_buf_ok(&out, &err));
+    must(den_fs_read(path, 1 << 16, &kept, &length, &err));
+    ck_assert_msg(strcmp(kept, out.data) == 0,
+                  "%s is old: build/denoised config example >%s", path, path);
+    /* With every # in front of a key taken away it says what holds anyway. */
+    struct den_buf set;
+    struct den_config config, defaults;
+    enum den_config_action action;
+    den_buf_init(&set, 1 << 16);
+    for (char *rest = kept, *line; (line = strsep(&rest, "\n")) != NULL;)
+        den_buf_printf(&set, "%s\n", line + (line[0] == '#' && line[1] != ' '));
+    make_file(set.data);
+    must(load(&(struct words){{"--config", "FILE"}}, NULL, &config, &action, &err));
+    must(load(&(struct words){{NULL}}, NULL, &defaults, &action, &err));
+    for (size_t i = 0; den_config_rows[i].key != NULL; i++)
+        ck_assert_int_eq(config.origins[i], DEN_ORIGIN_FILE);
+    memcpy(config.origins, defaults.origins, sizeof config.origins);
+    ck_assert_mem_eq(&config, &defaults, sizeof config);
+    den_free(kept);
+    den_buf_release(&set);
+    den_buf_release(&out);
+}
+END_TEST
+
 START_TEST(help_and_version_need_nothing_else_to_be_right)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -307,6 +406,9 @@ int main(void)
     tcase_add_loop_test(tc, what_is_wrong_is_said, 0, COUNT(refused));
     tcase_add_loop_test(tc, loopback_addresses_are_taken_apart, 0, COUNT(places));
     tcase_add_test(tc, show_can_be_read_back);
+    tcase_add_test(tc, check_names_every_fault);
+    tcase_add_test(tc, changed_settings_are_named);
+    tcase_add_test(tc, the_example_file_is_the_table);
     tcase_add_test(tc, help_and_version_need_nothing_else_to_be_right);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
