@@ -14,14 +14,17 @@
 #include <unistd.h>
 
 #include "api.h"
+#include "backend.h"
 #include "command.h"
 #include "config.h"
 #include "fs.h"
 #include "jail.h"
 #include "log.h"
 #include "mem.h"
+#include "notify.h"
 #include "service.h"
 #include "str.h"
+#include "tls.h"
 #include "upkeep.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
@@ -29,8 +32,8 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
 /* ---- signals ------------------------------------------------------------------------
  */
 
-static sem_t stop_asked;
-static volatile sig_atomic_t stop_signal;
+static sem_t woken; /* by a signal */
+static volatile sig_atomic_t stop_signal, reload_asked;
 static struct timespec stop_time; /* of the first signal */
 
 /* The first signal asks for an orderly end, a later one has no patience.  The state on
@@ -46,7 +49,14 @@ static void on_signal(int which)
         return;
     stop_time = now;
     stop_signal = which;
-    (void)sem_post(&stop_asked); /* async-signal-safe */
+    (void)sem_post(&woken); /* async-signal-safe */
+}
+
+static void on_hangup(int which)
+{
+    (void)which;
+    reload_asked = 1;
+    (void)sem_post(&woken);
 }
 
 static void stop_signals(sigset_t *set)
@@ -64,12 +74,13 @@ static bool catch_signals(struct den_err *err)
 {
     sigset_t set;
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    if (sem_init(&stop_asked, 0, 0) != 0)
+    if (sem_init(&woken, 0, 0) != 0)
         return den_err_sys(err, errno, "a semaphore cannot be made");
     stop_signals(&set);
     action.sa_mask = set;
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
+    action.sa_handler = on_hangup;
     sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file beyond RLIMIT_FSIZE is an error like others */
@@ -77,13 +88,66 @@ static bool catch_signals(struct den_err *err)
     return true;
 }
 
-static void wait_for_signal(void)
+/* ---- the log, and SIGHUP --------------------------------------------------------------
+ */
+
+static enum den_level level_of(const char *name)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error"};
+    for (int i = 0; i < 4; i++)
+        if (strcmp(name, names[i]) == 0)
+            return (enum den_level)i;
+    return DEN_INFO;
+}
+
+static void set_log(const struct den_config *config)
+{
+    den_log_set_level(level_of(config->log_level));
+    den_log_set_format(strcmp(config->log_format, "json") == 0 ? DEN_LOG_JSON
+                                                               : DEN_LOGFMT);
+}
+
+/* The settings are read once more, from where they came; those of the log hold at once.
+ * What is wrong is logged, and all stays as it was. */
+static void reload(const struct den_config *running, char *const argv[])
+{
+    struct den_config fresh;
+    enum den_config_action action;
+    struct den_err err = DEN_ERR_INIT;
+    char text[1024];
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    den_str_format(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
+                   (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+    den_notify(text);
+    if (den_config_load(argv, environ, &fresh, &action, &err)) {
+        char later[512];
+        set_log(&fresh);
+        memcpy(fresh.log_level, running->log_level, sizeof fresh.log_level);
+        memcpy(fresh.log_format, running->log_format, sizeof fresh.log_format);
+        den_config_changes(running, &fresh, later, sizeof later);
+        den_log(DEN_INFO, "reloaded", " after_a_restart=%s",
+                den_log_quote(later, text, sizeof text));
+    } else {
+        den_log(DEN_ERROR, "not_reloaded", " error=%s",
+                den_log_quote(err.text, text, sizeof text));
+    }
+    den_notify("READY=1");
+}
+
+static void wait_for_signal(const struct den_config *config, char *const argv[])
 {
     sigset_t set;
     stop_signals(&set);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    while (sem_wait(&stop_asked) != 0 && errno == EINTR)
-        ;
+    while (stop_signal == 0) {
+        while (sem_wait(&woken) != 0 && errno == EINTR)
+            ;
+        if (stop_signal == 0 && reload_asked) {
+            reload_asked = 0;
+            reload(config, argv);
+        }
+    }
     den_log(DEN_INFO, "stopping", " signal=%d", (int)stop_signal);
 }
 
@@ -125,15 +189,6 @@ static void raise_file_limit(void)
         den_log(DEN_WARN, "file_limit_kept", " errno=%d", errno);
 }
 
-static enum den_level level_of(const char *name)
-{
-    static const char *const names[] = {"debug", "info", "warn", "error"};
-    for (int i = 0; i < 4; i++)
-        if (strcmp(name, names[i]) == 0)
-            return (enum den_level)i;
-    return DEN_INFO;
-}
-
 /* ---- parts --------------------------------------------------------------------------
  */
 
@@ -141,6 +196,8 @@ struct parts {
     struct den_service *service;
     struct den_api *api;
     struct den_http *http;
+    struct den_watchdog *watchdog;
+    double stall_s;
 };
 
 static bool open_service(const struct den_config *c, struct parts *parts,
@@ -171,8 +228,22 @@ static bool open_service(const struct den_config *c, struct parts *parts,
         .ballast = (uint64_t)c->ballast_mib * mib,
         .retention_days = c->retention_days,
     };
-    return den_service_open(&config, &parts->service, err) &&
-           den_api_new(parts->service, &parts->api, err);
+    if (!den_service_open(&config, &parts->service, err) ||
+        !den_api_new(parts->service, &parts->api, err))
+        return false;
+    parts->stall_s = (double)c->stall_seconds;
+    den_api_set_stall(parts->api, parts->stall_s);
+    return true;
+}
+
+/* For the watchdog: a store that does not answer keeps it waiting, which is an answer,
+ * too. */
+static bool alive(void *context, struct den_err *err)
+{
+    struct parts *parts = context;
+    return den_service_workers_live(parts->service, parts->stall_s, err) &&
+           den_service_store_answers(parts->service, err) &&
+           (den_jail_stands() || den_err_set(err, DEN_E_INTERNAL, "the jail has ended"));
 }
 
 static void http_started(void *app, struct den_http *http)
@@ -216,6 +287,8 @@ static bool start_http(const struct den_config *c, struct parts *parts,
 /* Requests under way end, running jobs save a checkpoint and go back to the queue. */
 static void stop(struct parts *parts, unsigned drain_s)
 {
+    den_notify("STOPPING=1");
+    den_watchdog_stop(parts->watchdog);
     den_http_stop(parts->http, drain_s);
     if (parts->service != NULL)
         den_service_stop(parts->service);
@@ -224,18 +297,21 @@ static void stop(struct parts *parts, unsigned drain_s)
     den_service_close(parts->service);
 }
 
-static bool serve(const struct den_config *config, struct den_err *err)
+static bool serve(const struct den_config *config, char *const argv[],
+                  struct den_err *err)
 {
-    struct parts parts = {NULL, NULL, NULL};
+    struct parts parts = {.service = NULL};
     const char *bracket = strchr(config->address, ':') != NULL ? "[" : "";
     bool done = open_service(config, &parts, err) && start_http(config, &parts, err) &&
-                den_service_start(parts.service, err);
+                den_service_start(parts.service, err) &&
+                den_watchdog_start(alive, &parts, &parts.watchdog, err);
     if (done) {
         printf("listening on http%s://%s%s%s:%u\n", config->tls_cert[0] ? "s" : "",
                bracket, config->address, bracket[0] != '\0' ? "]" : "",
                den_http_port(parts.http));
         fflush(stdout);
-        wait_for_signal();
+        den_notify("READY=1");
+        wait_for_signal(config, argv);
     }
     stop(&parts, (unsigned)config->drain_seconds);
     return done;
@@ -247,18 +323,55 @@ static int complain(const struct den_err *err, int status)
     return status;
 }
 
-/* The help, or the settings when config is given. */
-static int tell(const struct den_config *config)
+static int tell(enum den_config_action what, const struct den_config *config)
 {
     struct den_buf out;
     den_buf_init(&out, 1 << 16);
-    if (config != NULL)
+    if (what == DEN_ACTION_SHOW)
         den_config_show(config, &out);
+    else if (what == DEN_ACTION_EXAMPLE)
+        den_config_example(&out);
     else
         den_config_help(&out);
     bool done = !out.failed && fputs(out.data, stdout) >= 0 && fflush(stdout) == 0;
     den_buf_release(&out);
     return done ? 0 : EXIT_FAILED;
+}
+
+/* What only the parts know to be wrong. */
+static void check_parts(const struct den_config *c, struct den_buf *out, size_t *faults)
+{
+    struct den_err why[3] = {DEN_ERR_INIT, DEN_ERR_INIT, DEN_ERR_INIT};
+    struct den_tls tls = {NULL, NULL};
+    bool known = false;
+    for (size_t i = 0; den_stores[i] != NULL; i++)
+        known = known || strcmp(den_stores[i]->name, c->store) == 0;
+    if (!known)
+        den_err_set(&why[0], DEN_E_INVALID, "store: there is no store '%.40s'", c->store);
+    if (strcmp(c->backend, "auto") != 0 && den_backend_find(c->backend) == NULL)
+        den_err_set(&why[1], DEN_E_INVALID, "backend: there is no backend '%.40s'",
+                    c->backend);
+    if (den_tls_load(c->tls_cert, c->tls_key, &tls, &why[2]))
+        den_tls_release(&tls);
+    for (size_t i = 0; i < 3; i++)
+        if (why[i].code != DEN_OK) {
+            den_buf_printf(out, "%s\n", why[i].text);
+            ++*faults;
+        }
+}
+
+/* `config check`: every fault on a line of its own. */
+static int check_config(char *const argv[])
+{
+    struct den_config config;
+    struct den_buf out;
+    den_buf_init(&out, 1 << 20);
+    size_t faults = den_config_check(argv, environ, &config, &out);
+    check_parts(&config, &out, &faults);
+    bool told = faults == 0 ? puts("the settings are good") >= 0
+                            : !out.failed && fputs(out.data, stderr) >= 0;
+    den_buf_release(&out);
+    return faults > 0 ? EXIT_USAGE : told && fflush(stdout) == 0 ? 0 : EXIT_FAILED;
 }
 
 /* First of all: what the jail's processes inherit is what there is by now. */
@@ -274,15 +387,15 @@ static bool start_jail(const struct den_config *config, struct den_err *err)
     return true;
 }
 
-static int serve_until_told(const struct den_config *config)
+static int serve_until_told(const struct den_config *config, char *const argv[])
 {
     struct den_err err = DEN_ERR_INIT;
     umask(0077);
-    den_log_set_level(level_of(config->log_level));
+    set_log(config);
     if (!start_jail(config, &err))
         return complain(&err, EXIT_FAILED);
     raise_file_limit();
-    bool served = catch_signals(&err) && serve(config, &err);
+    bool served = catch_signals(&err) && serve(config, argv, &err);
     den_jail_stop();
     if (!served)
         return complain(&err, EXIT_FAILED);
@@ -315,13 +428,15 @@ int main(int argc, char **argv)
         return complain(&err, EXIT_USAGE);
     switch (action) {
     case DEN_ACTION_HELP:
-        return tell(NULL);
+    case DEN_ACTION_SHOW:
+    case DEN_ACTION_EXAMPLE:
+        return tell(action, &config);
+    case DEN_ACTION_CHECK:
+        return check_config(argv);
     case DEN_ACTION_VERSION:
         return puts("denoised " DEN_VERSION) >= 0 ? 0 : EXIT_FAILED;
-    case DEN_ACTION_SHOW:
-        return tell(&config);
     case DEN_ACTION_SERVE:
         break;
     }
-    return words[0] != '\0' ? keep_up(&config, words) : serve_until_told(&config);
+    return words[0] != '\0' ? keep_up(&config, words) : serve_until_told(&config, argv);
 }

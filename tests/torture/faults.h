@@ -4,7 +4,8 @@
 /* Faults on demand, in a test program and in build/faults/denoised.
  *
  * Failpoints: DEN_FAIL=NAME[:N[:SIGNAL]] in the environment sends the process SIGNAL
- * (9) when it comes to DEN_FAILPOINT(NAME) for the N-th time (1).
+ * (9) when it comes to DEN_FAILPOINT(NAME) for the N-th time (1).  With signal 0 that
+ * thread stops there for ever, and the others go on.
  *
  * Calls to the system: DEN_FAULT=CALL:N:ERRNO[:on] lets the N-th call from the start
  * fail with that errno, and with `on` all calls after it, too; an fsync
