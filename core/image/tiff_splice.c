@@ -154,10 +154,11 @@ static bool table_write(struct den_tiff_copy *copy, struct den_tiff_table *table
                         uint32_t parts, struct den_err *err)
 {
     struct den_tiff_entry *entry = &table->entry;
-    bool done = false, fits = entry->each == 8 ||
-                              largest(table->values, parts) >> (8 * entry->each) == 0;
-    if (!table->changed)
+    bool done = false;
+    if (!table->changed) /* or not there at all */
         return true;
+    bool fits =
+        entry->each == 8 || largest(table->values, parts) >> (8 * entry->each) == 0;
     if (!fits)
         table_widen(&copy->raw, entry);
     unsigned char *stored = den_new(parts, entry->each, err);
