@@ -47,7 +47,7 @@ struct den_train_config {
 
 enum den_key_type { DEN_KEY_INT, DEN_KEY_REAL, DEN_KEY_BOOL, DEN_KEY_WORD };
 
-#define DEN_PRESETS 6
+#define DEN_PRESETS 7
 struct den_train_key {
     const char *name;
     enum den_key_type type;
@@ -63,7 +63,7 @@ struct den_preset {
     const char *doc;
 };
 extern const struct den_preset den_presets[DEN_PRESETS];
-#define DEN_PRESET_DEFAULT "care_gan" /* chosen by measurement, see docs/quality.md */
+#define DEN_PRESET_DEFAULT "care_ssim" /* chosen by measurement, see docs/quality.md */
 /* The default preset, if it is made for the method, or else the first that is; the
  * default one when there is none. */
 const struct den_preset *den_preset_of_method(const char *method);
