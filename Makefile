@@ -207,16 +207,18 @@ $(eval $(call http_program,torture,$(TORTURE_HELP) $(BUILD)/faults/denoised))
 # ---- fuzzing: fuzz_<name>.c is one parser; plain tests replay its corpus -----------------
 FUZZ := $(patsubst tests/fuzz/fuzz_%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 TESTS += $(FUZZ:%=$(BUILD)/tests/fuzz/%)
-$(BUILD)/obj/tests/fuzz/%.o: INC := $(addprefix -iquote ,tests tests/fuzz $(IN_restore))
-$(BUILD)/obj/tests/fuzz/%.o: PKG := check $(PKG_restore)
+FUZZ_LIBS := $(BUILD)/lib/libden_http.a $(call libs,restore)
+FUZZ_PKG := $(PKG_restore) $(PKG_http)
+$(BUILD)/obj/tests/fuzz/%.o: INC := $(addprefix -iquote ,tests tests/fuzz $(IN_restore) server/http)
+$(BUILD)/obj/tests/fuzz/%.o: PKG := check $(FUZZ_PKG)
 $(FUZZ:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o \
-    $(BUILD)/obj/tests/fuzz/replay.o $(call libs,restore)
+    $(BUILD)/obj/tests/fuzz/replay.o $(FUZZ_LIBS)
 	@mkdir -p $(@D)
 	$(call say,test,$<)
-	$(Q)$(CC) $^ $(LINK) $(call pkglibs,check $(PKG_restore)) -o $@
-$(FUZZ:%=$(BUILD)/fuzz_%): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(call libs,restore)
+	$(Q)$(CC) $^ $(LINK) $(call pkglibs,check $(FUZZ_PKG)) -o $@
+$(FUZZ:%=$(BUILD)/fuzz_%): $(BUILD)/%: $(BUILD)/obj/tests/fuzz/%.o $(FUZZ_LIBS)
 	$(call say,ld,$@)
-	$(Q)$(CC) -fsanitize=fuzzer $^ $(LINK) $(call pkglibs,$(PKG_restore)) -o $@
+	$(Q)$(CC) -fsanitize=fuzzer $^ $(LINK) $(call pkglibs,$(FUZZ_PKG)) -o $@
 $(BUILD)/fuzz_seeds: $(BUILD)/obj/tests/fuzz/seeds.o $(call libs,restore)
 	$(call say,ld,$@)
 	$(Q)$(CC) $^ $(LINK) $(call pkglibs,$(PKG_restore)) -o $@

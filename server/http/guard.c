@@ -16,13 +16,6 @@ static bool token_char(unsigned char c)
     return isalnum(c) || (c != '\0' && strchr("!#$%&'*+-.^_`|~", c) != NULL);
 }
 
-struct headers {
-    unsigned hosts, lengths, codings;
-    const char *coding;
-    struct den_err *err;
-    bool good;
-};
-
 static bool name_is(const char *key, const char *name)
 {
     return strcasecmp(key, name) == 0;
@@ -36,69 +29,89 @@ static bool name_pretends(const char *key, const char *name)
     return strncasecmp(key, name, length) == 0 && key[length] != '\0';
 }
 
-static bool refuse_header(struct headers *all, const char *what, const char *key)
+static bool refuse_header(const char *what, const char *key, struct den_err *err)
 {
     char shown[64];
-    return den_err_set(all->err, DEN_E_MALFORMED, "%s %s", what,
+    return den_err_set(err, DEN_E_MALFORMED, "%s %s", what,
                        den_log_quote(key, shown, sizeof shown));
 }
 
-static bool check_name(struct headers *all, const char *key, size_t length)
+static bool check_name(const char *key, size_t length, struct den_err *err)
 {
     for (size_t i = 0; i < length; i++)
         if (!token_char((unsigned char)key[i]))
-            return refuse_header(all, "a character is not allowed in the header name",
-                                 key);
+            return refuse_header("a character is not allowed in the header name", key,
+                                 err);
     if (length == 0 || name_pretends(key, "Transfer-Encoding") ||
         name_pretends(key, "Content-Length"))
-        return refuse_header(all, "there is no header", key);
+        return refuse_header("there is no header", key, err);
     return true;
 }
+
+bool den_guard_header(struct den_guard *guard, const char *key, size_t key_length,
+                      const char *value, size_t value_length, struct den_err *err)
+{
+    if (!check_name(key, key_length, err))
+        return false;
+    for (size_t i = 0; i < value_length; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if ((c < 0x20 && c != '\t') || c == 0x7f)
+            return refuse_header("a control character is in the header", key, err);
+    }
+    guard->hosts += name_is(key, "Host");
+    guard->lengths += name_is(key, "Content-Length");
+    if (name_is(key, "Transfer-Encoding")) {
+        guard->codings++;
+        guard->chunked = value != NULL && strcasecmp(value, "chunked") == 0;
+    }
+    return true;
+}
+
+bool den_guard_finish(const struct den_guard *guard, const char *version,
+                      struct den_err *err)
+{
+    bool one_one = strcmp(version, "HTTP/1.1") == 0;
+    if (guard->hosts > 1 || (guard->hosts == 0 && one_one))
+        return den_err_set(err, DEN_E_MALFORMED,
+                           "there must be one Host header, there are %u", guard->hosts);
+    if (guard->lengths > 1)
+        return den_err_set(err, DEN_E_MALFORMED, "there are %u Content-Length headers",
+                           guard->lengths);
+    if (guard->codings > 0 && guard->lengths > 0)
+        return den_err_set(err, DEN_E_MALFORMED,
+                           "Content-Length and Transfer-Encoding exclude each other");
+    return guard->codings == 0 || (guard->codings == 1 && one_one && guard->chunked) ||
+           den_err_set(
+               err, DEN_E_MALFORMED,
+               "Transfer-Encoding must be exactly chunked, once, and with HTTP/1.1");
+}
+
+/* ---- the headers of a connection --------------------------------------------------- */
+
+struct walk {
+    struct den_guard guard;
+    struct den_err *err;
+    bool good;
+};
 
 static enum MHD_Result check_header(void *cls, enum MHD_ValueKind kind, const char *key,
                                     size_t key_length, const char *value,
                                     size_t value_length)
 {
     (void)kind;
-    struct headers *all = cls;
-    all->good = check_name(all, key, key_length);
-    for (size_t i = 0; all->good && i < value_length; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            all->good = refuse_header(all, "a control character is in the header", key);
-    }
-    all->hosts += name_is(key, "Host");
-    all->lengths += name_is(key, "Content-Length");
-    if (name_is(key, "Transfer-Encoding")) {
-        all->codings++;
-        all->coding = value;
-    }
-    return all->good ? MHD_YES : MHD_NO;
+    struct walk *walk = cls;
+    walk->good =
+        den_guard_header(&walk->guard, key, key_length, value, value_length, walk->err);
+    return walk->good ? MHD_YES : MHD_NO;
 }
 
 bool den_guard_framing(struct MHD_Connection *connection, const char *version,
                        const char *uri, struct den_err *err)
 {
-    struct headers all = {.err = err, .good = true};
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, check_header, &all);
-    bool one_one = strcmp(version, "HTTP/1.1") == 0;
-    if (!all.good)
-        return false;
-    if (all.hosts > 1 || (all.hosts == 0 && one_one))
-        return den_err_set(err, DEN_E_MALFORMED,
-                           "there must be one Host header, there are %u", all.hosts);
-    if (all.lengths > 1)
-        return den_err_set(err, DEN_E_MALFORMED, "there are %u Content-Length headers",
-                           all.lengths);
-    if (all.codings > 0 && all.lengths > 0)
-        return den_err_set(err, DEN_E_MALFORMED,
-                           "Content-Length and Transfer-Encoding exclude each other");
-    if (all.codings > 1 || (all.codings == 1 && (!one_one || all.coding == NULL ||
-                                                 strcasecmp(all.coding, "chunked") != 0)))
-        return den_err_set(
-            err, DEN_E_MALFORMED,
-            "Transfer-Encoding must be exactly chunked, once, and with HTTP/1.1");
-    return den_guard_uri(uri, err);
+    struct walk walk = {.err = err, .good = true};
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, check_header, &walk);
+    return walk.good && den_guard_finish(&walk.guard, version, err) &&
+           den_guard_uri(uri, err);
 }
 
 /* ---- the request target ---------------------------------------------------------- */

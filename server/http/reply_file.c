@@ -7,72 +7,10 @@
 
 #include "http_private.h"
 #include "mem.h"
+#include "range.h"
 #include "str.h"
 
 /* Conditional and partial answers for files [RFC 9110, sections 13 and 14]. */
-
-enum span { SPAN_ALL, SPAN_PART, SPAN_NONE };
-
-/* Decimal digits at *p, without overflow; false when there are none. */
-static bool digits(const char **p, uint64_t *ret)
-{
-    uint64_t value = 0;
-    const char *start = *p;
-    for (; isdigit((unsigned char)**p); (*p)++) {
-        unsigned digit = (unsigned)(**p - '0');
-        value = value > (UINT64_MAX - digit) / 10 ? UINT64_MAX : value * 10 + digit;
-    }
-    *ret = value;
-    return *p != start;
-}
-
-/* "bytes=a-b", "bytes=a-", "bytes=-n".  Anything else, several ranges among them, is
- * answered whole, as the standard allows. */
-static enum span read_range(const char *text, uint64_t size, uint64_t *ret_from,
-                            uint64_t *ret_count)
-{
-    uint64_t from = 0, to = 0;
-    if (!den_str_starts(text, "bytes="))
-        return SPAN_ALL;
-    const char *p = text + strlen("bytes=");
-    bool has_from = digits(&p, &from);
-    if (*p++ != '-')
-        return SPAN_ALL;
-    bool has_to = digits(&p, &to);
-    if (*p != '\0' || (!has_from && !has_to) || (has_from && has_to && to < from))
-        return SPAN_ALL;
-    if (!has_from) { /* the last `to` bytes */
-        from = to < size ? size - to : 0;
-        if (to == 0 || size == 0)
-            return SPAN_NONE;
-        to = size - 1;
-    }
-    if (from >= size)
-        return SPAN_NONE;
-    if (!has_to || to >= size)
-        to = size - 1;
-    *ret_from = from;
-    *ret_count = to - from + 1;
-    return SPAN_PART;
-}
-
-/* Is the quoted etag in a list such as `W/"a", "b"` or `*`?  Weak comparison. */
-static bool etag_listed(const char *list, const char *quoted)
-{
-    size_t length = strlen(quoted);
-    if (strcmp(list, "*") == 0)
-        return true;
-    for (const char *p = list; *p != '\0';) {
-        p += strspn(p, " \t,");
-        if (den_str_starts(p, "W/"))
-            p += 2;
-        if (strncmp(p, quoted, length) == 0 && strchr(", \t", p[length]) != NULL)
-            return true;
-        const char *end = *p == '"' ? strchr(p + 1, '"') : NULL;
-        p = end != NULL ? end + 1 : p + strcspn(p, ",");
-    }
-    return false;
-}
 
 /* Content-Disposition with an ASCII name for old clients and the full one in UTF-8
  * [RFC 6266, RFC 8187]. */
@@ -132,8 +70,9 @@ static void choose_part(struct den_reply *reply, const char *range, uint64_t siz
 {
     char text[96];
     uint64_t from = 0, count = size;
-    enum span span = range == NULL ? SPAN_ALL : read_range(range, size, &from, &count);
-    if (span == SPAN_NONE) {
+    enum den_span span =
+        range == NULL ? DEN_SPAN_ALL : den_range_read(range, size, &from, &count);
+    if (span == DEN_SPAN_NONE) {
         close(reply->fd);
         reply->fd = -1;
         den_str_format(text, sizeof text, "bytes */%llu", (unsigned long long)size);
@@ -143,7 +82,7 @@ static void choose_part(struct den_reply *reply, const char *range, uint64_t siz
         den_reply_problem(reply, 416, "range_not_satisfiable", text);
         return;
     }
-    if (span == SPAN_PART) {
+    if (span == DEN_SPAN_PART) {
         reply->status = 206;
         den_str_format(text, sizeof text, "bytes %llu-%llu/%llu",
                        (unsigned long long)from, (unsigned long long)(from + count - 1),
@@ -173,7 +112,7 @@ bool den_reply_file(struct den_reply *reply, const char *path, const char *media
         den_reply_header(reply, "Cache-Control", "private, no-cache");
     }
     const char *known = den_request_header(r, "If-None-Match");
-    if (etag != NULL && known != NULL && etag_listed(known, quoted)) {
+    if (etag != NULL && known != NULL && den_etag_listed(known, quoted)) {
         reply->status = 304;
         close(fd);
         return true;
