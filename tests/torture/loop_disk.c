@@ -2,6 +2,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,16 @@ static bool run(const char *const *argv, char *said, size_t size)
 
 #define RUN(said, ...) run((const char *const[]){__VA_ARGS__, NULL}, said, sizeof(said))
 
+/* In a namespace of this process: however it ends, its mounts end with it. */
+static void keep_mounts_apart(void)
+{
+    static bool done;
+    if (!done)
+        done = unshare(CLONE_NEWNS) == 0 &&
+               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+    ck_assert_msg(done, "mounts cannot be kept apart: %s", strerror(errno));
+}
+
 static bool mount_it(struct loop_disk *disk, char *said, size_t size)
 {
     char image[96];
@@ -46,6 +57,7 @@ static bool try_make(struct loop_disk *disk, const char *kind, size_t mib, char 
 {
     char image[96], program[32];
     *disk = (struct loop_disk){.kind = kind};
+    keep_mounts_apart();
     (void)snprintf(disk->folder, sizeof disk->folder, "/tmp/denoised-disk-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(disk->folder));
     (void)snprintf(disk->mount, sizeof disk->mount, "%s/mount", disk->folder);
@@ -56,7 +68,11 @@ static bool try_make(struct loop_disk *disk, const char *kind, size_t mib, char 
     ck_assert_ptr_nonnull(file);
     ck_assert_int_eq(ftruncate(fileno(file), (off_t)mib << 20), 0);
     ck_assert_int_eq(fclose(file), 0);
-    const char *const argv[] = {program, "-q", image, NULL};
+    /* ext4: no blocks for root only. */
+    const char *const xfs[] = {program, "-q", image, NULL}, *const ext4[] = {
+                                                                program, "-q",  "-m",
+                                                                "0",     image, NULL};
+    const char *const *argv = strcmp(kind, "xfs") == 0 ? xfs : ext4;
     return run(argv, said, size) && mount_it(disk, said, size);
 }
 
