@@ -1,0 +1,269 @@
+/* Copies of a state folder, a check of all its files, and an end to what nobody needs. */
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "ballast.h"
+#include "service_case.h"
+#include "upkeep.h"
+
+static char said[8192];
+
+static void say(void *context, const char *line)
+{
+    size_t used = strlen(said);
+    (void)context;
+    (void)snprintf(said + used, sizeof said - used, "%s\n", line);
+}
+
+static size_t check(void)
+{
+    struct den_err err = DEN_ERR_INIT;
+    size_t wrong = 99;
+    said[0] = '\0';
+    must(den_service_check(service, say, NULL, &wrong, &err));
+    return wrong;
+}
+
+static void blob_of(const char *sha256, char *path)
+{
+    den_blobs_path(den_service_blobs(service), sha256, path, PATH_MAX);
+}
+
+static void make_old(const char *path)
+{
+    const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void put_blob(const char *text, char *sha256)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[PATH_MAX];
+    uint64_t bytes;
+    den_blobs_temporary(den_service_blobs(service), path, sizeof path);
+    must(den_fs_write(path, text, strlen(text), &err));
+    must(den_blobs_take(den_service_blobs(service), path, NULL, sha256, &bytes, &err));
+}
+
+static bool blob_there(const char *sha256)
+{
+    char path[PATH_MAX];
+    blob_of(sha256, path);
+    return den_fs_exists(path);
+}
+
+/* ---- backup ---- */
+
+START_TEST(a_daemon_starts_on_a_copy_made_while_others_write)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char copy[96], state[64];
+    struct den_image_row row = add_frame(1, 0), later, got;
+    struct den_dataset_row set = add_pairs("pairs"), got_set;
+    (void)snprintf(copy, sizeof copy, "%s-copy", folder);
+    must(den_service_backup(service, copy, say, NULL, &err));
+    later = add_frame(9, 5);
+    must(den_service_delete_image(service, later.id, &err));
+    close_all();
+    (void)snprintf(state, sizeof state, "%s", folder);
+    assign(folder, copy);
+    open_with(usual_config());
+    must(kind->image_get(store, row.id, &got, &err));
+    must(kind->dataset_get(store, set.id, &got_set, &err));
+    ck_assert(blob_there(row.sha256));
+    ck_assert(!kind->image_get(store, later.id, &got, NULL));
+    ck_assert_uint_eq(check(), 0);
+    ck_assert_msg(strstr(said, "0 of them without a row; 0 wrong") != NULL, "%s", said);
+    close_all();
+    must(den_fs_remove_tree(copy, &err));
+    assign(folder, state);
+}
+END_TEST
+
+START_TEST(a_backup_needs_a_folder_of_its_own)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char inside[96];
+    must_fail(den_service_backup(service, "relative", say, NULL, &err), DEN_E_INVALID,
+              "absolute");
+    must_fail(den_service_backup(service, "/etc", say, NULL, &err), DEN_E_CONFLICT,
+              "not empty");
+    (void)snprintf(inside, sizeof inside, "%s/copy", folder);
+    must_fail(den_service_backup(service, inside, say, NULL, &err), DEN_E_INVALID,
+              "lies in the state folder");
+}
+END_TEST
+
+/* ---- check ---- */
+
+START_TEST(a_check_finds_what_is_missing_damaged_and_too_short)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[PATH_MAX], sha256[DEN_SHA256_SIZE];
+    struct den_image_row gone = add_frame(1, 0), cut = add_frame(2, 0),
+                         flipped = add_frame(3, 0);
+    put_blob("nobody's", sha256);
+    ck_assert_uint_eq(check(), 0);
+    ck_assert_msg(strstr(said, "3 rows, 4 files, 1 of them without a row") != NULL, "%s",
+                  said);
+    blob_of(gone.sha256, path);
+    must(den_fs_remove(path, &err));
+    blob_of(cut.sha256, path);
+    ck_assert_int_eq(truncate(path, 100), 0);
+    blob_of(flipped.sha256, path);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ck_assert(fd >= 0 && pwrite(fd, "!", 1, 700) == 1 && close(fd) == 0);
+    ck_assert_uint_eq(check(), 4);
+    char line[120];
+    (void)snprintf(line, sizeof line, "image %s: its file is missing", gone.id);
+    ck_assert_msg(strstr(said, line) != NULL, "%s", said);
+    (void)snprintf(line, sizeof line, "image %s: its file has another size", cut.id);
+    ck_assert_msg(strstr(said, line) != NULL, "%s", said);
+    (void)snprintf(line, sizeof line, "damaged (%.12s)", flipped.sha256);
+    ck_assert_msg(strstr(said, line) != NULL, "%s", said);
+}
+END_TEST
+
+/* ---- collection ---- */
+
+START_TEST(only_old_files_that_no_row_names_are_collected)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char old[DEN_SHA256_SIZE], young[DEN_SHA256_SIZE], path[PATH_MAX];
+    size_t removed = 99;
+    struct den_image_row named = add_frame(1, 0);
+    put_blob("old", old);
+    put_blob("young", young);
+    blob_of(old, path);
+    make_old(path);
+    blob_of(named.sha256, path);
+    make_old(path);
+    said[0] = '\0';
+    must(den_service_collect(service, true, say, NULL, &removed, &err));
+    ck_assert_uint_eq(removed, 1);
+    ck_assert(blob_there(old) && strstr(said, "would remove") != NULL);
+    den_blobs_hold(den_service_blobs(service)); /* a backup is under way */
+    must(den_service_collect(service, false, say, NULL, &removed, &err));
+    ck_assert(blob_there(old));
+    den_blobs_release(den_service_blobs(service));
+    must(den_service_collect(service, false, say, NULL, &removed, &err));
+    ck_assert_uint_eq(removed, 1);
+    ck_assert(!blob_there(old) && blob_there(young) && blob_there(named.sha256));
+}
+END_TEST
+
+/* Times are in the future by so much that all is old. */
+START_TEST(what_is_not_used_goes_and_what_is_stays)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_image_row row;
+    struct den_job_row job;
+    struct den_job_estimate estimate;
+    size_t jobs = 99, images = 99;
+    add_pairs("kept");
+    struct den_image_row waits = add_frame(7, 0), unused = add_frame(8, 0);
+    struct den_job_request request = {.kind = "denoise", .method = "median"};
+    assign(request.image, waits.id);
+    must(den_service_submit(service, &request, false, &job, &estimate, &err));
+    must(kind->expire(store, den_wall_ms() - 1000000, &jobs, &images, &err));
+    ck_assert_uint_eq(jobs + images, 0);
+    must(kind->expire(store, den_wall_ms() + 1000000, &jobs, &images, &err));
+    ck_assert_uint_eq(jobs, 0);
+    ck_assert_uint_eq(images, 1);
+    ck_assert(!kind->image_get(store, unused.id, &row, NULL));
+    must(kind->image_get(store, waits.id, &row, &err));
+    must(kind->job_get(store, job.id, &job, &err));
+}
+END_TEST
+
+/* ---- room ---- */
+
+START_TEST(uploads_leave_room_on_the_disk)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    must(den_service_room(service, &err));
+    close_all();
+    config.min_free = UINT64_MAX / 2;
+    open_with(config);
+    must_fail(den_service_room(service, &err), DEN_E_DISK_FULL, "nearly full");
+}
+END_TEST
+
+START_TEST(ballast_is_kept_only_where_there_is_room_for_it)
+{
+    struct den_err err = DEN_ERR_INIT;
+    enum { BYTES = 1 << 20 };
+    struct stat info;
+    char database[96], path[120];
+    (void)snprintf(database, sizeof database, "%s/denoised.db", folder);
+    (void)snprintf(path, sizeof path, "%s.ballast", database);
+    must(den_ballast_keep(database, 0, 0, &err));
+    must(den_ballast_keep(database, BYTES, UINT64_MAX / 2, &err));
+    ck_assert(!den_fs_exists(path) && !den_ballast_drop(database));
+    must(den_ballast_keep(database, BYTES, 0, &err));
+    ck_assert_int_eq(stat(path, &info), 0);
+    ck_assert_int_ge(info.st_blocks * 512, BYTES);
+    ck_assert(den_ballast_drop(database) && !den_fs_exists(path));
+}
+END_TEST
+
+/* ---- commands ---- */
+
+static size_t command(const char *words, char *to, size_t size)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_service_config config = {.state = folder, .threads = 1};
+    size_t wrong = 99;
+    FILE *out = fmemopen(to, size, "w");
+    ck_assert_ptr_nonnull(out);
+    must(den_upkeep_command(&config, words, out, &wrong, &err));
+    ck_assert_int_eq(fclose(out), 0);
+    return wrong;
+}
+
+START_TEST(a_command_asks_the_daemon_or_does_it_alone)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    const struct den_service_config nowhere = {.state = "/nonexistent", .threads = 1};
+    char alone[400] = "", asked[400] = "", path[PATH_MAX];
+    size_t wrong;
+    struct den_image_row row = add_frame(1, 0);
+    close_all();
+    ck_assert_uint_eq(command("check", alone, sizeof alone), 0);
+    config.with_workers = true; /* with them comes the thread that answers */
+    open_with(config);
+    ck_assert_uint_eq(command("check", asked, sizeof asked), 0);
+    ck_assert_str_eq(alone, asked);
+    blob_of(row.sha256, path);
+    must(den_fs_remove(path, &err));
+    ck_assert_uint_eq(command("check dry-run", asked, sizeof asked), 1);
+    ck_assert_msg(strstr(asked, "missing") != NULL, "%s", asked);
+    must_fail(den_upkeep_command(&nowhere, "check", stdout, &wrong, &err),
+              DEN_E_NOT_FOUND, "no database");
+    config.state = folder;
+    must_fail(den_upkeep_command(&config, "dance", stdout, &wrong, &err), DEN_E_IO,
+              "knows backup and check");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("upkeep");
+    TCase *tc = tcase_create("upkeep");
+    tcase_add_checked_fixture(tc, setup_idle, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, a_daemon_starts_on_a_copy_made_while_others_write);
+    tcase_add_test(tc, a_backup_needs_a_folder_of_its_own);
+    tcase_add_test(tc, a_check_finds_what_is_missing_damaged_and_too_short);
+    tcase_add_test(tc, only_old_files_that_no_row_names_are_collected);
+    tcase_add_test(tc, what_is_not_used_goes_and_what_is_stays);
+    tcase_add_test(tc, uploads_leave_room_on_the_disk);
+    tcase_add_test(tc, ballast_is_kept_only_where_there_is_room_for_it);
+    tcase_add_test(tc, a_command_asks_the_daemon_or_does_it_alone);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
