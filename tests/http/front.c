@@ -55,7 +55,8 @@ static void add_site(struct den_buf *out, unsigned port, unsigned behind)
     ck_assert_msg(listens > 0 && servers == 1, "deploy/nginx.conf is not as expected");
 }
 
-static void write_config(const struct front *front, unsigned behind)
+/* behind 0: no daemon, the body instead. */
+static void write_config(const struct front *front, unsigned behind, const char *body)
 {
     static const char *const kinds[] = {"client_body", "proxy", "fastcgi", "uwsgi",
                                         "scgi"};
@@ -64,12 +65,19 @@ static void write_config(const struct front *front, unsigned behind)
     char path[128];
     den_buf_init(&out, 1 << 20);
     den_buf_printf(&out,
-                   "daemon off; worker_processes 1; pid %s/pid; error_log %s/error.log;\n"
+                   "daemon off; worker_processes 2; pid %s/pid; error_log %s/error.log;\n"
                    "events { worker_connections 4096; }\nhttp { access_log off;\n",
                    front->folder, front->folder);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         den_buf_printf(&out, "%s_temp_path %s/%s;\n", kinds[i], front->folder, kinds[i]);
-    add_site(&out, front->port, behind);
+    if (behind > 0)
+        add_site(&out, front->port, behind);
+    else
+        den_buf_printf(&out,
+                       "keepalive_requests 1000000000; server { listen 127.0.0.1:%u; "
+                       "location / { default_type application/json; return 200 '%s'; } "
+                       "}\n",
+                       front->port, body);
     den_buf_puts(&out, "}\n");
     ck_assert(den_buf_ok(&out, &err));
     ck_assert(den_str_format(path, sizeof path, "%s/nginx.conf", front->folder));
@@ -90,7 +98,7 @@ static void run_nginx(const struct front *front)
     _exit(127);
 }
 
-bool front_start(struct front *front, unsigned behind)
+static bool start(struct front *front, unsigned behind, const char *body)
 {
     *front = (struct front){.port = wire_free_port()};
     if (!program_exists("nginx"))
@@ -98,7 +106,7 @@ bool front_start(struct front *front, unsigned behind)
     (void)snprintf(front->folder, sizeof front->folder, "/tmp/denoised-front-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(front->folder));
     (void)chmod(front->folder, 0755); /* its worker is another user */
-    write_config(front, behind);
+    write_config(front, behind, body);
     front->pid = fork();
     ck_assert_int_ge(front->pid, 0);
     if (front->pid == 0)
@@ -111,6 +119,16 @@ bool front_start(struct front *front, unsigned behind)
     ck_assert_msg(fd >= 0, "nginx did not start, see %s", front->folder);
     close(fd);
     return true;
+}
+
+bool front_start(struct front *front, unsigned behind)
+{
+    return start(front, behind, "");
+}
+
+bool front_start_alone(struct front *front, const char *body)
+{
+    return start(front, 0, body);
 }
 
 void front_stop(struct front *front)

@@ -11,6 +11,8 @@ struct front {
     char folder[64];
 };
 bool front_start(struct front *front, unsigned behind); /* false: no nginx here */
+/* nginx that answers every request by itself with the body: what a server can do here. */
+bool front_start_alone(struct front *front, const char *body);
 void front_stop(struct front *front);
 bool program_exists(const char *name); /* in PATH, /usr/sbin or /usr/local/sbin */
 

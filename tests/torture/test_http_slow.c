@@ -210,16 +210,18 @@ static double limit_of(size_t kind)
     return kinds[kind].limit == HEADER ? t.header_s : t.body_s;
 }
 
-/* The daemon has none of the readers any more: the honest client and this question are
- * all that is left.  Returns how many are open. */
-static size_t end_readers(size_t readers)
+/* How many readers the daemon still has follows from its own count: beside them there are
+ * the honest client, this question, and the others that are open.  Those that began first
+ * are the first to be gone. */
+static void end_readers(size_t readers, size_t others)
 {
-    if (open_connections() > 2)
-        return readers;
-    for (size_t i = 0; i < t.clients; i++)
-        if (is_reader(i))
+    size_t open = open_connections(), here = others + 2;
+    size_t gone = open > here + readers ? 0 : readers - (open > here ? open - here : 0);
+    for (size_t i = 0; i < t.clients && gone > 0; i++)
+        if (is_reader(i) && t.all[i].ended <= 0) {
             t.all[i].ended = den_monotonic_s();
-    return 0;
+            gone--;
+        }
 }
 
 static size_t run_all(double longest)
@@ -235,8 +237,8 @@ static size_t run_all(double longest)
             left += t.all[i].ended <= 0;
             readers += t.all[i].ended <= 0 && is_reader(i);
         }
-        if (left > 0 && left == readers)
-            left = end_readers(readers);
+        if (readers > 0 && den_monotonic_s() - start > t.body_s - 1)
+            end_readers(readers, left - readers);
     }
     return left;
 }

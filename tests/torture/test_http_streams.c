@@ -25,7 +25,7 @@
 
 #define HOST "Host: localhost\r\n"
 
-enum { MOST = 2000, MOST_STREAMS = 500 };
+enum { MOST = 2000, MOST_STREAMS = 500, SUSPENDED = 16 };
 
 static struct {
     pid_t server;
@@ -175,15 +175,16 @@ static double idle_share(double seconds)
     return (family_look(t.server).cpu_s - cpu) / (den_monotonic_s() - start);
 }
 
-/* One request on each plain connection, half of them on a route that is suspended while
- * a side thread works; then all answers.  The longest of them. */
+/* One request on each plain connection, one of 16 on a route that is suspended while a
+ * side thread works; then all answers.  The longest of them. */
 static double round_trip(char *const *texts)
 {
     static double sent[MOST];
     double worst = 0;
     for (size_t i = t.streams; i < t.streams + t.plain; i++) {
+        const char *text = texts[i % SUSPENDED == 0];
         sent[i] = den_monotonic_s();
-        ck_assert(wire_send(t.fds[i], texts[i % 2], strlen(texts[i % 2])));
+        ck_assert(wire_send(t.fds[i], text, strlen(text)));
         if (i % 64 == 63)
             (void)usleep(2000); /* a load, not a flood */
     }
@@ -230,7 +231,7 @@ START_TEST(idle_streams_are_cheap_and_nobody_stalls)
     for (int i = 0; i < rounds; i++)
         worst = fmax(worst, round_trip((char *[]){plain, slow}));
     printf("%zu connections: %zu idle streams cost %.2f %% of a core (%.2f %% without); "
-           "%zu requests beside them, half suspended, slowest %.3f s\n",
+           "%zu requests beside them, one of 16 suspended, slowest %.3f s\n",
            t.streams + t.plain, t.streams, 100 * idle, 100 * empty,
            t.plain * (size_t)rounds, worst);
     for (size_t i = 0; i < t.streams + t.plain; i++)
@@ -238,7 +239,9 @@ START_TEST(idle_streams_are_cheap_and_nobody_stalls)
     const char *quick = getenv("DENOISED_TEST_SLOW"); /* sanitizers cost their own */
     bool sanitized = quick != NULL && quick[0] == '0';
     ck_assert_msg(sanitized || idle <= 0.02, "%.2f %%", 100 * idle);
-    ck_assert_msg(sanitized || worst <= 1, "%.2f s", worst);
+    /* What the library can do wrong is a stall for ever; on a busy machine a second is
+     * a turn of others. */
+    ck_assert_msg(sanitized || worst <= (test_full() ? 1 : 5), "%.2f s", worst);
 }
 END_TEST
 
