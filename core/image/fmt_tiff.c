@@ -157,13 +157,13 @@ static bool text_offset(const struct den_tiff_in *in, uint64_t *ret, struct den_
 
 /* ImageJ writes one directory for a stack that classic offsets cannot reach, and the
  * planes behind each other.  Others copy its text to single pages, which is no reason to
- * take whatever follows them for planes: a second one must be there, without the
- * directory or the text in it. */
+ * take whatever follows them for planes: a second one must be there, and the text before
+ * the first.  Where the directory lies says nothing: a copy has it at the end. */
 static bool find_stack(struct den_tiff_in *in, const char *text, size_t length,
                        struct den_err *err)
 {
     struct den_tiff_layout layout;
-    uint64_t at = 0, inside = 0, directory = in->directories[0];
+    uint64_t at = 0, inside = 0;
     uint32_t images = 1;
     if (in->info.pages != 1 || !den_imagej_images(text, length, &images) || images < 2)
         return true;
@@ -175,8 +175,7 @@ static bool find_stack(struct den_tiff_in *in, const char *text, size_t length,
     uint64_t there = (in->file_bytes - at) / page;
     if (!text_offset(in, &inside, err))
         return false;
-    if (there < 2 || (directory >= at && (directory - at) / page < images) ||
-        (inside >= at && (inside - at) / page < images))
+    if (there < 2 || inside >= at)
         return true;
     if (there < images)
         return den_err_set(err, DEN_E_UNPROCESSABLE,
