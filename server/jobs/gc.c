@@ -62,7 +62,8 @@ static bool sweep_one(void *context, const char *sha256, struct den_err *err)
     bool done = s->kind->blob_used(s->store, sha256, &used, err) &&
                 (used || sweep->dry_run || den_blobs_remove(s->blobs, sha256, err));
     pthread_mutex_unlock(&s->blob_lock);
-    if (done && !used)
+    /* While a backup holds them, nothing is removed. */
+    if (done && !used && (sweep->dry_run || !den_fs_exists(path)))
         tell(sweep, sha256, bytes);
     return done;
 }
