@@ -346,8 +346,8 @@ static bool keep(struct cell *cell, struct den_cell_row *row, const char *pictur
 
 static bool remove_files(const struct cell *cell, struct den_err *err)
 {
-    return den_checkpoint_remove(cell->checkpoint, err) && den_fs_remove(cell->best, err) &&
-           den_fs_remove(cell->last, err);
+    return den_checkpoint_remove(cell->checkpoint, err) &&
+           den_fs_remove(cell->best, err) && den_fs_remove(cell->last, err);
 }
 
 bool den_grid_cell(struct den_grid *grid, size_t number, struct den_err *err)
