@@ -231,6 +231,23 @@ static bool read_compression(TIFF *tif, uint32_t page, struct den_tiff_layout *l
                        page, value, NAME_OF(others, value));
 }
 
+/* libtiff looks at it when it decodes; a page whose parts are all missing it never does,
+ * and a copy of that has parts. */
+static bool check_predictor(const struct den_tiff_layout *layout, uint32_t page,
+                            struct den_err *err)
+{
+    unsigned bits = layout->bits, predictor = layout->predictor;
+    bool whole_bytes = bits == 8 || bits == 16 || bits == 32 || bits == 64;
+    bool floats = layout->sample_format == SAMPLEFORMAT_IEEEFP;
+    if (predictor == PREDICTOR_NONE ||
+        (predictor == PREDICTOR_HORIZONTAL && whole_bytes) ||
+        (predictor == PREDICTOR_FLOATINGPOINT && floats))
+        return true;
+    return refuse(err, page, "predictor", predictor,
+                  "none (1), differences (2) of 8, 16, 32 or 64-bit samples and "
+                  "floating point (3) of floats are read");
+}
+
 static void read_resolution(TIFF *tif, struct den_tiff_layout *layout)
 {
     float x = 0.0f, y = 0.0f;
@@ -327,7 +344,8 @@ bool den_tiff_layout_read(struct den_tiff_in *in, uint32_t page,
         !read_compression(in->tif, page, &layout, err) ||
         !read_photometric(in->tif, page, &layout, err) ||
         !read_samples(in->tif, page, &layout, err) ||
-        !read_dtype(in->tif, page, &layout, err) || !read_parts(in, page, &layout, err))
+        !read_dtype(in->tif, page, &layout, err) ||
+        !check_predictor(&layout, page, err) || !read_parts(in, page, &layout, err))
         return false;
     read_resolution(in->tif, &layout);
     if (stack)
