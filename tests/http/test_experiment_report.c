@@ -30,9 +30,10 @@ static void setup(void)
     struct den_err err = DEN_ERR_INIT;
     must(den_experiment_new(&state.experiment, &err));
     static const char *const entries[][2] = {
-        {"row", "base | line"}, {"row", "a<b & \"c\"]]>"}, {"row", "c"},
-        {"sample", "0"},        {"sample", "8"},           {"metric", "psnr"},
-        {"metric", "nrmse"},    {"filter", "median"},      {"test_scene", "s_1"},
+        {"preset", "cpu"},     {"row", "base | line"}, {"row", "a<b & \"c\"]]>"},
+        {"row", "c"},          {"sample", "0"},        {"sample", "8"},
+        {"metric", "psnr"},    {"metric", "nrmse"},    {"filter", "median"},
+        {"test_scene", "s_1"},
     };
     for (size_t i = 0; i < sizeof entries / sizeof entries[0]; i++)
         put(entries[i][0], entries[i][1]);

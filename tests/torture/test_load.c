@@ -312,7 +312,10 @@ START_TEST(nothing_grows_with_time)
            seconds, k, rss, now, 100.0 * (double)(now - rss) / (double)rss, files,
            open_files());
     ck_assert_int_le(now, rss + rss / 50 + 1024);
-    ck_assert_uint_eq(open_files(), files);
+    /* A connection that its client has left is closed a moment later. */
+    for (int i = 0; i < 100 && open_files() > files; i++)
+        (void)usleep(50000);
+    ck_assert_uint_le(open_files(), files);
     ck_assert_uint_eq(daemon_files(&s.daemon), kept);
 }
 END_TEST
