@@ -14,8 +14,14 @@ static bool claim_values(const struct den_tiff_raw *raw,
 {
     for (size_t i = 0; i < directory->count; i++) {
         struct den_tiff_entry entry = den_tiff_entry_at(raw, directory, i);
-        if (!den_claims_add(claims, entry.value, den_tiff_outside_bytes(raw, &entry),
-                            err))
+        uint64_t bytes = den_tiff_outside_bytes(raw, &entry);
+        /* Where the source ends, the copy may go on: there would be values then. */
+        if (!entry.inside && bytes == 0 && entry.count > 0)
+            return den_err_set(err, DEN_E_UNPROCESSABLE,
+                               "tag %u of the TIFF has values behind the end of the "
+                               "file; such a file can be read, but not copied",
+                               (unsigned)entry.tag);
+        if (!den_claims_add(claims, entry.value, bytes, err))
             return false;
     }
     return den_claims_add(claims, directory->offset, directory->bytes, err);
