@@ -12,8 +12,7 @@
 #include "train_plan.h"
 
 const struct den_preset den_presets[DEN_PRESETS] = {
-    {"cpu", "cgan",
-     "A small U-Net of pix2pix trained on L1 alone; minutes on a CPU."},
+    {"cpu", "cgan", "A small U-Net of pix2pix trained on L1 alone; minutes on a CPU."},
     {"cpu_gan", "cgan",
      "The paper's composite loss (GAN, L1, SSIM, TV) at the size of cpu."},
     {"paper", "cgan", "The settings printed in the paper; days on a CPU."},

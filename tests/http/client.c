@@ -85,8 +85,7 @@ struct answer ask(const char *method, const char *base, const char *path,
                   const char *type, const void *body, size_t length, const char *header)
 {
     const char *fault = NULL;
-    struct answer a =
-        try_ask(method, base, path, type, body, length, header, &fault);
+    struct answer a = try_ask(method, base, path, type, body, length, header, &fault);
     ck_assert_msg(fault == NULL, "%s %s%s: %s", method, base, path, fault);
     return a;
 }

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "den_check.h"
+#include "str.h"
 
 static const struct {
     const char *argv[7], *words, *left;
@@ -30,8 +31,8 @@ START_TEST(a_command_is_taken_out_of_the_flags)
     must(den_command_take(argv, words, sizeof words, &err));
     ck_assert_str_eq(words, cases[_i].words);
     for (size_t i = 1; argv[i] != NULL; i++) {
-        strncat(left, " ", sizeof left - strlen(left) - 1);
-        strncat(left, argv[i], sizeof left - strlen(left) - 1);
+        size_t used = strlen(left);
+        (void)den_str_format(left + used, sizeof left - used, " %s", argv[i]);
     }
     ck_assert_str_eq(left, cases[_i].left);
     for (size_t i = 0; argv[i] != NULL; i++)
