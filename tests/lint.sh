@@ -70,6 +70,7 @@ flags_of() {
         echo "-iquote tests $(flags_of_folder "core/$layer") $(flags_of_folder "server/$layer")" ;;
     tests/grad/*) echo "-iquote tests -DDEN_REAL_DOUBLE $(flags_of_folder core/nn)" ;;
     tests/backend/*) echo "-iquote tests $(flags_of_folder core/nn)" ;;
+    tests/torture/*) echo "-iquote tests -iquote tests/torture -iquote tests/http $(flags_of_folder api)" ;;
     tests/*) echo "-iquote tests -iquote $(dirname "$1") $(flags_of_folder api)" ;;
     server/main.c) flags_of_folder api ;;
     *) flags_of_folder "$(dirname "$1")" ;;
