@@ -80,6 +80,7 @@ static uint32_t round_block(const float *restrict from, float minimum, float max
     return clipped;
 }
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type takes none. */
 #define FROM_FLOAT(name, type, is_signed)                                            \
     static uint64_t name(const float *from, void *to, size_t n, uint32_t bits)       \
     {                                                                                \
@@ -119,6 +120,7 @@ FROM_FLOAT(i16_from_float, int16_t, 1)
     }
 FROM_FLOAT_WIDE(u32_from_float, uint32_t, 0)
 FROM_FLOAT_WIDE(i32_from_float, int32_t, 1)
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* Nearest binary16, ties to even; |value| must be below 65520. */
 static uint16_t float_to_half(float value)
