@@ -223,9 +223,9 @@ bool den_fs_sync_folder(const char *path, struct den_err *err)
 }
 
 /* A rename lasts only when the folder that holds the name is on disk. */
-static bool sync_folder_of(const char *path, struct den_err *err)
+bool den_fs_sync_folder_of(const char *file, struct den_err *err)
 {
-    char *folder = den_strdup(path);
+    char *folder = den_strdup(file);
     if (folder == NULL)
         return den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
     char *slash = strrchr(folder, '/');
@@ -240,7 +240,7 @@ bool den_fs_rename_durable(const char *from, const char *to, struct den_err *err
 {
     if (rename(from, to) != 0)
         return den_err_sys(err, errno, "a file cannot be renamed");
-    return sync_folder_of(to, err);
+    return den_fs_sync_folder_of(to, err);
 }
 
 /* A new file beside path, under a name that nobody else uses; *ret_name by den_free. */

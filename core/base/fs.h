@@ -38,8 +38,9 @@ bool den_fs_write(const char *path, const void *data, size_t length,
 /* fsync of fd done by the caller; renames and makes the rename durable. */
 bool den_fs_rename_durable(const char *from, const char *to,
                            struct den_err *err) DEN_CHECKED;
-/* The names in a folder become durable. */
+/* The names in a folder become durable; or those in the folder that holds a file. */
 bool den_fs_sync_folder(const char *path, struct den_err *err) DEN_CHECKED;
+bool den_fs_sync_folder_of(const char *file, struct den_err *err) DEN_CHECKED;
 bool den_fs_size(const char *path, uint64_t *ret, struct den_err *err) DEN_CHECKED;
 bool den_fs_exists(const char *path);
 /* Removes a file; a missing one is not an error. */

@@ -255,19 +255,6 @@ static bool check_whole(sqlite3 *db, struct den_err *err)
     return done;
 }
 
-/* SQLite makes the name of its log durable with the first commit, but does not look
- * whether that went well. */
-static bool sync_names(const char *location, struct den_err *err)
-{
-    char folder[PATH_MAX];
-    if (!den_str_copy(folder, sizeof folder, location))
-        return den_err_set(err, DEN_E_INVALID, "the name of the database is too long");
-    char *slash = strrchr(folder, '/');
-    if (slash != NULL)
-        slash[slash == folder ? 1 : 0] = '\0';
-    return den_fs_sync_folder(slash == NULL ? "." : folder, err);
-}
-
 static bool sqlite_open(const char *location, struct den_store **ret, struct den_err *err)
 {
     /* Nobody else should ever have it open: the wait is for a backup tool that looks in.
@@ -292,8 +279,11 @@ static bool sqlite_open(const char *location, struct den_store **ret, struct den
     }
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, BUSY_MS);
+    /* SQLite makes the name of its log durable with the first commit, but does not look
+     * whether that went well: the folder is synced here. */
     if (!configure(s->db, err) || !check_whole(s->db, err) ||
-        !den_migrate(s->db, den_migrations_newest(), err) || !sync_names(location, err))
+        !den_migrate(s->db, den_migrations_newest(), err) ||
+        !den_fs_sync_folder_of(location, err))
         goto fail;
     *ret = s;
     return true;
