@@ -111,8 +111,7 @@ struct den_reader {
     int fd;
     void *state; /* the format's */
     struct den_image_info info;
-    void *raw; /* one page of info.dtype, made when first needed, */
-    bool lent; /* or lent */
+    void *raw; /* one page of info.dtype, made when first needed */
 };
 
 enum { HEAD_BYTES = 16 };
@@ -141,8 +140,7 @@ static void reader_free(struct den_reader *reader)
 {
     if (reader->fd >= 0)
         close(reader->fd);
-    if (!reader->lent)
-        den_free(reader->raw);
+    den_free(reader->raw);
     den_free(reader);
 }
 
@@ -212,20 +210,6 @@ bool den_reader_page_float(struct den_reader *reader, uint32_t page, float *pixe
     return !den_dtype_is_float(info->dtype) || check_finite(reader, page, pixels, err);
 }
 
-/* Puts a lent page in the place of one's own. */
-static void take_loan(void **raw, bool *lent, void *loan)
-{
-    if (!*lent)
-        den_free(*raw);
-    *raw = loan;
-    *lent = true;
-}
-
-void den_reader_lend(struct den_reader *reader, void *raw)
-{
-    take_loan(&reader->raw, &reader->lent, raw);
-}
-
 void den_reader_close(struct den_reader *reader)
 {
     if (reader == NULL)
@@ -243,8 +227,7 @@ struct den_writer {
     struct den_image_info info;
     uint32_t written; /* pages */
     bool failed;      /* the file is not complete, whatever follows */
-    void *raw;        /* one page of info.dtype, made when first needed, */
-    bool lent;        /* or lent */
+    void *raw;        /* one page of info.dtype, made when first needed */
 };
 
 static const struct den_format *format_named(const char *name, struct den_err *err)
@@ -278,8 +261,7 @@ static bool check_info(const struct den_image_info *info, struct den_err *err)
 static int writer_free(struct den_writer *writer)
 {
     int sys = writer->fd >= 0 && close(writer->fd) != 0 ? errno : 0;
-    if (!writer->lent)
-        den_free(writer->raw);
+    den_free(writer->raw);
     den_free(writer);
     return sys;
 }
@@ -345,11 +327,6 @@ bool den_writer_page_float(struct den_writer *writer, const float *pixels,
     if (clipped != NULL)
         *clipped += count;
     return true;
-}
-
-void den_writer_lend(struct den_writer *writer, void *raw)
-{
-    take_loan(&writer->raw, &writer->lent, raw);
 }
 
 bool den_writer_finish(struct den_writer *writer, struct den_err *err)

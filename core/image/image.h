@@ -117,10 +117,6 @@ bool den_reader_page(struct den_reader *reader, uint32_t page, void *pixels,
  * y. */
 bool den_reader_page_float(struct den_reader *reader, uint32_t page, float *pixels,
                            struct den_err *err) DEN_CHECKED;
-/* den_reader_page_float unpacks into raw, instead of a page of its own: a page of
- * info.dtype, borrowed until the reader is closed, and free for other use
- * between two calls. */
-void den_reader_lend(struct den_reader *reader, void *raw);
 void den_reader_close(struct den_reader *reader);
 
 /* info.format chooses the writer; info.pages pages must follow. */
@@ -132,8 +128,6 @@ bool den_writer_page(struct den_writer *writer, const void *pixels,
  */
 bool den_writer_page_float(struct den_writer *writer, const float *pixels,
                            uint64_t *clipped, struct den_err *err) DEN_CHECKED;
-/* As den_reader_lend, for den_writer_page_float. */
-void den_writer_lend(struct den_writer *writer, void *raw);
 /* Completes the file; fails when pages are missing.  The writer is freed in any case.
  * Its bytes are on their way to the disk: who needs them there calls fsync. */
 bool den_writer_finish(struct den_writer *writer, struct den_err *err) DEN_CHECKED;

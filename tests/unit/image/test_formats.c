@@ -218,39 +218,6 @@ START_TEST(floats_are_rounded_and_clipped_pixels_counted)
 }
 END_TEST
 
-/* What is lent is used, stays the lender's, and changes no pixel. */
-START_TEST(pages_are_unpacked_and_packed_in_lent_memory)
-{
-    struct den_err err = DEN_ERR_INIT;
-    struct den_reader *reader = NULL;
-    struct den_writer *writer = NULL;
-    struct den_image_info info = info_of(_i, 33, 21);
-    size_t pixels = (size_t)info.width * info.height;
-    void *image = random_pixels(&info);
-    float *page = den_calloc(pixels, sizeof *page), *raw = den_calloc(pixels, 4);
-    write_image(scratch("image"), &info, image);
-    must(den_reader_open(scratch("image"), NULL, &reader, &err));
-    must(den_writer_open(scratch("copy"), &info, &writer, &err));
-    size_t held = den_mem_live();
-    den_reader_lend(reader, raw);
-    den_writer_lend(writer, raw);
-    for (uint32_t i = 0; i < info.pages; i++) {
-        must(den_reader_page_float(reader, i, page, &err));
-        must(den_writer_page_float(writer, page, NULL, &err));
-    }
-    if (info.dtype != DEN_F32)
-        ck_assert(raw[0] != 0 || raw[1] != 0);
-    if (strcmp(info.format, "tiff") == 0) /* libpng allocates with us, too */
-        ck_assert_uint_le(den_mem_live(), held + pixels); /* no page of their own */
-    den_reader_close(reader);
-    must(den_writer_finish(writer, &err));
-    check_image(scratch("copy"), &info, image);
-    den_free(raw);
-    den_free(page);
-    den_free(image);
-}
-END_TEST
-
 START_TEST(an_image_is_loaded_and_saved_whole)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -422,7 +389,6 @@ int main(void)
     tcase_add_test(files, what_is_no_image_is_refused);
     tcase_add_loop_test(files, numbers_that_are_none_are_refused_with_their_place, 0, 3);
     tcase_add_loop_test(files, floats_are_rounded_and_clipped_pixels_counted, 0, 3);
-    tcase_add_loop_test(files, pages_are_unpacked_and_packed_in_lent_memory, 0, KINDS);
     tcase_add_loop_test(files, an_image_is_loaded_and_saved_whole, 0, KINDS);
     tcase_add_loop_test(files, the_pixel_size_is_kept, 0, KINDS);
     tcase_add_loop_test(files, a_print_resolution_is_no_pixel_size, 0, KINDS);
