@@ -71,11 +71,17 @@ static inline bool test_full(void)
     return full != NULL && full[0] == '1';
 }
 
-/* Slow tests are left out under sanitizers (DENOISED_TEST_SLOW=0). */
+/* Under sanitizers (DENOISED_TEST_SLOW=0) everything is slower and larger. */
+static inline bool test_sanitized(void)
+{
+    const char *slow = getenv("DENOISED_TEST_SLOW");
+    return slow != NULL && slow[0] == '0';
+}
+
+/* Slow tests are left out then. */
 #define need_slow()                                                   \
     do {                                                              \
-        const char *slow_ = getenv("DENOISED_TEST_SLOW");             \
-        if (slow_ != NULL && slow_[0] == '0') {                       \
+        if (test_sanitized()) {                                       \
             printf("skipped: %s (DENOISED_TEST_SLOW=0)\n", __func__); \
             return;                                                   \
         }                                                             \

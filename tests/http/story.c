@@ -54,3 +54,16 @@ void story_train(struct story *s, const char *model, unsigned iterations, char *
                    s->training, model, iterations);
     submit_job(s->daemon.url, body, id);
 }
+
+void story_train_with(struct story *s, const char *model, const char *members)
+{
+    char body[512], id[32];
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",%s}",
+                   s->training, model, members);
+    submit_job(s->daemon.url, body, id);
+    json_t *job = wait_job(s->daemon.url, id, 120);
+    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s",
+                  text_at(job, "error.detail"));
+    json_decref(job);
+}

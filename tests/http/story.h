@@ -22,5 +22,8 @@ void story_start(struct story *s, const char *const *extra_args);
 void story_end(struct story *s);
 /* Submits a train job named `model`; its id into id[32]. */
 void story_train(struct story *s, const char *model, unsigned iterations, char *id);
+/* Trains to the end, which must be a success; members: of the job, "\"preset\":\"cpu\"".
+ */
+void story_train_with(struct story *s, const char *model, const char *members);
 
 #endif

@@ -31,8 +31,7 @@ static char jobs[MOST_FILES][32];
 
 static void setup(void)
 {
-    const char *slow = getenv("DENOISED_TEST_SLOW");
-    sanitized = slow != NULL && slow[0] == '0';
+    sanitized = test_sanitized();
     (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(files));
     scene_write(files, 1, 64, 1);

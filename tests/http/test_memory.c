@@ -67,19 +67,6 @@ static void run_job(const struct daemon *d, const char *body, const char *state)
     json_decref(job);
 }
 
-static void train(struct story *s, const char *name, const char *extra)
-{
-    char body[400], id[32];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",%s}",
-                   s->training, name, extra);
-    submit_job(s->daemon.url, body, id);
-    json_t *job = wait_job(s->daemon.url, id, 120);
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s",
-                  text_at(job, "error.detail"));
-    json_decref(job);
-}
-
 /* Two models and a filter on images of three sizes, one of them in tiles. */
 START_TEST(an_accepted_job_never_runs_out_of_memory)
 {
@@ -90,10 +77,12 @@ START_TEST(an_accepted_job_never_runs_out_of_memory)
     struct story s;
     char file[128], image[3][32], body[200];
     story_start(&s, args);
-    train(&s, "unet",
-          "\"config\":{\"iterations\":4,\"downs\":5,\"ngf\":16,\"ndf\":4,\"crop\":32,"
-          "\"batch\":1}");
-    train(&s, "care", "\"preset\":\"care\",\"config\":{\"iterations\":2,\"batch\":1}");
+    story_train_with(
+        &s, "unet",
+        "\"config\":{\"iterations\":4,\"downs\":5,\"ngf\":16,\"ndf\":4,\"crop\":32,"
+        "\"batch\":1}");
+    story_train_with(&s, "care",
+                     "\"preset\":\"care\",\"config\":{\"iterations\":2,\"batch\":1}");
     for (size_t i = 0; i < 3; i++) {
         struct series series = {.width = sizes[i],
                                 .height = sizes[i],

@@ -25,8 +25,7 @@ static void teardown(void)
  */
 static unsigned some_seconds(unsigned units)
 {
-    const char *slow = getenv("DENOISED_TEST_SLOW");
-    return slow != NULL && slow[0] == '0' ? units / 8 : units;
+    return test_sanitized() ? units / 8 : units;
 }
 
 static double step_of(const char *id)

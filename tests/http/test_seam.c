@@ -35,19 +35,6 @@ static void denoise(struct story *s, const char *image, const char *model, bool 
     json_decref(job);
 }
 
-static void train(struct story *s, const char *model, const char *settings)
-{
-    char body[512], id[32];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",%s}",
-                   s->training, model, settings);
-    submit_job(s->daemon.url, body, id);
-    json_t *job = wait_job(s->daemon.url, id, 120);
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s",
-                  text_at(job, "error.detail"));
-    json_decref(job);
-}
-
 /* Largest difference, in parts of the range of the image. */
 static double distance(const struct den_image *a, const struct den_image *b,
                        double *ret_range)
@@ -79,8 +66,10 @@ START_TEST(a_real_image_in_tiles_is_the_image_as_a_whole)
     struct den_image one, many;
     double range = 0;
     story_start(&s, whole);
-    train(&s, "unet", "\"preset\":\"cpu\",\"config\":{" TINY ",\"iterations\":60}");
-    train(&s, "care", "\"preset\":\"care\",\"config\":{\"iterations\":20,\"batch\":2}");
+    story_train_with(&s, "unet",
+                     "\"preset\":\"cpu\",\"config\":{" TINY ",\"iterations\":60}");
+    story_train_with(&s, "care",
+                     "\"preset\":\"care\",\"config\":{\"iterations\":20,\"batch\":2}");
     (void)snprintf(file, sizeof file, "%s/noisy_only_16bit/convallaria_frame0000.tif",
                    data);
     upload(s.daemon.url, file, image);

@@ -237,12 +237,10 @@ START_TEST(idle_streams_are_cheap_and_nobody_stalls)
     (void)fflush(stdout); /* a failed test tells its figures as well */
     for (size_t i = 0; i < t.streams + t.plain; i++)
         close(t.fds[i]);
-    const char *quick = getenv("DENOISED_TEST_SLOW"); /* sanitizers cost their own */
-    bool sanitized = quick != NULL && quick[0] == '0';
-    ck_assert_msg(sanitized || idle <= 0.02, "%.2f %%", 100 * idle);
+    ck_assert_msg(test_sanitized() || idle <= 0.02, "%.2f %%", 100 * idle);
     /* What the library can do wrong is a stall for ever; on a busy machine a second is
      * a turn of others. */
-    ck_assert_msg(sanitized || worst <= (test_full() ? 1 : 5), "%.2f s", worst);
+    ck_assert_msg(test_sanitized() || worst <= (test_full() ? 1 : 5), "%.2f s", worst);
 }
 END_TEST
 
