@@ -23,6 +23,8 @@ const struct den_route *den_api_routes(void);
 /* For struct den_http_config. */
 void den_api_problem(void *app, const struct den_request *request,
                      const struct den_err *err, struct den_reply *reply);
+bool den_api_admit(void *app, struct den_request *request, const char *scope,
+                   struct den_err *err);
 void den_api_temporary(void *app, char *to, size_t size);
 
 #endif

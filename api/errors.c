@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "handlers.h"
+#include "str.h"
 
 /* The one place where an error becomes an HTTP status. */
 static const struct {
@@ -14,6 +15,8 @@ static const struct {
     [DEN_E_INVALID] = {422, "Value not allowed", NULL},
     [DEN_E_UNPROCESSABLE] = {422, "Cannot be used", NULL},
     [DEN_E_UNSUPPORTED] = {415, "Unsupported format", NULL},
+    [DEN_E_UNAUTHORIZED] = {401, "Not signed in", NULL},
+    [DEN_E_FORBIDDEN] = {403, "Not allowed", NULL},
     [DEN_E_NOT_FOUND] = {404, "Not found", NULL},
     [DEN_E_CONFLICT] = {409, "Conflict", NULL},
     [DEN_E_TOO_LARGE] = {413, "Too large", NULL},
@@ -34,8 +37,14 @@ void den_api_problem(void *app, const struct den_request *request,
     (void)app;
     size_t code = err->code < DEN_CODES ? err->code : DEN_E_INTERNAL;
     den_reply_status(reply, statuses[code].status);
-    if (statuses[code].retry_after != NULL)
+    char seconds[16];
+    den_str_format(seconds, sizeof seconds, "%d", err->retry_s);
+    if (err->retry_s > 0)
+        den_reply_header(reply, "Retry-After", seconds);
+    else if (statuses[code].retry_after != NULL)
         den_reply_header(reply, "Retry-After", statuses[code].retry_after);
+    if (code == DEN_E_UNAUTHORIZED)
+        den_reply_header(reply, "WWW-Authenticate", "Bearer realm=\"denoised\"");
     json_t *body = json_pack(
         "{ss ss sI ss ss ss}", "type", "about:blank", "title", statuses[code].title,
         "status", (json_int_t)statuses[code].status, "detail", err->text, "code",

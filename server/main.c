@@ -278,6 +278,7 @@ static bool start_http(const struct den_config *c, struct parts *parts,
         .routes = den_api_routes(),
         .app = parts->api,
         .started = http_started,
+        .admit = den_api_admit,
         .temporary = den_api_temporary,
         .problem = den_api_problem,
     };

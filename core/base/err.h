@@ -19,6 +19,8 @@ enum den_code {
     DEN_E_UNPROCESSABLE, /* a file or configuration that is understood but cannot be used
                           */
     DEN_E_UNSUPPORTED,   /* a format or feature that this program does not read */
+    DEN_E_UNAUTHORIZED,  /* nobody knows who asks */
+    DEN_E_FORBIDDEN,     /* who asks may not do this */
     DEN_E_NOT_FOUND,
     DEN_E_CONFLICT,  /* the object is in a state, or in use, that forbids this */
     DEN_E_TOO_LARGE, /* a limit on size was passed; limit and actual are set */
@@ -36,6 +38,7 @@ enum den_code {
 struct den_err {
     enum den_code code;
     int sys;               /* errno, 0 if none */
+    int retry_s;           /* try again after so many seconds; 0 = the usual */
     int64_t limit, actual; /* set with DEN_E_TOO_LARGE and limits; limit < 0 if not set */
     char field[96];        /* JSON Pointer or setting that was wrong, "" if none */
     char text[400];        /* one sentence for the user */

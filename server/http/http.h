@@ -63,6 +63,11 @@ struct den_http_config {
     void *app;
     /* Called before the first connection is accepted; may be NULL. */
     void (*started)(void *app, struct den_http *http);
+    /* Who asks, and may they?  Called when the route is known and nothing of the body has
+     * been read; it must not block.  It names them by den_request_set_user; false: the
+     * problem is from err.  NULL = anybody may do anything, and nobody has a name. */
+    bool (*admit)(void *app, struct den_request *request, const char *scope,
+                  struct den_err *err);
     /* A fresh temporary file name for uploads, into to[size]. */
     void (*temporary)(void *app, char *to, size_t size);
     /* Maps an error to status and fills the problem body (api/errors.c). */
@@ -91,6 +96,11 @@ const char *den_request_param(const struct den_request *r,
 const char *den_request_query(const struct den_request *r,
                               const char *key); /* NULL if absent */
 const char *den_request_header(const struct den_request *r, const char *name);
+/* As admit said: whose objects the request is about, and the public id of the token it
+ * came with; "" = nobody, none. */
+void den_request_set_user(struct den_request *r, const char *owner, const char *token);
+const char *den_request_owner(const struct den_request *r);
+const char *den_request_token(const struct den_request *r);
 /* The address of the client: of the connection, or what a proxy that is believed says. */
 const char *den_request_client(const struct den_request *r);
 const char *den_request_body(const struct den_request *r,

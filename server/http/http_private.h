@@ -27,6 +27,7 @@ enum {
     DEN_REQUEST_ID = 64,
     DEN_ID_SEED = 6,
     DEN_CLIENT = 48, /* an IP address as text */
+    DEN_USER = 80,   /* name of an owner, id of a token */
 };
 
 /* ---- the server ---- */
@@ -118,6 +119,7 @@ struct den_request {
     enum den_state state;
     double started;
     char id[DEN_REQUEST_ID + 1], method[16], client[DEN_CLIENT];
+    char owner[DEN_USER], token[DEN_USER]; /* as admit said */
     char *uri;   /* as it came, cut at '?' */
     char *query; /* decoded piece by piece; what keys and values point into */
     char *params;

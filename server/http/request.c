@@ -104,6 +104,22 @@ const char *den_request_client(const struct den_request *r)
     return r->client;
 }
 
+void den_request_set_user(struct den_request *r, const char *owner, const char *token)
+{
+    den_str_copy(r->owner, sizeof r->owner, owner);
+    den_str_copy(r->token, sizeof r->token, token);
+}
+
+const char *den_request_owner(const struct den_request *r)
+{
+    return r->owner;
+}
+
+const char *den_request_token(const struct den_request *r)
+{
+    return r->token;
+}
+
 /* ---- percent decoding -------------------------------------------------------------- */
 
 static unsigned hex(char c)

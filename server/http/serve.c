@@ -139,6 +139,15 @@ static bool check_file(struct den_request *r)
     return refuse(r, 500);
 }
 
+/* Before a byte of the body is taken. */
+static bool check_user(struct den_request *r)
+{
+    const struct den_http_config *config = &r->http->config;
+    return config->admit == NULL ||
+           config->admit(config->app, r, r->match.route->scope, &r->err) ||
+           refuse(r, 401);
+}
+
 static bool check_body(struct den_request *r)
 {
     const char *coding = den_request_header(r, "Content-Encoding");
@@ -230,7 +239,8 @@ static enum MHD_Result first_call(struct den_request *r, const char *method,
         refuse(r, 400);
     } else {
         r->announced = announced_bytes(r);
-        (void)(check_site(r) && check_draining(r) && check_route(r) && check_body(r));
+        (void)(check_site(r) && check_draining(r) && check_route(r) && check_user(r) &&
+               check_body(r));
     }
     if (r->refused == 0 || can_wait(r))
         return MHD_YES;

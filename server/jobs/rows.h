@@ -10,7 +10,9 @@
 #define DEN_ID_SIZE 32    /* "job_01JD..." with its NUL */
 #define DEN_NAME_SIZE 256 /* file, data set and model names */
 #define DEN_SHA256_SIZE 65
-#define DEN_CONFIG_SIZE 4096 /* "key=value\n" lines */
+#define DEN_OWNER_SIZE 65       /* 1 to 64 of a-z 0-9 . _ - */
+#define DEN_OWNER_LOCAL "local" /* of everything, where nobody has to sign in */
+#define DEN_CONFIG_SIZE 4096    /* "key=value\n" lines */
 
 struct den_image_row {
     char id[DEN_ID_SIZE], sha256[DEN_SHA256_SIZE], name[DEN_NAME_SIZE];
