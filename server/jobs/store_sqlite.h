@@ -105,6 +105,27 @@ bool den_sqlite_job_list(struct den_store *s, const char *state, const char *kin
                          const char *after, size_t limit, struct den_job_row *ret,
                          size_t *ret_count, struct den_err *err);
 bool den_sqlite_job_delete(struct den_store *s, const char *id, struct den_err *err);
+bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
+                           struct den_err *err);
+bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_row *ret,
+                          struct den_err *err);
+/* Inside experiment_add, too: the job behind all that wait. */
+void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t queue_limit);
+#define DEN_JOB_COLUMNS                                                               \
+    "id, kind, state, dataset, image, model, version, method, preset, config, seed, " \
+    "created_ms, started_ms, finished_ms, attempts, step, steps, error_code, "        \
+    "error_text, result_sha256, result_name, result_media, clipped, seconds, "        \
+    "peak_bytes, planes, planes_left, dtype, model_sha256"
+/* The columns above, in their order. */
+void den_tx_read_job(struct den_tx *tx, struct den_job_row *row);
+void den_tx_get_job(struct den_tx *tx, const char *id, struct den_job_row *row);
+/* Adds the events of the state that row is in now. */
+void den_tx_tell_state(struct den_tx *tx, const struct den_job_row *row);
+/* Runs a query of (id) or (id, now), then gives the row as it is afterwards; a change of
+ * state is told. */
+void den_tx_change_job(struct den_tx *tx, const char *sql, const char *id,
+                       struct den_job_row *ret);
+/* store_sqlite_queue.c */
 bool den_sqlite_job_claim(struct den_store *s, const char *const *kinds,
                           struct den_job_row *ret, bool *ret_found, struct den_err *err);
 bool den_sqlite_job_progress(struct den_store *s, const char *id, uint64_t step,
@@ -113,10 +134,6 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
                            struct den_model_row *model,
                            const struct den_score_row *scores, size_t score_count,
                            struct den_err *err);
-bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
-                           struct den_err *err);
-bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_row *ret,
-                          struct den_err *err);
 bool den_sqlite_job_requeue(struct den_store *s, const char *id, struct den_err *err);
 bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
                             size_t *ret_requeued, struct den_err *err);
@@ -126,8 +143,6 @@ bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t
                            uint64_t *ret, struct den_err *err);
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err);
-/* Inside experiment_add, too: the job behind all that wait. */
-void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t queue_limit);
 /* store_sqlite_cells.c */
 bool den_sqlite_experiment_add(struct den_store *s, const struct den_job_row *row,
                                const char *grid, const char *test_dataset,
