@@ -289,7 +289,7 @@ format:  ## let clang-format decide
 
 lint:  ## clang-format, clang-tidy, cppcheck, layer check and house rules
 	@deploy/setup.sh build lint
-	@$(MAKE) --no-print-directory -s $(GENERATED)
+	@$(MAKE) --no-print-directory -s $(GENERATED) $(BUILD)/gen/fault_points.inc
 	@tests/lint.sh
 
 asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
