@@ -4,6 +4,7 @@
 /* The command-line client: what its commands share.  A command is its own file cmd_x.c
  * and one row in den_commands[].  Data goes to stdout, talk to stderr. */
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "args.h"
@@ -13,6 +14,7 @@ enum {
     DEN_EXIT_OK = 0,
     DEN_EXIT_JOB = 1,    /* a job failed or was cancelled; files differ */
     DEN_EXIT_USAGE = 2,  /* the command line, or a local file that it names */
+    DEN_EXIT_GATE = 3,   /* a model was not good enough to be promoted */
     DEN_EXIT_AUTH = 4,   /* the server wants other credentials */
     DEN_EXIT_SERVER = 5, /* the server refused, or could not be reached */
 };
@@ -20,12 +22,16 @@ enum {
 struct den_cli {
     void *curl;         /* handle of libcurl, made with the first request */
     const char *server; /* http://HOST:PORT */
-    bool reached;       /* it has answered a request */
-    bool json;          /* print the server's JSON instead of text */
-    bool bar;           /* stderr is a terminal that can redraw a line */
-    bool color;         /* stdout is a terminal and NO_COLOR is not set */
-    int failure;        /* exit status if the command fails with what it has in err */
-    char note[640];     /* printed behind err's sentence: code, status, pointers */
+    char shown[128];    /* the same without a password, for sentences */
+    char token[256];    /* sent with every request, never shown; "" = none */
+    const volatile sig_atomic_t *stop; /* requests end when it is set; may be NULL */
+    bool reached;                      /* it has answered a request */
+    bool json;                         /* print the server's JSON instead of text */
+    bool bar;                          /* stderr is a terminal that can redraw a line */
+    bool color;                        /* stdout is a terminal and NO_COLOR is not set */
+    int failure;    /* exit status if the command fails with what it has in err */
+    long status;    /* HTTP status of the refusal in err, 0 = there was no answer */
+    char note[640]; /* printed behind err's sentence: code, status, pointers */
 };
 
 struct den_command {

@@ -12,6 +12,10 @@ const struct den_command *const den_commands[] = {
 const struct den_option den_global_options[] = {
     {"server", 0, DEN_OPTION_VALUE, "URL",
      "the server (default: DENOISE_SERVER, else http://127.0.0.1:8080)"},
+    {"token", 0, DEN_OPTION_VALUE, "TOKEN",
+     "who you are (default: DENOISE_TOKEN); others on this machine can see it here"},
+    {"token-file", 0, DEN_OPTION_VALUE, "FILE",
+     "a file with the token (default: DENOISE_TOKEN_FILE)"},
     {"json", 0, DEN_OPTION_FLAG, NULL, "print what the server answered, as JSON"},
     {"help", 'h', DEN_OPTION_FLAG, NULL, "this help, or that of the command"},
     {"version", 'V', DEN_OPTION_FLAG, NULL, "the version of this program"},
@@ -48,7 +52,7 @@ void den_help(FILE *to)
     (void)fputs("\noptions of every command:\n", to);
     help_options(to, den_global_options);
     (void)fputs("\nexit status: 0 done, 1 a job failed, 2 usage or a local file, "
-                "4 not allowed, 5 server or network.\n"
+                "3 not promoted,\n  4 not allowed, 5 server or network.\n"
                 "`denoise COMMAND --help` tells more.\n",
                 to);
 }

@@ -46,15 +46,16 @@ static size_t receive(char *data, size_t size, size_t count, void *context)
     return x->body.failed ? 0 : length;
 }
 
-static int show_upload(void *context, curl_off_t down_total, curl_off_t down_now,
-                       curl_off_t up_total, curl_off_t up_now)
+/* Called once a second, and more often while bytes move; 1 ends the request. */
+static int look_up(void *context, curl_off_t down_total, curl_off_t down_now,
+                   curl_off_t up_total, curl_off_t up_now)
 {
     const struct exchange *x = context;
     (void)down_total;
     (void)down_now;
-    if (up_total > 0)
+    if (up_total > 0 && x->uploading != NULL)
         den_bar_bytes(x->cli, x->uploading, (double)up_now, (double)up_total);
-    return 0;
+    return x->cli->stop != NULL && *x->cli->stop != 0;
 }
 
 /* A loopback server is never behind a proxy, whatever the environment says. */
@@ -81,6 +82,34 @@ static bool set_address(struct exchange *x, const char *path, struct den_err *er
     return done;
 }
 
+static bool add_header(struct exchange *x, const char *line, struct den_err *err)
+{
+    struct curl_slist *longer = curl_slist_append(x->headers, line);
+    if (longer == NULL)
+        return den_err_set(err, DEN_E_NO_MEMORY, "there is no memory left for a request");
+    x->headers = longer;
+    return true;
+}
+
+static bool add_named(struct exchange *x, const char *name, const char *value,
+                      struct den_err *err)
+{
+    char line[512];
+    if (!den_str_format(line, sizeof line, "%s: %s", name, value))
+        return den_err_set(err, DEN_E_INVALID, "what is sent as %s is too long", name);
+    return add_header(x, line, err);
+}
+
+/* Redirects are not followed, so that it goes to nobody else. */
+static bool add_token(struct exchange *x, struct den_err *err)
+{
+    char value[sizeof x->cli->token + 8];
+    if (x->cli->token[0] == '\0')
+        return true;
+    (void)den_str_format(value, sizeof value, "Bearer %s", x->cli->token);
+    return add_named(x, "Authorization", value, err);
+}
+
 static bool begin(struct exchange *x, struct den_cli *cli, const char *path,
                   struct den_err *err)
 {
@@ -102,18 +131,12 @@ static bool begin(struct exchange *x, struct den_cli *cli, const char *path,
     (void)curl_easy_setopt(x->curl, CURLOPT_LOW_SPEED_TIME, SILENCE_SECONDS);
     (void)curl_easy_setopt(x->curl, CURLOPT_WRITEFUNCTION, receive);
     (void)curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x);
+    (void)curl_easy_setopt(x->curl, CURLOPT_NOPROGRESS, 0L);
+    (void)curl_easy_setopt(x->curl, CURLOPT_XFERINFOFUNCTION, look_up);
+    (void)curl_easy_setopt(x->curl, CURLOPT_XFERINFODATA, x);
     if (is_loopback(cli->server))
         (void)curl_easy_setopt(x->curl, CURLOPT_PROXY, "");
-    return set_address(x, path, err);
-}
-
-static bool add_header(struct exchange *x, const char *line, struct den_err *err)
-{
-    struct curl_slist *longer = curl_slist_append(x->headers, line);
-    if (longer == NULL)
-        return den_err_set(err, DEN_E_NO_MEMORY, "there is no memory left for a request");
-    x->headers = longer;
-    return true;
+    return add_token(x, err) && set_address(x, path, err);
 }
 
 /* Sends; true for a status below 400.  What failed on the way and what the server refused
@@ -128,8 +151,15 @@ static bool perform(struct exchange *x, struct den_err *err)
     if (x->uploading != NULL)
         den_bar_clear(x->cli);
     /* A server may refuse an upload and hang up before it has read all of it. */
-    if (status >= 400)
-        return den_problem_http(x->cli, status, x->body.data, x->body.length, err);
+    if (status >= 400) {
+        curl_off_t wait = 0; /* Retry-After, seconds */
+        (void)curl_easy_getinfo(x->curl, CURLINFO_RETRY_AFTER, &wait);
+        (void)den_problem_http(x->cli, status, x->body.data, x->body.length, err);
+        err->retry_s = wait > 0 && wait < 3600 ? (int)wait : 0;
+        return false;
+    }
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return den_err_set(err, DEN_E_CANCELLED, "a signal asked for the end");
     /* Something answered that does not speak HTTP. */
     if (code == CURLE_UNSUPPORTED_PROTOCOL && connections > 0)
         return den_problem_stranger(x->cli, err);
@@ -194,10 +224,12 @@ bool den_client_get(struct den_cli *cli, const char *path, json_t **ret,
 }
 
 static bool post_text(struct den_cli *cli, const char *path, const char *body,
-                      const char *type, json_t **ret, struct den_err *err)
+                      const char *type, const char *key, json_t **ret,
+                      struct den_err *err)
 {
     struct exchange x;
-    bool done = begin(&x, cli, path, err) && add_header(&x, type, err);
+    bool done = begin(&x, cli, path, err) && add_header(&x, type, err) &&
+                (key == NULL || add_named(&x, "Idempotency-Key", key, err));
     if (done) {
         (void)curl_easy_setopt(x.curl, CURLOPT_POSTFIELDSIZE_LARGE,
                                (curl_off_t)strlen(body));
@@ -211,12 +243,19 @@ static bool post_text(struct den_cli *cli, const char *path, const char *body,
 bool den_client_post(struct den_cli *cli, const char *path, json_t *body, json_t **ret,
                      struct den_err *err)
 {
+    return den_client_post_once(cli, path, body, NULL, ret, err);
+}
+
+bool den_client_post_once(struct den_cli *cli, const char *path, json_t *body,
+                          const char *key, json_t **ret, struct den_err *err)
+{
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (text == NULL)
         return den_err_set(err, DEN_E_INVALID,
                            "the request cannot be written as JSON; names must be UTF-8");
-    bool done = post_text(cli, path, text, "Content-Type: application/json", ret, err);
+    bool done =
+        post_text(cli, path, text, "Content-Type: application/json", key, ret, err);
     free(text);
     return done;
 }
@@ -224,7 +263,7 @@ bool den_client_post(struct den_cli *cli, const char *path, json_t *body, json_t
 bool den_client_act(struct den_cli *cli, const char *path, json_t **ret,
                     struct den_err *err)
 {
-    return post_text(cli, path, "", "Content-Type:", ret, err); /* no such header */
+    return post_text(cli, path, "", "Content-Type:", NULL, ret, err); /* no such header */
 }
 
 /* ---- files --------------------------------------------------------------------------
@@ -236,11 +275,6 @@ static bool send_file(struct exchange *x, FILE *file, uint64_t bytes, json_t **r
     (void)curl_easy_setopt(x->curl, CURLOPT_POST, 1L);
     (void)curl_easy_setopt(x->curl, CURLOPT_READDATA, file); /* with curl's fread */
     (void)curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)bytes);
-    if (x->cli->bar) {
-        (void)curl_easy_setopt(x->curl, CURLOPT_NOPROGRESS, 0L);
-        (void)curl_easy_setopt(x->curl, CURLOPT_XFERINFOFUNCTION, show_upload);
-        (void)curl_easy_setopt(x->curl, CURLOPT_XFERINFODATA, x);
-    }
     return add_header(x, "Content-Type: application/octet-stream", err) &&
            perform(x, err) && parse(x, ret, err);
 }
@@ -305,12 +339,8 @@ bool den_client_download(struct den_cli *cli, const char *path, const char *acce
 {
     struct exchange x;
     struct download to = {.fd = fd};
-    char header[80];
-    bool done = begin(&x, cli, path, err);
-    if (accept != NULL) {
-        (void)den_str_format(header, sizeof header, "Accept: %s", accept);
-        done = done && add_header(&x, header, err);
-    }
+    bool done = begin(&x, cli, path, err) &&
+                (accept == NULL || add_named(&x, "Accept", accept, err));
     x.sink = to_file;
     x.context = &to;
     done = done && perform(&x, err);

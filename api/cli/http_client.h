@@ -24,6 +24,10 @@ bool den_client_get(struct den_cli *cli, const char *path, json_t **ret,
 /* Takes the body; NULL counts as memory that was not there. */
 bool den_client_post(struct den_cli *cli, const char *path, json_t *body, json_t **ret,
                      struct den_err *err) DEN_CHECKED;
+/* The same with an Idempotency-Key: a request that comes twice is done once.  key NULL =
+ * none. */
+bool den_client_post_once(struct den_cli *cli, const char *path, json_t *body,
+                          const char *key, json_t **ret, struct den_err *err) DEN_CHECKED;
 /* POST without a body, as /cancel wants it. */
 bool den_client_act(struct den_cli *cli, const char *path, json_t **ret,
                     struct den_err *err) DEN_CHECKED;

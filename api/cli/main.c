@@ -6,9 +6,10 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "credentials.h"
 #include "http_client.h"
 
-static void prepare(struct den_cli *cli, const struct den_args *args)
+static bool prepare(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
     const char *server = den_args_text(args, "server");
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -20,6 +21,8 @@ static void prepare(struct den_cli *cli, const struct den_args *args)
     cli->bar = isatty(STDERR_FILENO) == 1 && term != NULL && strcmp(term, "dumb") != 0;
     cli->color = isatty(STDOUT_FILENO) == 1 && !plain;
     cli->failure = DEN_EXIT_USAGE;
+    den_server_show(cli->server, cli->shown, sizeof cli->shown);
+    return den_token_read(args, cli->token, sizeof cli->token, err);
 }
 
 static bool run(struct den_cli *cli, int argc, char **argv, struct den_args *args,
@@ -41,8 +44,8 @@ static bool run(struct den_cli *cli, int argc, char **argv, struct den_args *arg
     if (args->command == NULL)
         return den_err_set(err, DEN_E_INVALID,
                            "no command is given; `denoise --help` lists them");
-    prepare(cli, args);
-    return den_args_check(args, err) && args->command->run(cli, args, err);
+    return prepare(cli, args, err) && den_args_check(args, err) &&
+           args->command->run(cli, args, err);
 }
 
 int main(int argc, char **argv)

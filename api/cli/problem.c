@@ -8,8 +8,9 @@
 
 bool den_problem_network(struct den_cli *cli, int code, struct den_err *err)
 {
-    const char *server = cli->server;
+    const char *server = cli->shown;
     cli->failure = DEN_EXIT_SERVER;
+    cli->status = 0;
     cli->note[0] = '\0';
     switch (code) {
     case CURLE_COULDNT_CONNECT:
@@ -44,9 +45,25 @@ bool den_problem_network(struct den_cli *cli, int code, struct den_err *err)
 bool den_problem_stranger(struct den_cli *cli, struct den_err *err)
 {
     cli->failure = DEN_EXIT_SERVER;
+    cli->status = 0;
     cli->note[0] = '\0';
     return den_err_set(err, DEN_E_IO, "what answers at %.100s is not denoised",
-                       cli->server);
+                       cli->shown);
+}
+
+/* What somebody who may not do this can do now: a further line of the note. */
+static void add_advice(struct den_cli *cli, long status)
+{
+    static const char none[] = "give your token with --token-file FILE or DENOISE_TOKEN",
+                      wrong[] = "the token that was sent is wrong, expired or revoked; "
+                                "ask who runs the server for a new one",
+                      weak[] = "your token does not allow this; ask who runs the server "
+                               "for one that does";
+    size_t used = strlen(cli->note);
+    (void)den_str_format(cli->note + used, sizeof cli->note - used, "\n  %s",
+                         cli->token[0] == '\0' ? none
+                         : status == 401       ? wrong
+                                               : weak);
 }
 
 /* The note: " (code, HTTP status)" and a line for every pointer. */
@@ -76,6 +93,7 @@ bool den_problem_http(struct den_cli *cli, long status, const char *body, size_t
     json_t *problem = length > 0 ? json_loadb(body, length, 0, NULL) : NULL;
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     bool ours = detail != NULL && json_is_string(json_object_get(problem, "code"));
+    cli->status = status;
     cli->failure = status == 401 || status == 403 ? DEN_EXIT_AUTH : DEN_EXIT_SERVER;
     enum den_code code = status == 404                    ? DEN_E_NOT_FOUND
                          : status == 503 || status == 429 ? DEN_E_BUSY
@@ -89,7 +107,9 @@ bool den_problem_http(struct den_cli *cli, long status, const char *body, size_t
     else
         (void)den_err_set(err, DEN_E_IO,
                           "%.100s answers HTTP %ld without a reason; is it denoised?",
-                          cli->server, status);
+                          cli->shown, status);
+    if (cli->failure == DEN_EXIT_AUTH)
+        add_advice(cli, status);
     json_decref(problem);
     return false;
 }

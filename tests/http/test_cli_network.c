@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "den_check.h"
@@ -219,6 +220,83 @@ START_TEST(a_failed_job_tells_its_reason_and_gives_exit_status_1)
 }
 END_TEST
 
+/* ---- tokens --------------------------------------------------------------------------
+ */
+
+#define NAY(status) \
+    PROBLEM(status) "{\"detail\":\"who are you?\",\"code\":\"unauthorized\"}"
+
+/* Each way gives the same token, T0ken. */
+static const struct {
+    const char *option, *value, *variable, *content; /* NULL: not given */
+    const char *answer, *words;
+} tokens[] = {
+    {NULL, NULL, NULL, NULL, NAY("401 Who"), "\n  give your token with --token-file"},
+    {NULL, NULL, NULL, NULL, NAY("403 No"), "\n  give your token with --token-file"},
+    {"--token", "T0ken", NULL, NULL, NAY("401 Who"), "is wrong, expired or revoked"},
+    {"--token", "T0ken", NULL, NULL, NAY("403 No"), "your token does not allow this"},
+    {"--token", "T0ken", "DENOISE_TOKEN", "other", NAY("403 No"), "does not allow"},
+    {"--token-file", "t", NULL, NULL, "HTTP/1.1 401 Who\r\nConnection: close\r\n\r\n",
+     "is wrong, expired"},
+    {NULL, NULL, "DENOISE_TOKEN", "T0ken", NAY("401 Who"), "is wrong, expired"},
+    {NULL, NULL, "DENOISE_TOKEN_FILE", "t", NAY("401 Who"), "is wrong, expired"},
+};
+
+START_TEST(a_token_is_sent_and_never_shown)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[160];
+    bool given = tokens[_i].option != NULL || tokens[_i].variable != NULL;
+    (void)snprintf(path, sizeof path, "%s/t", folder);
+    must(den_fs_write(path, "T0ken\n", 6, &err));
+    if (tokens[_i].variable != NULL)
+        ck_assert_int_eq(setenv(tokens[_i].variable, tokens[_i].content, 1), 0);
+    SERVE(tokens[_i].answer);
+    struct outcome o =
+        DENOISE(folder, canned.url, "models", tokens[_i].option, tokens[_i].value);
+    must_end(&o, 4, tokens[_i].words);
+    ck_assert_msg(strstr(o.err, "T0ken") == NULL, "%s", o.err);
+    stop_serving();
+    bool sent = strstr(canned.requests[0], "\r\nAuthorization: Bearer T0ken\r\n") != NULL;
+    ck_assert_msg(sent == given, "%s", canned.requests[0]);
+    outcome_free(&o);
+}
+END_TEST
+
+START_TEST(a_token_that_others_can_read_is_told)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[160];
+    (void)snprintf(path, sizeof path, "%s/t", folder);
+    must(den_fs_write(path, "T0ken\n", 6, &err));
+    ck_assert_int_eq(chmod(path, 0644), 0);
+    SERVE(JSON "{\"models\":[]}", JSON "{\"models\":[]}");
+    struct outcome o = DENOISE(folder, canned.url, "models", "--token-file", "t");
+    must_end(&o, 0, "t: others can read this token; `chmod 600` ends that");
+    outcome_free(&o);
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    o = DENOISE(folder, canned.url, "models", "--token-file", "t");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.err, "");
+    outcome_free(&o);
+}
+END_TEST
+
+START_TEST(a_password_in_the_address_is_never_shown)
+{
+    static const char *const servers[] = {"http://me:s3cret@127.0.0.1:9",
+                                          "gopher://me:s3cret@127.0.0.1:9",
+                                          "http://me:s3cret@@127.0.0.1:9/x@y"};
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        struct outcome o = DENOISE(folder, servers[i], "models");
+        ck_assert_int_ne(o.status, 0);
+        ck_assert_msg(strstr(o.err, "s3cret") == NULL, "%s", o.err);
+        ck_assert_msg(strstr(o.err, "127.0.0.1:9") != NULL, "%s", o.err);
+        outcome_free(&o);
+    }
+}
+END_TEST
+
 /* ---- files ---------------------------------------------------------------------------
  */
 
@@ -267,6 +345,9 @@ int main(void)
     tcase_add_test(all, without_events_the_job_is_asked_for);
     tcase_add_test(all, a_server_that_restarts_is_waited_for);
     tcase_add_test(all, a_failed_job_tells_its_reason_and_gives_exit_status_1);
+    tcase_add_loop_test(all, a_token_is_sent_and_never_shown, 0, COUNT(tokens));
+    tcase_add_test(all, a_token_that_others_can_read_is_told);
+    tcase_add_test(all, a_password_in_the_address_is_never_shown);
     tcase_add_loop_test(all, the_server_does_not_choose_the_folder, 0, 6);
     tcase_add_test(all, a_download_that_breaks_off_leaves_no_file);
     suite_add_tcase(suite, all);
