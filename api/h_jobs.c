@@ -269,21 +269,28 @@ DEN_HANDLER(den_h_job_retry)
            reply_job(api, reply, 200, &row, err);
 }
 
+bool den_api_result(struct den_api *api, const struct den_request *request,
+                    struct den_job_row *ret, struct den_err *err)
+{
+    const char *id;
+    if (!den_api_id(request, "job_", &id, err) ||
+        !api->store_kind->job_get(api->store, id, ret, err))
+        return false;
+    if (strcmp(ret->kind, "denoise") != 0)
+        return den_err_set(err, DEN_E_NOT_FOUND,
+                           "a %s job has no result file; see its report", ret->kind);
+    return ret->state == DEN_JOB_SUCCEEDED ||
+           den_err_set(err, DEN_E_CONFLICT,
+                       "the job is %s; there is a result when it is succeeded",
+                       den_job_state_name(ret->state));
+}
+
 DEN_HANDLER(den_h_job_result)
 {
     struct den_api *api = app;
-    const char *id;
     struct den_job_row row;
-    if (!den_api_id(request, "job_", &id, err) ||
-        !api->store_kind->job_get(api->store, id, &row, err))
+    if (!den_api_result(api, request, &row, err))
         return false;
-    if (strcmp(row.kind, "denoise") != 0)
-        return den_err_set(err, DEN_E_NOT_FOUND,
-                           "a %s job has no result file; see its report", row.kind);
-    if (row.state != DEN_JOB_SUCCEEDED)
-        return den_err_set(err, DEN_E_CONFLICT,
-                           "the job is %s; there is a result when it is succeeded",
-                           den_job_state_name(row.state));
     char path[PATH_MAX];
     den_blobs_path(den_service_blobs(api->service), row.result_sha256, path, sizeof path);
     return den_reply_file(reply, path, row.result_media, row.result_sha256,

@@ -40,6 +40,7 @@ DEN_HANDLER(den_h_job_retry);
 DEN_HANDLER(den_h_job_events);
 DEN_HANDLER(den_h_job_report);
 DEN_HANDLER(den_h_job_result);
+DEN_HANDLER(den_h_job_preview);
 DEN_HANDLER(den_h_model_list);
 DEN_HANDLER(den_h_model_versions);
 DEN_HANDLER(den_h_model_get);
@@ -84,6 +85,9 @@ bool den_api_query_int(const struct den_request *request, const char *key, int64
                        int64_t max, int64_t *ret, struct den_err *err) DEN_CHECKED;
 bool den_api_query_double(const struct den_request *request, const char *key, double min,
                           double max, double *ret, struct den_err *err) DEN_CHECKED;
+/* The denoise job {id}, which must be succeeded. */
+bool den_api_result(struct den_api *api, const struct den_request *request,
+                    struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
 #define DEN_PAGE_MAX 500
 /* ?limit= and ?cursor= of a list. */
 bool den_api_page(const struct den_request *request, const char *prefix,
