@@ -21,6 +21,15 @@ enum den_body {
     DEN_BODY_JSON, /* kept in memory up to body_max */
     DEN_BODY_FILE, /* raw bytes or multipart field "file", streamed to a temporary file,
                       SHA-256 on the way */
+    DEN_BODY_PART, /* raw bytes for a file of the application's (struct den_part), SHA-256
+                      on the way; what has come stays when the connection breaks */
+};
+
+/* Where the bytes of a part go. */
+struct den_part {
+    int fd;        /* the bytes go to its place in the file */
+    uint64_t most; /* so many may come */
+    void *context;
 };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): rows read best this way */
@@ -68,6 +77,12 @@ struct den_http_config {
      * problem is from err.  NULL = anybody may do anything, and nobody has a name. */
     bool (*admit)(void *app, struct den_request *request, const char *scope,
                   struct den_err *err);
+    /* For DEN_BODY_PART, may be NULL without such a route: before a byte of the body is
+     * taken, and, after a success, once when the request is over, however it went.  They
+     * must not block for long. */
+    bool (*part_begin)(void *app, const struct den_request *request, struct den_part *ret,
+                       struct den_err *err);
+    void (*part_end)(void *app, struct den_part *part);
     /* A fresh temporary file name for uploads, into to[size]. */
     void (*temporary)(void *app, char *to, size_t size);
     /* Maps an error to status and fills the problem body (api/errors.c). */
@@ -107,12 +122,14 @@ const char *den_request_body(const struct den_request *r,
                              size_t *ret_length); /* JSON routes */
 struct den_upload {
     const char *path; /* complete, fsync is the caller's; removed after the handler unless
-                         taken */
+                         taken; NULL for a part */
+    void *part;       /* context of the part, or NULL */
     const char *filename; /* of the multipart part, or NULL */
     const char *sha256;   /* 64 hex digits */
     uint64_t bytes;
 };
-/* File routes.  After den_request_take_upload the file is the caller's to remove. */
+/* File and part routes.  After den_request_take_upload the file is the caller's to
+ * remove. */
 const struct den_upload *den_request_upload(const struct den_request *r);
 void den_request_take_upload(struct den_request *r);
 

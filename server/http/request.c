@@ -253,7 +253,7 @@ const char *den_request_body(const struct den_request *r, size_t *ret_length)
 
 const struct den_upload *den_request_upload(const struct den_request *r)
 {
-    return r->upload.view.path != NULL ? &r->upload.view : NULL;
+    return r->upload.view.sha256 != NULL ? &r->upload.view : NULL;
 }
 
 void den_request_take_upload(struct den_request *r)

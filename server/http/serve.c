@@ -148,6 +148,17 @@ static bool check_user(struct den_request *r)
            refuse(r, 401);
 }
 
+static bool check_part(struct den_request *r)
+{
+    if (r->announced == 0 && den_request_header(r, "Content-Length") == NULL)
+        return refuse_text(r, 411, DEN_E_MALFORMED,
+                           "an upload needs a Content-Length or chunked coding");
+    if (!den_upload_begin_part(&r->upload, r->http, r, &r->err))
+        return refuse(r, 500);
+    return r->announced == UINT64_MAX || r->announced <= r->upload.maximum ||
+           too_large(r, r->upload.maximum, r->announced);
+}
+
 static bool check_body(struct den_request *r)
 {
     const char *coding = den_request_header(r, "Content-Encoding");
@@ -162,6 +173,8 @@ static bool check_body(struct den_request *r)
         return check_json(r);
     case DEN_BODY_FILE:
         return check_file(r);
+    case DEN_BODY_PART:
+        return check_part(r);
     }
     return true;
 }
@@ -252,9 +265,14 @@ static enum MHD_Result first_call(struct den_request *r, const char *method,
 /* ---- calls with data -----------------------------------------------------------------
  */
 
+static bool streamed(const struct den_route *route)
+{
+    return route->body == DEN_BODY_FILE || route->body == DEN_BODY_PART;
+}
+
 static void keep(struct den_request *r, const char *data, size_t length)
 {
-    if (r->match.route->body == DEN_BODY_FILE) {
+    if (streamed(r->match.route)) {
         atomic_fetch_add(&r->http->upload_bytes, length);
         if (den_upload_feed(&r->upload, data, length, &r->err))
             return;
@@ -292,7 +310,7 @@ static void run(struct den_request *r)
 {
     struct den_err err = DEN_ERR_INIT;
     const struct den_route *route = r->match.route;
-    bool done = (route->body != DEN_BODY_FILE || den_upload_finish(&r->upload, &err)) &&
+    bool done = (!streamed(route) || den_upload_finish(&r->upload, &err)) &&
                 route->handle(r->http->config.app, r, &r->reply, &err);
     if (done && r->reply.failed)
         done = den_err_set(&err, DEN_E_NO_MEMORY,
@@ -332,7 +350,7 @@ static enum MHD_Result last_call(struct den_request *r)
         return send_now(r);
     }
     den_watch_phase(r->watch, DEN_PHASE_WORK);
-    if (!r->match.route->slow && r->match.route->body != DEN_BODY_FILE)
+    if (!r->match.route->slow && !streamed(r->match.route))
         run(r);
     else if (put_aside(r))
         return MHD_YES; /* called again when resumed, in state DONE */

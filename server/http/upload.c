@@ -84,6 +84,21 @@ bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
     return reserve(upload, announced, http->config.upload_spare, err);
 }
 
+bool den_upload_begin_part(struct den_upload_state *upload, struct den_http *http,
+                           const struct den_request *request, struct den_err *err)
+{
+    struct den_part part = {.fd = -1};
+    *upload = (struct den_upload_state){.fd = -1, .err = DEN_ERR_INIT};
+    sha256_init(&upload->hash);
+    if (!http->config.part_begin(http->config.app, request, &part, err))
+        return false;
+    upload->http = http;
+    upload->part = part;
+    upload->fd = part.fd;
+    upload->maximum = part.most;
+    return true;
+}
+
 static bool store(struct den_upload_state *upload, const char *data, size_t length,
                   struct den_err *err)
 {
@@ -96,7 +111,8 @@ static bool store(struct den_upload_state *upload, const char *data, size_t leng
         return false;
     sha256_update(&upload->hash, length, (const uint8_t *)data);
     upload->bytes += length;
-    den_fs_write_along(upload->fd, upload->bytes, &upload->started);
+    if (upload->http == NULL) /* a part begins somewhere in its file */
+        den_fs_write_along(upload->fd, upload->bytes, &upload->started);
     return true;
 }
 
@@ -196,16 +212,19 @@ bool den_upload_finish(struct den_upload_state *upload, struct den_err *err)
     if (upload->reserved > upload->bytes &&
         ftruncate(upload->fd, (off_t)upload->bytes) != 0)
         return den_err_sys(err, errno, "the upload cannot be stored");
-    den_fs_write_behind(upload->fd, upload->started, 0);
-    int fd = upload->fd;
-    upload->fd = -1;
-    if (close(fd) != 0 && errno != EINTR)
-        return den_err_sys(err, errno, "the upload cannot be written to disk");
+    if (upload->http == NULL) {
+        den_fs_write_behind(upload->fd, upload->started, 0);
+        int fd = upload->fd;
+        upload->fd = -1;
+        if (close(fd) != 0 && errno != EINTR)
+            return den_err_sys(err, errno, "the upload cannot be written to disk");
+    }
     sha256_digest(&upload->hash, sizeof hash, hash);
     base16_encode_update(upload->sha256, sizeof hash, hash);
     upload->sha256[sizeof upload->sha256 - 1] = '\0';
     upload->view =
         (struct den_upload){.path = upload->path,
+                            .part = upload->part.context,
                             .filename = upload->filename[0] ? upload->filename : NULL,
                             .sha256 = upload->sha256,
                             .bytes = upload->bytes};
@@ -217,8 +236,11 @@ void den_upload_drop(struct den_upload_state *upload)
     if (upload->multipart != NULL)
         MHD_destroy_post_processor(upload->multipart);
     upload->multipart = NULL;
-    if (upload->fd >= 0)
+    if (upload->http != NULL)
+        upload->http->config.part_end(upload->http->config.app, &upload->part);
+    else if (upload->fd >= 0)
         close(upload->fd);
+    upload->http = NULL;
     upload->fd = -1;
     if (upload->path != NULL && !upload->taken)
         unlink(upload->path);

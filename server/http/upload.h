@@ -16,6 +16,8 @@ struct den_upload_state {
     struct sha256_ctx hash;
     struct MHD_PostProcessor *multipart;
     bool in_file, has_file, taken;
+    struct den_http *http; /* whose part it is; NULL = none */
+    struct den_part part;
     char sha256[2 * SHA256_DIGEST_SIZE + 1];
     char filename[256];
     struct den_upload view;
@@ -25,6 +27,10 @@ struct den_upload_state {
 bool den_upload_begin(struct den_upload_state *upload, struct den_http *http,
                       struct MHD_Connection *connection, uint64_t announced,
                       bool multipart, struct den_err *err) DEN_CHECKED;
+/* The same for bytes that go to a file of the application's. */
+bool den_upload_begin_part(struct den_upload_state *upload, struct den_http *http,
+                           const struct den_request *request,
+                           struct den_err *err) DEN_CHECKED;
 bool den_upload_feed(struct den_upload_state *upload, const char *data, size_t length,
                      struct den_err *err) DEN_CHECKED;
 /* Fills view. */

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct toy {
     atomic_bool finish; /* streams end after the events */
     atomic_int slow_ms; /* what /slow sleeps */
     char kept[200];     /* path of the last upload that was taken */
+    atomic_int parts, parts_ended;
     unsigned port;
 };
 
@@ -110,6 +112,51 @@ static bool toy_upload(void *app, struct den_request *r, struct den_reply *reply
                    (unsigned long long)upload->bytes,
                    upload->filename != NULL ? upload->filename : "-");
     den_reply_status(reply, 201);
+    den_reply_text(reply, "text/plain", text);
+    return true;
+}
+
+/* The one file that parts go to: as many bytes as /part may have. */
+enum { TOY_PART_MAX = 100000 };
+
+static inline void toy_part_path(char *to, size_t size)
+{
+    den_str_format(to, size, "%s.part", toy.folder);
+}
+
+static inline bool toy_part_begin(void *app, const struct den_request *r,
+                                  struct den_part *ret, struct den_err *err)
+{
+    struct toy *t = app;
+    char path[200];
+    toy_part_path(path, sizeof path);
+    if (den_request_header(r, "X-Refuse") != NULL)
+        return den_err_set(err, DEN_E_CONFLICT, "not now");
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    ck_assert_int_ge(fd, 0);
+    off_t at = lseek(fd, 0, SEEK_END);
+    *ret = (struct den_part){.fd = fd, .most = TOY_PART_MAX - (uint64_t)at, .context = t};
+    atomic_fetch_add(&t->parts, 1);
+    return true;
+}
+
+static inline void toy_part_end(void *app, struct den_part *part)
+{
+    struct toy *t = app;
+    close(part->fd);
+    atomic_fetch_add(&t->parts_ended, 1);
+}
+
+static bool toy_part(void *app, struct den_request *r, struct den_reply *reply,
+                     struct den_err *err)
+{
+    (void)err;
+    const struct den_upload *upload = den_request_upload(r);
+    char text[200];
+    ck_assert_ptr_eq(upload->part, app);
+    ck_assert_ptr_null(upload->path);
+    den_str_format(text, sizeof text, "part[%s][%llu]", upload->sha256,
+                   (unsigned long long)upload->bytes);
     den_reply_text(reply, "text/plain", text);
     return true;
 }
@@ -202,6 +249,7 @@ static const struct den_route toy_routes[] = {
     {"POST", "/json", toy_json, DEN_BODY_JSON, NULL, NULL, false},
     {"POST", "/slowjson", toy_json, DEN_BODY_JSON, NULL, NULL, true},
     {"POST", "/files", toy_upload, DEN_BODY_FILE, "keep", NULL, true},
+    {"PATCH", "/part", toy_part, DEN_BODY_PART, NULL, NULL, false},
     {"GET", "/file", toy_file, DEN_BODY_NONE, "name missing", NULL, false},
     {"GET", "/slow", toy_slow, DEN_BODY_NONE, NULL, NULL, true},
     {"GET", "/fail", toy_fail, DEN_BODY_NONE, NULL, NULL, false},
@@ -255,6 +303,8 @@ static inline struct den_http_config toy_config(void)
                                     .routes = toy_routes,
                                     .app = &toy,
                                     .started = toy_started,
+                                    .part_begin = toy_part_begin,
+                                    .part_end = toy_part_end,
                                     .temporary = toy_temporary,
                                     .problem = toy_problem};
 }
@@ -308,6 +358,9 @@ static inline void toy_teardown(void)
     must(den_fs_remove_tree(toy.folder, &err));
     den_str_format(path, sizeof path, "%s.content", toy.folder);
     must(den_fs_remove(path, &err));
+    toy_part_path(path, sizeof path);
+    unlink(path);
+    ck_assert_int_eq(toy.parts, toy.parts_ended);
 }
 
 /* ---- the client ----------------------------------------------------------------------
