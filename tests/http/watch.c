@@ -9,7 +9,7 @@
 
 #include "str.h"
 
-enum { DEEPEST = 8 };
+enum { MOST = 1024 }; /* processes of one daemon */
 
 /* Whole small file of /proc; "" when the process has gone. */
 static const char *slurp(const char *path, char *to, size_t size)
@@ -52,29 +52,25 @@ static double cpu_of(const char *stat)
     return ticks / (double)sysconf(_SC_CLK_TCK);
 }
 
-static void add_process(pid_t pid, struct family *family, int depth);
+/* Processes still to be counted: a parent comes before its children. */
+struct kin {
+    size_t n;
+    pid_t pid[MOST];
+};
 
-static void add_children(const char *list, struct family *family, int depth)
+static void add_children(const char *list, struct kin *kin)
 {
     for (list += strspn(list, " "); *list != '\0'; list += strspn(list, " ")) {
-        add_process((pid_t)number_at_start(list), family, depth);
+        ck_assert_uint_lt(kin->n, MOST);
+        kin->pid[kin->n++] = (pid_t)number_at_start(list);
         list += strcspn(list, " ");
     }
 }
 
-static void add_process(pid_t pid, struct family *family, int depth)
+/* Each thread of a process has its own list of children. */
+static void add_children_of(pid_t pid, struct kin *kin)
 {
     char path[64], text[4096];
-    (void)den_str_format(path, sizeof path, "/proc/%d/status", (int)pid);
-    if (slurp(path, text, sizeof text)[0] == '\0' || depth > DEEPEST)
-        return;
-    family->processes++;
-    family->zombies += strstr(text, "State:\tZ") != NULL;
-    family->private_kib += kib_of(text, "RssAnon:") + kib_of(text, "RssShmem:");
-    if (depth == 0)
-        family->rss_kib = kib_of(text, "VmRSS:");
-    (void)den_str_format(path, sizeof path, "/proc/%d/stat", (int)pid);
-    family->cpu_s += cpu_of(slurp(path, text, sizeof text));
     (void)den_str_format(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *tasks = opendir(path);
     const struct dirent *task;
@@ -83,16 +79,36 @@ static void add_process(pid_t pid, struct family *family, int depth)
             continue;
         (void)den_str_format(path, sizeof path, "/proc/%d/task/%.10s/children", (int)pid,
                              task->d_name);
-        add_children(slurp(path, text, sizeof text), family, depth + 1);
+        add_children(slurp(path, text, sizeof text), kin);
     }
     if (tasks != NULL)
         (void)closedir(tasks);
 }
 
+/* false: the process has gone. */
+static bool count_process(pid_t pid, bool first, struct family *family)
+{
+    char path[64], text[4096];
+    (void)den_str_format(path, sizeof path, "/proc/%d/status", (int)pid);
+    if (slurp(path, text, sizeof text)[0] == '\0')
+        return false;
+    family->processes++;
+    family->zombies += strstr(text, "State:\tZ") != NULL;
+    family->private_kib += kib_of(text, "RssAnon:") + kib_of(text, "RssShmem:");
+    if (first)
+        family->rss_kib = kib_of(text, "VmRSS:");
+    (void)den_str_format(path, sizeof path, "/proc/%d/stat", (int)pid);
+    family->cpu_s += cpu_of(slurp(path, text, sizeof text));
+    return true;
+}
+
 struct family family_look(pid_t pid)
 {
     struct family family = {0};
-    add_process(pid, &family, 0);
+    struct kin kin = {.n = 1, .pid = {pid}};
+    for (size_t i = 0; i < kin.n; i++)
+        if (count_process(kin.pid[i], i == 0, &family))
+            add_children_of(kin.pid[i], &kin);
     return family;
 }
 
