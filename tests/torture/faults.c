@@ -189,18 +189,18 @@ static bool fails_fd(enum call call, int fd)
 
 /* ---- in front of libc ---- */
 
-#define MODE(mode, flags, last)                     \
-    mode_t mode = 0;                                \
-    if (((flags) & (O_CREAT | __O_TMPFILE)) != 0) { \
-        va_list args;                               \
-        va_start(args, last);                       \
-        mode = (mode_t)va_arg(args, unsigned);      \
-        va_end(args);                               \
-    }
+/* The third argument of open(), which is there when a file may be made. */
+static mode_t mode_of(int flags, va_list args)
+{
+    return (flags & (O_CREAT | __O_TMPFILE)) != 0 ? (mode_t)va_arg(args, unsigned) : 0;
+}
 
 int open(const char *path, int flags, ...)
 {
-    MODE(mode, flags, flags)
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = mode_of(flags, args);
+    va_end(args);
     if (fails_path(OPEN, path))
         return -1;
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
@@ -208,7 +208,10 @@ int open(const char *path, int flags, ...)
 
 int open64(const char *path, int flags, ...)
 {
-    MODE(mode, flags, flags)
+    va_list args;
+    va_start(args, flags);
+    mode_t mode = mode_of(flags, args);
+    va_end(args);
     return open(path, flags, mode);
 }
 
