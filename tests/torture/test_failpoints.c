@@ -88,11 +88,11 @@ static bool try_wait(struct story *s, const char *id)
 static bool try_data(struct story *s)
 {
     char path[128], body[512];
-    for (int i = 0; i < SCENES; i++) {
-        (void)snprintf(path, sizeof path, "%s/clean%d.tif", files, i + 1);
+    for (size_t i = 0; i < SCENES; i++) {
+        (void)snprintf(path, sizeof path, "%s/clean%zu.tif", files, i + 1);
         if (!try_upload(s, path, s->images[2 * i]))
             return false;
-        (void)snprintf(path, sizeof path, "%s/noisy%d_0.tif", files, i + 1);
+        (void)snprintf(path, sizeof path, "%s/noisy%zu_0.tif", files, i + 1);
         if (!try_upload(s, path, s->images[2 * i + 1]))
             return false;
     }

@@ -152,10 +152,10 @@ static const char *const places[] = {
     "GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %s\r\n",
     "GET / HTTP/1.1\r\nHost: localhost\r\nCookie: a=%s\r\n",
     "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nOrigin: %s\r\nContent-Length: 0\r\n",
-    "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: "
-    "2\r\n\r\n{}",
-    "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: %s\r\n"
-    "Content-Length: 2\r\n\r\n{}",
+    ("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\n"
+     "Content-Length: 2\r\n\r\n{}"),
+    ("POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nIdempotency-Key: %s\r\n"
+     "Content-Length: 2\r\n\r\n{}"),
     "%s / HTTP/1.1\r\nHost: localhost\r\n",
     "GET / %s\r\nHost: localhost\r\n",
     /* behind these the existing image */
@@ -167,8 +167,7 @@ static const char *const places[] = {
     "GET /v1/images/IMAGE/%s HTTP/1.1\r\nHost: localhost\r\n",
 };
 
-/* ---- what an answer must not be
- * ---------------------------------------------------------
+/* ---- what an answer must not be ------------------------------------------------------
  */
 
 static void no_line_starts_with(const char *what, const char *data)
@@ -229,6 +228,7 @@ static void put(const char *place, const char *payload)
 /* Real uploads: the name is kept and told, as text. */
 static void upload_named(const char *payload, bool form)
 {
+    static const char end[] = "\r\n--B--\r\n";
     struct den_err err = DEN_ERR_INIT;
     char path[300], *data = NULL, body[8192];
     size_t length = 0;
@@ -241,9 +241,9 @@ static void upload_named(const char *payload, bool form)
                             "filename=\"%s\"\r\n\r\n",
                             payload);
         memcpy(body + head, data, length);
-        memcpy(body + head + length, "\r\n--B--\r\n", 9);
+        memcpy(body + head + length, end, sizeof end);
         a = ask("POST", d.url, "/v1/images", "multipart/form-data; boundary=B", body,
-                (size_t)head + length + 9, NULL);
+                (size_t)head + length + sizeof end - 1, NULL);
     } else {
         (void)snprintf(path, sizeof path, "/v1/images?name=%s", payload);
         a = ask("POST", d.url, path, "image/tiff", data, length, NULL);

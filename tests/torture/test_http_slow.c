@@ -64,7 +64,7 @@ static void setup(void)
                                         "4000",
                                         NULL};
     static const char *const usual[] = {"--max-connections", "4000", NULL};
-    ck_assert(wire_raise_files(2 * MOST));
+    ck_assert(wire_raise_files((size_t)2 * MOST));
     t.clients = full ? MOST : 105;
     t.header_s = full ? 10 : 2;
     t.body_s = full ? 60 : 4;
@@ -199,7 +199,8 @@ static unsigned open_connections(void)
     char digits[12] = "";
     int64_t value = 0;
     ck_assert_ptr_nonnull(at);
-    memcpy(digits, at + strlen(name), strspn(at + strlen(name), "0123456789") % 12);
+    at += strlen(name);
+    (void)snprintf(digits, sizeof digits, "%.*s", (int)strspn(at, "0123456789"), at);
     ck_assert(den_parse_int(digits, 0, 1000000, &value, NULL));
     wire_free(&w);
     return (unsigned)value;

@@ -159,7 +159,8 @@ static void write_stack(const char *path, unsigned number, unsigned pages)
     must(den_writer_open(path, &info, &writer, &err));
     for (unsigned p = 0; p < pages; p++) {
         for (size_t i = 0; i < (size_t)PAGE_SIDE * PAGE_SIDE; i++)
-            page[i] = (uint16_t)(i * 2654435761U >> 16 ^ p * 977 ^ number * 31337);
+            page[i] = (uint16_t)(i * 2654435761U >> 16 ^ (size_t)p * 977 ^
+                                 (size_t)number * 31337);
         must(den_writer_page(writer, page, &err));
     }
     must(den_writer_finish(writer, &err));

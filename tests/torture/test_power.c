@@ -49,8 +49,10 @@ static bool save_image(const char *path, unsigned number, struct den_err *err)
 {
     enum { SIDE = 16 };
     float pixels[SIDE * SIDE];
-    for (unsigned i = 0; i < SIDE * SIDE; i++)
-        pixels[i] = (float)((number >> (i % 16) & 1U) * 200 + i / 16);
+    for (unsigned i = 0; i < SIDE * SIDE; i++) {
+        unsigned bit = number >> (i % SIDE) & 1U, line = i / SIDE;
+        pixels[i] = (float)(bit * 200 + line);
+    }
     struct den_image image = {.info = {.format = "tiff",
                                        .width = SIDE,
                                        .height = SIDE,
@@ -102,8 +104,9 @@ static void write_on(enum mode mode, unsigned number, int acks)
         if (!done || write(acks, &ack, sizeof ack) != sizeof ack)
             _exit(1); /* the power is gone */
         /* The sync of one makes those before durable, too: the last one decides. */
-        while ((mode == BLOBS || mode == BLOBS_NO_FOLDER_SYNC) && number % 4 == 3)
-            (void)pause();
+        if ((mode == BLOBS || mode == BLOBS_NO_FOLDER_SYNC) && number % 4 == 3)
+            for (;;)
+                (void)pause();
     }
 }
 

@@ -46,7 +46,7 @@ static void make_pair(const char *name, int days)
         0);
     gnutls_x509_crt_set_version(crt, 3);
     gnutls_x509_crt_set_serial(crt, "\x01", 1);
-    gnutls_x509_crt_set_activation_time(crt, time(NULL) - 10 * DAY);
+    gnutls_x509_crt_set_activation_time(crt, time(NULL) - (time_t)10 * DAY);
     gnutls_x509_crt_set_expiration_time(crt, time(NULL) + (time_t)days * DAY);
     gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
     gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, "localhost", 9,

@@ -39,7 +39,7 @@ static void write_tiff(const char *path, uint32_t pages, uint16_t samples,
         for (uint32_t y = 0; y < H; y++) {
             for (size_t x = 0; x < W; x++)
                 for (uint16_t s = 0; s < samples; s++)
-                    row[x * samples + s] = value_of(page, s, y * W + x);
+                    row[x * samples + s] = value_of(page, s, (size_t)y * W + x);
             ck_assert_int_eq(TIFFWriteScanline(tif, row, y, 0), 1);
         }
         ck_assert_int_eq(TIFFWriteDirectory(tif), 1);
@@ -83,7 +83,7 @@ static void check_result(const struct den_job_row *job, uint32_t pages, uint32_t
                 noisy[i] = value_of(page, s, i);
             must(den_filter_median.apply(NULL, W, H, noisy, want, radius, &err));
             for (size_t i = 0; i < PLANE; i++)
-                ck_assert_uint_eq(got[s * PLANE + i],
+                ck_assert_uint_eq(got[(size_t)s * PLANE + i],
                                   (uint16_t)(chosen(page, s) ? want[i] : noisy[i]));
         }
     }
@@ -248,7 +248,10 @@ START_TEST(a_model_that_goes_by_the_image_goes_by_the_whole_series)
     job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     result_path(&job, path);
     must(den_image_load(path, NULL, &alone, &err));
-    ck_assert(memcmp(whole.pixels, alone.pixels, PLANE * sizeof(float)) != 0);
+    size_t changed = 0;
+    for (size_t i = 0; i < PLANE; i++)
+        changed += whole.pixels[i] != alone.pixels[i];
+    ck_assert_uint_gt(changed, 0);
     for (size_t i = 0; i < PLANE; i++) /* the page that was not chosen */
         ck_assert(alone.pixels[PLANE + i] == (float)value_of(1, 0, i));
     den_image_release(&whole);

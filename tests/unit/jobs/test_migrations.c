@@ -70,7 +70,9 @@ START_TEST(every_older_layout_upgrades_and_keeps_its_rows)
         ck_assert_uint_eq(image.info.bits, 16);
         ck_assert(!image.info.alpha);
         ck_assert_str_eq(image.info.axes.source, "");
-        ck_assert_uint_eq(image.info.axes.t * image.info.axes.z * image.info.axes.c, 1);
+        ck_assert_uint_eq(image.info.axes.t, 1);
+        ck_assert_uint_eq(image.info.axes.z, 1);
+        ck_assert_uint_eq(image.info.axes.c, 1);
         ck_assert_str_eq(image.info.axes.channel_names[0], "");
         must(den_stores[0]->dataset_items(store, "set_1", &items, &count, &err));
         ck_assert_uint_eq(count, 1);

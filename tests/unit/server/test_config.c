@@ -294,8 +294,8 @@ START_TEST(check_names_every_fault)
         "line 2 of the configuration file: queue_limit: ",
         "line 3 of the configuration file is not 'key = value'",
         "line 5 of the configuration file: there is no setting \"tiel\", did you mean",
-        "line 6 of the configuration file: log_format: \"xml\" is not one of: logfmt "
-        "json",
+        ("line 6 of the configuration file: log_format: \"xml\" is not one of: "
+         "logfmt json"),
         "tile: ",
         "threads: ",
         "listen: 'nowhere' is not ADDRESS:PORT",
