@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "ballast.h"
-#include "clock.h"
-#include "fault.h"
 #include "fs.h"
 #include "mem.h"
 #include "migrations.h"
@@ -17,42 +14,22 @@
 
 /* ---- transactions ---- */
 
-/* The first failure decides; what SQLite says after that is about the failure itself. */
-static void database_failed(struct den_tx *tx)
+static void begin(struct den_tx *tx, struct den_store *store, struct den_err *err)
 {
-    if (!tx->ok)
-        return;
-    int code = sqlite3_errcode(tx->store->db) & 0xff;
-    if (code == SQLITE_IOERR || code == SQLITE_CORRUPT)
-        tx->store->broken = true;
-    if (code == SQLITE_FULL) /* the next try finds room */
-        (void)den_ballast_drop(tx->store->location);
-    den_sqlite_err(tx->store->db, tx->err);
-    tx->ok = false;
-}
-
-static void plain(struct den_tx *tx, const char *sql)
-{
-    if (tx->ok && sqlite3_exec(tx->store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        database_failed(tx);
+    *tx = (struct den_tx){.store = store, .err = err, .ok = true};
 }
 
 void den_tx_read(struct den_tx *tx, struct den_store *store, struct den_err *err)
 {
-    *tx = (struct den_tx){.store = store, .err = err, .ok = true};
+    begin(tx, store, err);
     /* No BEGIN: with the only connection under the lock nothing changes in between. */
-    pthread_mutex_lock(&store->lock);
+    den_group_read(store);
 }
 
 void den_tx_write(struct den_tx *tx, struct den_store *store, struct den_err *err)
 {
-    den_tx_read(tx, store, err);
-    if (store->broken)
-        den_tx_fail(tx, DEN_E_IO,
-                    "the database cannot be written since an earlier failure of the "
-                    "disk; restart the server");
-    plain(tx, "BEGIN IMMEDIATE");
-    tx->write = tx->ok;
+    begin(tx, store, err);
+    den_group_join(tx);
 }
 
 static void reset(struct den_tx *tx)
@@ -67,15 +44,7 @@ static void reset(struct den_tx *tx)
 bool den_tx_end(struct den_tx *tx)
 {
     reset(tx);
-    if (tx->write) {
-        DEN_FAILPOINT("commit_before");
-        plain(tx, "COMMIT");
-        DEN_FAILPOINT("commit_after");
-        tx->store->dirty = true;
-        tx->store->written_at = den_monotonic_s();
-        if (!tx->ok)
-            sqlite3_exec(tx->store->db, "ROLLBACK", NULL, NULL, NULL);
-    }
+    den_group_leave(tx);
     pthread_mutex_unlock(&tx->store->lock);
     return tx->ok;
 }
@@ -107,7 +76,7 @@ void den_tx_query(struct den_tx *tx, const char *sql)
     if (s->cache[i].sql == NULL) {
         if (sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT,
                                &s->cache[i].statement, NULL) != SQLITE_OK) {
-            database_failed(tx);
+            den_tx_database_failed(tx);
             return;
         }
         s->cache[i].sql = sql;
@@ -118,7 +87,7 @@ void den_tx_query(struct den_tx *tx, const char *sql)
 static void bound(struct den_tx *tx, int code)
 {
     if (code != SQLITE_OK)
-        database_failed(tx);
+        den_tx_database_failed(tx);
 }
 
 void den_tx_text(struct den_tx *tx, const char *text)
@@ -162,7 +131,7 @@ bool den_tx_row(struct den_tx *tx)
     tx->column = 0;
     int code = sqlite3_step(tx->statement);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        database_failed(tx);
+        den_tx_database_failed(tx);
     return code == SQLITE_ROW;
 }
 
@@ -217,6 +186,7 @@ static void sqlite_close(struct den_store *s)
     for (size_t i = 0; i < DEN_STATEMENTS; i++)
         sqlite3_finalize(s->cache[i].statement);
     sqlite3_close(s->db);
+    pthread_cond_destroy(&s->settled);
     pthread_mutex_destroy(&s->lock);
     den_free(s->location);
     den_free(s);
@@ -264,6 +234,7 @@ static bool sqlite_open(const char *location, struct den_store **ret, struct den
     if (s == NULL)
         return false;
     pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->settled, NULL);
     s->location = den_strdup(location);
     if (s->location == NULL) {
         den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");

@@ -14,20 +14,29 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "store.h"
 
 #define DEN_STATEMENTS 160
 
 struct den_store {
-    pthread_mutex_t lock; /* guards all below */
+    pthread_mutex_t lock; /* guards all below but writers */
     sqlite3 *db;
     /* A read or write of the file failed.  Linux may have dropped what it could not
      * write, so nothing more is promised until a restart reads it all again. */
     bool broken;
     bool dirty;        /* written to since the log was emptied */
     double written_at; /* monotonic seconds */
-    char *location;    /* of the database file */
+    /* The open group of writers: see store_sqlite_group.c.  Whenever the lock is free
+     * there are members exactly when a transaction is open. */
+    struct den_tx *members;
+    size_t member_count;
+    uint64_t groups;        /* that have come to their end */
+    pthread_cond_t settled; /* one more has */
+    struct den_err failure; /* of the database, the last one */
+    atomic_uint writers;    /* that queue for the lock; not guarded by it */
+    char *location;         /* of the database file */
     struct {
         const char *sql; /* compared as pointer: every query is a literal */
         sqlite3_stmt *statement;
@@ -39,13 +48,16 @@ struct den_tx {
     struct den_err *err;
     sqlite3_stmt *statement;
     bool ok, write;
-    int bound, column; /* parameters and columns used up so far */
+    int bound, column;   /* parameters and columns used up so far */
+    struct den_tx *next; /* member of the same group */
+    bool settled;        /* the group has been committed or rolled back */
 };
 
 /* Take the store's lock; end releases it. */
 void den_tx_read(struct den_tx *tx, struct den_store *store, struct den_err *err);
 void den_tx_write(struct den_tx *tx, struct den_store *store, struct den_err *err);
-/* Commits when all went well (true: durable), else rolls back. */
+/* Commits when all went well (true: durable), else rolls back.  Writers of the same
+ * moment may share the commit, which changes nothing for any of them. */
 bool den_tx_end(struct den_tx *tx) DEN_CHECKED;
 
 /* sql: a string literal with ?1, ?2, ...; the next calls bind them in this order.  Texts
@@ -73,6 +85,15 @@ int64_t den_tx_number(struct den_tx *tx, const char *sql, const char *text);
 /* Our own refusals; the first one sticks. */
 void den_tx_fail(struct den_tx *tx, enum den_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* ---- store_sqlite_group.c ---- */
+/* After a call of SQLite that went wrong. */
+void den_tx_database_failed(struct den_tx *tx);
+/* Take the lock, as a reader when nothing is open any more, or as a writer. */
+void den_group_read(struct den_store *s);
+void den_group_join(struct den_tx *tx);
+/* Commits, or waits for the commit; the lock is still held. */
+void den_group_leave(struct den_tx *tx);
 
 /* ---- rows of the table, by file ---- */
 /* store_sqlite_images.c */

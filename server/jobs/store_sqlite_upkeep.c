@@ -36,7 +36,7 @@ static bool copy_pages(struct den_store *s, sqlite3_backup *copy)
     enum { PAGES = 256 };
     int code = SQLITE_OK;
     while (code == SQLITE_OK) {
-        pthread_mutex_lock(&s->lock);
+        den_group_read(s); /* what is not committed has no place in a copy */
         code = sqlite3_backup_step(copy, PAGES);
         pthread_mutex_unlock(&s->lock);
     }
@@ -52,7 +52,7 @@ bool den_sqlite_backup(struct den_store *s, const char *location, struct den_err
         den_err_set(err, DEN_E_IO, "the copy of the database cannot be made");
         goto out;
     }
-    pthread_mutex_lock(&s->lock);
+    den_group_read(s);
     sqlite3_backup *copy = sqlite3_backup_init(to, "main", s->db, "main");
     pthread_mutex_unlock(&s->lock);
     if (copy == NULL) {
@@ -60,7 +60,7 @@ bool den_sqlite_backup(struct den_store *s, const char *location, struct den_err
         goto out;
     }
     done = copy_pages(s, copy);
-    pthread_mutex_lock(&s->lock);
+    den_group_read(s);
     sqlite3_backup_finish(copy);
     pthread_mutex_unlock(&s->lock);
     if (!done)
