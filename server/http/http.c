@@ -36,9 +36,8 @@ static bool make_locks(struct den_http *http)
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     bool made = pthread_mutex_init(&http->lock, NULL) == 0 &&
-                pthread_cond_init(&http->work, NULL) == 0 &&
                 pthread_cond_init(&http->tick, &monotonic) == 0 &&
-                pthread_cond_init(&http->idle, &monotonic) == 0;
+                pthread_cond_init(&http->idle, &monotonic) == 0 && den_side_init(http);
     pthread_condattr_destroy(&monotonic);
     return made;
 }
@@ -122,11 +121,8 @@ static bool start_thread(pthread_t *thread, void *(*run)(void *), struct den_htt
 
 static bool start_threads(struct den_http *http, struct den_err *err)
 {
-    while (http->side_count < DEN_SIDE_THREADS) {
-        if (!start_thread(&http->side[http->side_count], den_side_run, http, err))
-            return false;
-        http->side_count++;
-    }
+    if (!den_side_start(http, err))
+        return false;
     http->has_ticker = start_thread(&http->ticker, den_ticker_run, http, err);
     if (!http->has_ticker)
         return false;
@@ -181,6 +177,11 @@ uint16_t den_http_port(const struct den_http *http)
     return http->port;
 }
 
+uint64_t den_http_upload_max(const struct den_http *http)
+{
+    return http->config.upload_max;
+}
+
 bool den_http_draining(const struct den_http *http)
 {
     return atomic_load(&http->draining);
@@ -225,13 +226,11 @@ static void wait_until_idle(struct den_http *http, unsigned drain_s)
  * MHD_stop_daemon insists on. */
 static void stop_threads(struct den_http *http)
 {
+    den_side_stop(http);
     pthread_mutex_lock(&http->lock);
-    http->side_ends = http->ticker_ends = true;
-    pthread_cond_broadcast(&http->work);
+    http->ticker_ends = true;
     pthread_cond_signal(&http->tick);
     pthread_mutex_unlock(&http->lock);
-    while (http->side_count > 0)
-        pthread_join(http->side[--http->side_count], NULL);
     if (http->has_ticker)
         pthread_join(http->ticker, NULL);
     http->has_ticker = false;
@@ -258,7 +257,7 @@ void den_http_free(struct den_http *http)
         return;
     if (http->stop_fd >= 0)
         close(http->stop_fd);
-    pthread_cond_destroy(&http->work);
+    den_side_release(http);
     pthread_cond_destroy(&http->tick);
     pthread_cond_destroy(&http->idle);
     pthread_mutex_destroy(&http->lock);

@@ -32,6 +32,14 @@ struct den_part {
     void *context;
 };
 
+/* Where a handler runs.  One that blocks does so on threads of its own, with the
+ * connection suspended; a route that takes a file always does. */
+enum den_slow {
+    DEN_AT_ONCE,
+    DEN_COMPUTES, /* decodes or hashes: few at a time */
+    DEN_WAITS,    /* for the disk: many at a time */
+};
+
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): rows read best this way */
 struct den_route {
     const char *method;  /* "GET", "POST", "PUT", "DELETE" */
@@ -42,8 +50,7 @@ struct den_route {
     const char
         *query; /* allowed query keys, "limit cursor"; others are 400; NULL = none */
     const char *scope; /* read, submit, train, admin; NULL = open to all */
-    bool slow; /* run on the side threads with the connection suspended (decoding, fsync)
-                */
+    enum den_slow slow;
 };
 
 struct den_http_config {
@@ -100,6 +107,8 @@ void den_http_stop(struct den_http *http, unsigned drain_s);
 void den_http_free(struct den_http *http); /* after stop; NULL is fine */
 /* Wakes all event streams: something new may be there.  Any thread, cheap. */
 void den_http_wake(struct den_http *http);
+/* Bytes that an upload may have. */
+uint64_t den_http_upload_max(const struct den_http *http);
 bool den_http_draining(const struct den_http *http);
 
 /* ---- request: strings live as long as the request ---- */

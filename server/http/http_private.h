@@ -4,8 +4,8 @@
 /* What the files of this folder share.
  *
  * Threads: `acceptor` accepts sockets and hands them to libmicrohttpd, whose own threads
- * run every callback of one connection; two `side` threads run handlers that may block,
- * with the connection suspended; one `ticker` wakes event streams and cuts connections
+ * run every callback of one connection; side threads run handlers that may block, with
+ * the connection suspended; one `ticker` wakes event streams and cuts connections
  * that are too slow.  A request belongs to its libmicrohttpd thread, except while it is
  * on the side queue.  */
 
@@ -23,7 +23,8 @@ enum {
     DEN_HEADERS = 16,          /* of a reply */
     DEN_SWALLOW = 1024 * 1024, /* bytes of a refused body that are read, so that the
                                   client is done sending and sees the answer */
-    DEN_SIDE_THREADS = 2,
+    DEN_COMPUTING_THREADS = 2,
+    DEN_WAITING_THREADS = 16, /* as many writers can share a commit */
     DEN_REQUEST_ID = 64,
     DEN_ID_SEED = 6,
     DEN_CLIENT = 48, /* an IP address as text */
@@ -31,6 +32,17 @@ enum {
 };
 
 /* ---- the server ---- */
+/* What the side threads are asked for.  All but http and threads under the server's lock.
+ */
+enum { DEN_LINE_COMPUTES, DEN_LINE_WAITS, DEN_LINES };
+struct den_line {
+    struct den_http *http;
+    struct den_request *head, *tail;
+    pthread_cond_t work; /* something is queued, or they shall end */
+    pthread_t threads[DEN_WAITING_THREADS];
+    size_t count; /* of threads, for who starts and stops them */
+};
+
 struct den_event_stream;
 struct den_http {
     struct den_http_config config; /* strings: copies; numbers: defaults filled in */
@@ -38,9 +50,9 @@ struct den_http {
     int listen_fd;
     int stop_fd; /* eventfd: ends the acceptor */
     uint16_t port;
-    pthread_t acceptor, ticker, side[DEN_SIDE_THREADS];
+    pthread_t acceptor, ticker;
     bool has_acceptor, has_ticker;
-    int side_count;
+    struct den_line lines[DEN_LINES];
 
     atomic_bool draining;
     atomic_uint_fast64_t requests[6], upload_bytes;
@@ -50,10 +62,8 @@ struct den_http {
     atomic_uint active;            /* requests between their first line and their end */
 
     pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t work;  /* side threads: something is queued, or they shall end */
     pthread_cond_t tick;  /* ticker: woken or ending */
     pthread_cond_t idle;  /* stop: active became 0 */
-    struct den_request *queue_head, *queue_tail;
     struct den_event_stream *streams;
     struct den_watch *watches;
     unsigned stream_count, watch_count;
@@ -120,7 +130,7 @@ struct den_request {
     double started;
     char id[DEN_REQUEST_ID + 1], method[16], client[DEN_CLIENT];
     char owner[DEN_USER], token[DEN_USER]; /* as admit said */
-    char *uri;   /* as it came, cut at '?' */
+    char *uri;                             /* as it came, cut at '?' */
     char *query; /* decoded piece by piece; what keys and values point into */
     char *params;
     struct {
@@ -153,6 +163,15 @@ enum MHD_Result den_serve(void *cls, struct MHD_Connection *connection, const ch
 void *den_serve_uri(void *cls, const char *uri, struct MHD_Connection *connection);
 void den_serve_completed(void *cls, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code);
-void *den_side_run(void *http); /* a side thread */
+/* Fills the reply; in a side thread for routes that may block. */
+void den_serve_run(struct den_request *r);
+
+/* ---- side.c: the threads for handlers that may block ---- */
+bool den_side_init(struct den_http *http);
+bool den_side_start(struct den_http *http, struct den_err *err);
+/* Suspends the connection until a side thread has run the request; false: too late. */
+bool den_side_put(struct den_request *r);
+void den_side_stop(struct den_http *http); /* what is queued is done first */
+void den_side_release(struct den_http *http);
 
 #endif

@@ -306,7 +306,7 @@ static enum MHD_Result body_call(struct den_request *r, const char *data, size_t
  */
 
 /* Fills the reply; in a side thread for routes that may block. */
-static void run(struct den_request *r)
+void den_serve_run(struct den_request *r)
 {
     struct den_err err = DEN_ERR_INIT;
     const struct den_route *route = r->match.route;
@@ -321,28 +321,6 @@ static void run(struct den_request *r)
     den_upload_drop(&r->upload);
 }
 
-/* Hands the request to the side threads and suspends its connection, in one step under
- * the lock, so that the resume comes after. */
-static bool put_aside(struct den_request *r)
-{
-    struct den_http *http = r->http;
-    pthread_mutex_lock(&http->lock);
-    bool taken = !http->no_suspend;
-    if (taken) {
-        r->state = DEN_STATE_SIDE;
-        r->next = NULL;
-        if (http->queue_tail != NULL)
-            http->queue_tail->next = r;
-        else
-            http->queue_head = r;
-        http->queue_tail = r;
-        MHD_suspend_connection(r->connection);
-        pthread_cond_signal(&http->work);
-    }
-    pthread_mutex_unlock(&http->lock);
-    return taken;
-}
-
 static enum MHD_Result last_call(struct den_request *r)
 {
     if (r->refused != 0) {
@@ -350,9 +328,9 @@ static enum MHD_Result last_call(struct den_request *r)
         return send_now(r);
     }
     den_watch_phase(r->watch, DEN_PHASE_WORK);
-    if (!r->match.route->slow && !streamed(r->match.route))
-        run(r);
-    else if (put_aside(r))
+    if (r->match.route->slow == DEN_AT_ONCE && !streamed(r->match.route))
+        den_serve_run(r);
+    else if (den_side_put(r))
         return MHD_YES; /* called again when resumed, in state DONE */
     else {
         den_err_set(&r->err, DEN_E_DRAINING, "the server is going down");
@@ -428,44 +406,4 @@ void den_serve_completed(void *cls, struct MHD_Connection *connection, void **co
     pthread_mutex_lock(&http->lock);
     pthread_cond_signal(&http->idle);
     pthread_mutex_unlock(&http->lock);
-}
-
-/* ---- side threads --------------------------------------------------------------------
- */
-
-/* Under the lock. */
-static struct den_request *take(struct den_http *http)
-{
-    struct den_request *r = http->queue_head;
-    if (r == NULL)
-        return NULL;
-    http->queue_head = r->next;
-    if (http->queue_head == NULL)
-        http->queue_tail = NULL;
-    return r;
-}
-
-void *den_side_run(void *cls)
-{
-    struct den_http *http = cls;
-    pthread_mutex_lock(&http->lock);
-    for (;;) {
-        struct den_request *r = take(http);
-        if (r == NULL && http->side_ends)
-            break;
-        if (r == NULL) {
-            pthread_cond_wait(&http->work, &http->lock);
-            continue;
-        }
-        pthread_mutex_unlock(&http->lock);
-        den_log_context("request", r->id);
-        run(r);
-        den_log_context(NULL, NULL);
-        pthread_mutex_lock(&http->lock);
-        /* From here on the request belongs to its connection's thread again. */
-        r->state = DEN_STATE_DONE;
-        MHD_resume_connection(r->connection);
-    }
-    pthread_mutex_unlock(&http->lock);
-    return NULL;
 }
