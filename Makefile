@@ -270,14 +270,39 @@ bench-http: all $(BUILD)/peer_net  ## seconds from request to result through the
 run: all  ## serve on 127.0.0.1:8080 with state in ./state
 	$(BUILD)/denoised --listen 127.0.0.1:8080 --state state
 
+# Where a service finds its parts; PREFIX/lib/systemd is a place that systemd looks into.
+SYSCONFDIR  ?= /etc
+UNITDIR     ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+DOCDIR      ?= $(PREFIX)/share/doc/denoised
+CONF := $(DESTDIR)$(SYSCONFDIR)/denoised/denoised.conf
+
 install: all  ## install into DESTDIR and PREFIX
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/denoised
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/denoised $(DESTDIR)$(DOCDIR)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 openapi.yaml LICENSE $(DESTDIR)$(PREFIX)/share/denoised
+	install -m 644 README.md CHANGELOG.md docs/*.md docs/*.png deploy/nginx.conf $(DESTDIR)$(DOCDIR)
 
-uninstall:
+install-service:  ## install the unit, its user, and /etc/denoised/denoised.conf where there is none
+	install -d $(addprefix $(DESTDIR),$(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR)) $(dir $(CONF))
+	sed 's|/usr/local/share/doc/denoised|$(DOCDIR)|; s|/usr/local/|$(PREFIX)/|; s|/etc/denoised/|$(SYSCONFDIR)/denoised/|' \
+	    deploy/denoised.service >$(DESTDIR)$(UNITDIR)/denoised.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/denoised.service
+	install -m 644 deploy/denoised.sysusers $(DESTDIR)$(SYSUSERSDIR)/denoised.conf
+	install -m 644 deploy/denoised.tmpfiles $(DESTDIR)$(TMPFILESDIR)/denoised.conf
+	[ -e $(CONF) ] || install -m 644 deploy/denoised.conf.example $(CONF)
+
+uninstall:  ## remove both again, but for settings and state
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,denoised denoise)
-	rm -rf $(DESTDIR)$(PREFIX)/share/denoised
+	rm -f $(DESTDIR)$(UNITDIR)/denoised.service $(DESTDIR)$(SYSUSERSDIR)/denoised.conf \
+	    $(DESTDIR)$(TMPFILESDIR)/denoised.conf
+	rm -rf $(DESTDIR)$(PREFIX)/share/denoised $(DESTDIR)$(DOCDIR)
+
+.PHONY: install-service deb
+deb:  ## Debian packages into build/deb; they are built and their tests run, without network
+	@deploy/setup.sh build deb
+	@BUILD=$(BUILD) deploy/deb.sh
 
 clean:  ## remove what was built
 	rm -rf $(BUILD)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the Debian packages of the given groups (default: build) that are missing.
-#   deploy/setup.sh [build|run|lint|fuzz]...
+#   deploy/setup.sh [build|run|lint|fuzz|deb]...
 # As root, or through sudo, by apt-get; on another system it prints the list and stops.
 set -eu
 list=$(dirname "$0")/debian-packages.txt
