@@ -163,15 +163,16 @@ static bool load_crops(struct den_api *api, const struct den_experiment_report *
 {
     const struct den_store_kind *kind = api->store_kind;
     const struct den_experiment *e = report->state->experiment;
-    const char *job = report->job->id;
+    const char *job = report->job->id, *owner = report->job->owner;
     crops->row = den_new(e->row_count, sizeof *crops->row, err);
     if (crops->row == NULL ||
-        !kind->cell_crop(api->store, job, DEN_CELL_NOISY, &crops->noisy, err) ||
-        !kind->cell_crop(api->store, job, DEN_CELL_REFERENCE, &crops->reference, err))
+        !kind->cell_crop(api->store, owner, job, DEN_CELL_NOISY, &crops->noisy, err) ||
+        !kind->cell_crop(api->store, owner, job, DEN_CELL_REFERENCE, &crops->reference,
+                         err))
         return false;
     for (size_t i = 0; i < e->row_count; i++) {
         struct den_experiment_place p = {.row = i, .sample = den_experiment_shown(e)};
-        if (!kind->cell_crop(api->store, job, (int64_t)den_experiment_cell(e, p),
+        if (!kind->cell_crop(api->store, owner, job, (int64_t)den_experiment_cell(e, p),
                              &crops->row[i], err))
             return false;
     }
@@ -209,7 +210,8 @@ bool den_experiment_reply(struct den_api *api, const struct den_request *request
     const char *accept = den_request_header(request, "Accept");
     if (accept == NULL)
         accept = "";
-    if (!den_experiment_load(api->store_kind, api->store, job->id, &state, err))
+    if (!den_experiment_load(api->store_kind, api->store, job->owner, job->id, &state,
+                             err))
         return false;
     struct den_experiment_report report = {job, &state};
     struct den_buf text;

@@ -111,7 +111,8 @@ DEN_HANDLER(den_h_dataset_add)
     struct den_dataset_row row;
     if (!den_in_only(body, "", kinds[k].members, err) ||
         !kinds[k].read(body, &items, &count, err) ||
-        !den_service_add_dataset(api->service, name, kind, items, count, &row, err))
+        !den_service_add_dataset(api->service, den_request_owner(request), name, kind,
+                                 items, count, &row, err))
         goto out;
     char location[80];
     (void)den_str_format(location, sizeof location, "/v1/datasets/%s", row.id);
@@ -134,7 +135,8 @@ DEN_HANDLER(den_h_dataset_list)
     if (rows == NULL)
         return false;
     bool done = false;
-    if (api->store_kind->dataset_list(api->store, after, limit, rows, &count, err)) {
+    if (api->store_kind->dataset_list(api->store, den_request_owner(request), after,
+                                      limit, rows, &count, err)) {
         json_t *items = json_array();
         for (size_t i = 0; i < count; i++)
             (void)json_array_append_new(items, den_json_dataset(&rows[i]));
@@ -153,8 +155,10 @@ DEN_HANDLER(den_h_dataset_get)
     struct den_dataset_item *items = NULL;
     size_t count = 0;
     if (!den_api_id(request, "set_", &id, err) ||
-        !api->store_kind->dataset_get(api->store, id, &row, err) ||
-        !api->store_kind->dataset_items(api->store, id, &items, &count, err))
+        !api->store_kind->dataset_get(api->store, den_request_owner(request), id, &row,
+                                      err) ||
+        !api->store_kind->dataset_items(api->store, den_request_owner(request), id,
+                                        &items, &count, err))
         return false;
     bool pairs = strcmp(row.kind, "pairs") == 0;
     json_t *list = json_array();
@@ -174,7 +178,7 @@ DEN_HANDLER(den_h_dataset_delete)
     struct den_api *api = app;
     const char *id;
     if (!den_api_id(request, "set_", &id, err) ||
-        !api->store_kind->dataset_delete(api->store, id, err))
+        !api->store_kind->dataset_delete(api->store, den_request_owner(request), id, err))
         return false;
     den_reply_status(reply, 204);
     return true;

@@ -9,7 +9,7 @@
 
 struct stream {
     struct den_api *api;
-    char job[DEN_ID_SIZE];
+    char job[DEN_ID_SIZE], owner[DEN_OWNER_SIZE];
     uint64_t seq; /* of the last event sent */
 };
 
@@ -66,9 +66,9 @@ static void pull(void *context, struct den_buf *out, bool *done)
     struct den_err err = DEN_ERR_INIT;
     struct den_event_row *rows = den_calloc(BATCH, sizeof *rows);
     size_t count = 0;
-    if (rows == NULL ||
-        !stream->api->store_kind->event_list(stream->api->store, stream->job, stream->seq,
-                                             BATCH, rows, &count, &err)) {
+    if (rows == NULL || !stream->api->store_kind->event_list(
+                            stream->api->store, stream->owner, stream->job, stream->seq,
+                            BATCH, rows, &count, &err)) {
         *done = true; /* the client comes back with Last-Event-ID */
         den_free(rows);
         return;
@@ -81,9 +81,9 @@ static void pull(void *context, struct den_buf *out, bool *done)
     }
     /* A job that ended, seen from behind its `done`, has nothing more to tell. */
     struct den_job_row job;
-    if (count == 0 &&
-        (!stream->api->store_kind->job_get(stream->api->store, stream->job, &job, &err) ||
-         job.finished_ms > 0))
+    if (count == 0 && (!stream->api->store_kind->job_get(
+                           stream->api->store, stream->owner, stream->job, &job, &err) ||
+                       job.finished_ms > 0))
         *done = true;
     den_free(rows);
 }
@@ -100,7 +100,7 @@ DEN_HANDLER(den_h_job_events)
     struct den_job_row row;
     int64_t seq = 0;
     if (!den_api_id(request, "job_", &id, err) ||
-        !api->store_kind->job_get(api->store, id, &row, err))
+        !api->store_kind->job_get(api->store, den_request_owner(request), id, &row, err))
         return false;
     if (last != NULL && !den_parse_int(last, 0, INT64_MAX, &seq, NULL))
         return den_err_field(
@@ -111,7 +111,8 @@ DEN_HANDLER(den_h_job_events)
         return false;
     stream->api = api;
     stream->seq = (uint64_t)seq;
-    (void)den_str_copy(stream->job, sizeof stream->job, id);
+    (void)den_str_copy(stream->job, sizeof stream->job, row.id);
+    (void)den_str_copy(stream->owner, sizeof stream->owner, row.owner);
     den_reply_stream(reply, stream, pull, release);
     return true;
 }

@@ -35,8 +35,8 @@ DEN_HANDLER(den_h_image_add)
     struct den_image_row row;
     bool is_new = false;
     den_request_take_upload(request); /* the service removes or keeps it */
-    if (!den_service_add_image(api->service, upload->path, name, upload->sha256, &row,
-                               &is_new, err))
+    if (!den_service_add_image(api->service, den_request_owner(request), upload->path,
+                               name, upload->sha256, &row, &is_new, err))
         return false;
     char location[80];
     (void)den_str_format(location, sizeof location, "/v1/images/%s", row.id);
@@ -55,7 +55,8 @@ DEN_HANDLER(den_h_image_list)
     if (rows == NULL)
         return false;
     bool done = false;
-    if (api->store_kind->image_list(api->store, after, limit, rows, &count, err)) {
+    if (api->store_kind->image_list(api->store, den_request_owner(request), after, limit,
+                                    rows, &count, err)) {
         json_t *items = json_array();
         for (size_t i = 0; i < count; i++)
             (void)json_array_append_new(items, den_json_image(&rows[i]));
@@ -71,7 +72,8 @@ static bool find_image(struct den_api *api, const struct den_request *request,
 {
     const char *id;
     return den_api_id(request, "img_", &id, err) &&
-           api->store_kind->image_get(api->store, id, ret, err);
+           api->store_kind->image_get(api->store, den_request_owner(request), id, ret,
+                                      err);
 }
 
 DEN_HANDLER(den_h_image_get)
@@ -86,7 +88,7 @@ DEN_HANDLER(den_h_image_delete)
     struct den_api *api = app;
     const char *id;
     if (!den_api_id(request, "img_", &id, err) ||
-        !den_service_delete_image(api->service, id, err))
+        !den_service_delete_image(api->service, den_request_owner(request), id, err))
         return false;
     den_reply_status(reply, 204);
     return true;

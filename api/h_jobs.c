@@ -117,7 +117,7 @@ static bool reply_job(struct den_api *api, struct den_reply *reply, unsigned sta
 {
     size_t position = 0;
     if (row->state == DEN_JOB_QUEUED &&
-        !api->store_kind->job_position(api->store, row->id, &position, err))
+        !api->store_kind->job_position(api->store, row->owner, row->id, &position, err))
         return false;
     return den_reply_json(reply, status, den_json_job(row, position), err);
 }
@@ -154,7 +154,8 @@ DEN_HANDLER(den_h_job_add)
     struct den_job_estimate estimate = {0};
     if (ask == NULL || row == NULL || !den_in_body(request, &body, err) ||
         !read_request(body, ask, err) ||
-        !den_service_submit(api->service, ask, dry_run, row, &estimate, err))
+        !den_service_submit(api->service, den_request_owner(request), ask, dry_run, row,
+                            &estimate, err))
         goto out;
     if (dry_run) {
         json_t *out = estimate_of(row, &estimate);
@@ -211,12 +212,14 @@ DEN_HANDLER(den_h_job_list)
         return false;
     struct den_job_row *rows = den_new(limit, sizeof *rows, err);
     json_t *items = json_array();
-    bool done = rows != NULL && api->store_kind->job_list(api->store, state, kind, after,
-                                                          limit, rows, &count, err);
+    bool done = rows != NULL &&
+                api->store_kind->job_list(api->store, den_request_owner(request), state,
+                                          kind, after, limit, rows, &count, err);
     for (size_t i = 0; done && i < count; i++) {
         size_t position = 0;
         if (rows[i].state == DEN_JOB_QUEUED)
-            done = api->store_kind->job_position(api->store, rows[i].id, &position, err);
+            done = api->store_kind->job_position(api->store, rows[i].owner, rows[i].id,
+                                                 &position, err);
         (void)json_array_append_new(items, den_json_job(&rows[i], position));
     }
     if (done)
@@ -234,7 +237,8 @@ DEN_HANDLER(den_h_job_get)
     const char *id;
     struct den_job_row row;
     return den_api_id(request, "job_", &id, err) &&
-           api->store_kind->job_get(api->store, id, &row, err) &&
+           api->store_kind->job_get(api->store, den_request_owner(request), id, &row,
+                                    err) &&
            reply_job(api, reply, 200, &row, err);
 }
 
@@ -243,7 +247,7 @@ DEN_HANDLER(den_h_job_delete)
     struct den_api *api = app;
     const char *id;
     if (!den_api_id(request, "job_", &id, err) ||
-        !den_service_delete_job(api->service, id, err))
+        !den_service_delete_job(api->service, den_request_owner(request), id, err))
         return false;
     den_reply_status(reply, 204);
     return true;
@@ -255,7 +259,7 @@ DEN_HANDLER(den_h_job_cancel)
     const char *id;
     struct den_job_row row;
     return den_api_id(request, "job_", &id, err) &&
-           den_service_cancel(api->service, id, &row, err) &&
+           den_service_cancel(api->service, den_request_owner(request), id, &row, err) &&
            reply_job(api, reply, 200, &row, err);
 }
 
@@ -265,7 +269,7 @@ DEN_HANDLER(den_h_job_retry)
     const char *id;
     struct den_job_row row;
     return den_api_id(request, "job_", &id, err) &&
-           den_service_retry(api->service, id, &row, err) &&
+           den_service_retry(api->service, den_request_owner(request), id, &row, err) &&
            reply_job(api, reply, 200, &row, err);
 }
 
@@ -274,7 +278,7 @@ bool den_api_result(struct den_api *api, const struct den_request *request,
 {
     const char *id;
     if (!den_api_id(request, "job_", &id, err) ||
-        !api->store_kind->job_get(api->store, id, ret, err))
+        !api->store_kind->job_get(api->store, den_request_owner(request), id, ret, err))
         return false;
     if (strcmp(ret->kind, "denoise") != 0)
         return den_err_set(err, DEN_E_NOT_FOUND,

@@ -15,8 +15,8 @@ static bool list(struct den_api *api, struct den_request *request, const char *n
     struct den_model_row *rows = den_new(limit, sizeof *rows, err);
     if (rows == NULL)
         return false;
-    bool done =
-        api->store_kind->model_list(api->store, name, after, limit, rows, &count, err);
+    bool done = api->store_kind->model_list(api->store, den_request_owner(request), name,
+                                            after, limit, rows, &count, err);
     if (done && name != NULL && count == 0 && after[0] == '\0')
         done = den_err_set(err, DEN_E_NOT_FOUND, "there is no model '%.64s'", name);
     if (done) {
@@ -62,8 +62,9 @@ static bool find(struct den_api *api, const struct den_request *request,
 {
     int64_t version;
     return version_of(request, &version, err) &&
-           api->store_kind->model_get(api->store, den_request_param(request, "name"),
-                                      version, ret, err);
+           api->store_kind->model_get(api->store, den_request_owner(request),
+                                      den_request_param(request, "name"), version, ret,
+                                      err);
 }
 
 DEN_HANDLER(den_h_model_get)
@@ -78,8 +79,8 @@ DEN_HANDLER(den_h_model_delete)
     struct den_api *api = app;
     int64_t version;
     if (!version_of(request, &version, err) ||
-        !den_service_delete_model(api->service, den_request_param(request, "name"),
-                                  version, err))
+        !den_service_delete_model(api->service, den_request_owner(request),
+                                  den_request_param(request, "name"), version, err))
         return false;
     den_reply_status(reply, 204);
     return true;

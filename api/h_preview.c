@@ -236,7 +236,8 @@ DEN_HANDLER(den_h_image_preview)
     const char *id;
     struct den_image_row row;
     return den_api_id(request, "img_", &id, err) &&
-           api->store_kind->image_get(api->store, id, &row, err) &&
+           api->store_kind->image_get(api->store, den_request_owner(request), id, &row,
+                                      err) &&
            reply_view(api, request, row.sha256, reply, err);
 }
 

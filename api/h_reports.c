@@ -100,7 +100,7 @@ static bool evaluate_report(struct den_api *api, const struct den_job_row *job,
 {
     struct den_score_row *rows = NULL;
     size_t count = 0;
-    if (!api->store_kind->score_list(api->store, job->id, &rows, &count, err))
+    if (!api->store_kind->score_list(api->store, job->owner, job->id, &rows, &count, err))
         return false;
     (void)json_object_set_new(out, "images", images_of(rows, count));
     (void)json_object_set_new(out, "mean", means_of(rows, count));
@@ -120,8 +120,8 @@ static bool train_report(struct den_api *api, const struct den_job_row *job, jso
     size_t count = 0;
     bool done = rows != NULL;
     do {
-        done = done && api->store_kind->event_list(api->store, job->id, seq, BATCH, rows,
-                                                   &count, err);
+        done = done && api->store_kind->event_list(api->store, job->owner, job->id, seq,
+                                                   BATCH, rows, &count, err);
         for (size_t i = 0; done && i < count; i++) {
             seq = rows[i].seq;
             if (strcmp(rows[i].type, "metric") != 0)
@@ -140,10 +140,10 @@ static bool train_report(struct den_api *api, const struct den_job_row *job, jso
     (void)json_object_set_new(out, "config", den_json_config(job->config));
     struct den_model_row model;
     struct den_err none = DEN_ERR_INIT; /* the model may have been deleted since */
-    bool has =
-        job->version > 0 &&
-        api->store_kind->model_get(api->store, job->model, job->version, &model, &none) &&
-        model.has_validation;
+    bool has = job->version > 0 &&
+               api->store_kind->model_own(api->store, job->owner, job->model,
+                                          job->version, &model, &none) &&
+               model.has_validation;
     (void)json_object_set_new(out, "validation_psnr",
                               has ? den_json_number(model.validation_psnr) : json_null());
     return done;
@@ -185,7 +185,7 @@ DEN_HANDLER(den_h_job_report)
     const char *id;
     struct den_job_row job;
     if (!den_api_id(request, "job_", &id, err) ||
-        !api->store_kind->job_get(api->store, id, &job, err))
+        !api->store_kind->job_get(api->store, den_request_owner(request), id, &job, err))
         return false;
     if (strcmp(job.kind, "experiment") == 0) /* early results compare already */
         return den_experiment_reply(api, request, &job, reply, err);

@@ -110,15 +110,15 @@ static void take_cell(struct den_experiment_state *state, const struct den_cell_
 }
 
 bool den_experiment_load(const struct den_store_kind *kind, struct den_store *store,
-                         const char *job, struct den_experiment_state *ret,
-                         struct den_err *err)
+                         const char *owner, const char *job,
+                         struct den_experiment_state *ret, struct den_err *err)
 {
     bool loaded = false;
     char *grid = NULL;
     struct den_cell_row *rows = NULL;
     struct den_experiment_state state = {0};
     size_t count = 0;
-    if (!kind->experiment_get(store, job, &grid, err) ||
+    if (!kind->experiment_get(store, owner, job, &grid, err) ||
         !den_experiment_read(grid, &state.experiment, err))
         goto out;
     state.results =
@@ -126,7 +126,7 @@ bool den_experiment_load(const struct den_store_kind *kind, struct den_store *st
     state.baselines =
         den_new(state.experiment->filter_count + 1, sizeof *state.baselines, err);
     if (state.results == NULL || state.baselines == NULL ||
-        !kind->cell_list(store, job, &rows, &count, err))
+        !kind->cell_list(store, owner, job, &rows, &count, err))
         goto out;
     for (size_t i = 0; i < count; i++)
         take_cell(&state, &rows[i]);

@@ -20,7 +20,8 @@ struct den_experiment_state {
 };
 
 bool den_experiment_load(const struct den_store_kind *kind, struct den_store *store,
-                         const char *job, struct den_experiment_state *ret,
+                         const char *owner, const char *job,
+                         struct den_experiment_state *ret,
                          struct den_err *err) DEN_CHECKED;
 void den_experiment_release(struct den_experiment_state *state);
 

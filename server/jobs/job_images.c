@@ -60,21 +60,21 @@ static bool sum_up(struct den_job_images *images, struct den_err *err)
     return true;
 }
 
-static bool load_items(struct den_service *s, const char *dataset,
+static bool load_items(struct den_service *s, const char *owner, const char *dataset,
                        struct den_job_images *images, struct den_err *err)
 {
     bool done = false;
     struct den_dataset_item *ids = NULL;
-    if (!s->kind->dataset_items(s->store, dataset, &ids, &images->count, err))
+    if (!s->kind->dataset_items(s->store, owner, dataset, &ids, &images->count, err))
         goto out;
     images->items = den_new(images->count, sizeof *images->items, err);
     if (images->items == NULL)
         goto out;
     for (size_t i = 0; i < images->count; i++) {
         struct den_job_item *item = &images->items[i];
-        if (!s->kind->image_get(s->store, ids[i].noisy, &item->noisy, err) ||
+        if (!s->kind->image_get(s->store, owner, ids[i].noisy, &item->noisy, err) ||
             (ids[i].clean[0] != '\0' &&
-             !s->kind->image_get(s->store, ids[i].clean, &item->clean, err)))
+             !s->kind->image_get(s->store, owner, ids[i].clean, &item->clean, err)))
             goto out;
     }
     done = true;
@@ -83,14 +83,15 @@ out:
     return done;
 }
 
-bool den_job_images_load(struct den_service *service, const char *dataset,
-                         struct den_job_images *ret, struct den_err *err)
+bool den_job_images_load(struct den_service *service, const char *owner,
+                         const char *dataset, struct den_job_images *ret,
+                         struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
     struct den_dataset_row row;
     struct den_job_images images = {0};
-    if (!service->kind->dataset_get(service->store, dataset, &row, &inner) ||
-        !load_items(service, dataset, &images, &inner)) {
+    if (!service->kind->dataset_get(service->store, owner, dataset, &row, &inner) ||
+        !load_items(service, owner, dataset, &images, &inner)) {
         den_job_images_release(&images);
         return den_err_field(err, inner.code, "/dataset", "%s", inner.text);
     }

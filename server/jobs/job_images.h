@@ -21,8 +21,9 @@ struct den_job_images {
 };
 
 /* DEN_E_NOT_FOUND at "/dataset". */
-bool den_job_images_load(struct den_service *service, const char *dataset,
-                         struct den_job_images *ret, struct den_err *err) DEN_CHECKED;
+bool den_job_images_load(struct den_service *service, const char *owner,
+                         const char *dataset, struct den_job_images *ret,
+                         struct den_err *err) DEN_CHECKED;
 void den_job_images_release(struct den_job_images *images);
 /* Sample order: items, and in each its pages. */
 bool den_job_images_open(struct den_service *service, const struct den_job_images *images,

@@ -96,6 +96,59 @@ const struct den_migration den_migrations[] = {
         "ALTER TABLE jobs ADD COLUMN planes_left INTEGER NOT NULL DEFAULT 0;"
         "ALTER TABLE jobs ADD COLUMN dtype TEXT NOT NULL DEFAULT '';"
         "ALTER TABLE jobs ADD COLUMN model_sha256 TEXT NOT NULL DEFAULT '';"},
+    /* Everything has an owner; what was there before is of the one user that there was.
+     * Of equal files each owner has a row of his own.  Names of models are per owner, but
+     * for those that are shared.  A key cannot be changed in place, so three tables are
+     * made anew [sqlite.org/lang_altertable.html, section 7]. */
+    {6,
+     "CREATE TABLE new_images ("
+     " id TEXT PRIMARY KEY, owner TEXT NOT NULL, sha256 TEXT NOT NULL,"
+     " name TEXT NOT NULL, format TEXT NOT NULL, width INTEGER NOT NULL,"
+     " height INTEGER NOT NULL, pages INTEGER NOT NULL, channels INTEGER NOT NULL,"
+     " dtype TEXT NOT NULL, pixel_size_um REAL NOT NULL, bytes INTEGER NOT NULL,"
+     " created_ms INTEGER NOT NULL, bits INTEGER NOT NULL, alpha INTEGER NOT NULL,"
+     " axes_source TEXT NOT NULL, axes_order TEXT NOT NULL, axes_t INTEGER NOT NULL,"
+     " axes_z INTEGER NOT NULL, axes_c INTEGER NOT NULL, z_step_um REAL NOT NULL,"
+     " channel_names TEXT NOT NULL, UNIQUE (sha256, owner)) STRICT;"
+     "INSERT INTO new_images SELECT id, 'local', sha256, name, format, width, height,"
+     " pages, channels, dtype, pixel_size_um, bytes, created_ms, bits, alpha,"
+     " axes_source, axes_order, axes_t, axes_z, axes_c, z_step_um, channel_names"
+     " FROM images;"
+     "DROP TABLE images;"
+     "ALTER TABLE new_images RENAME TO images;"
+     "CREATE INDEX images_owner ON images (owner, id);"
+     "ALTER TABLE datasets ADD COLUMN owner TEXT NOT NULL DEFAULT 'local';"
+     "CREATE INDEX datasets_owner ON datasets (owner, id);"
+     "ALTER TABLE jobs ADD COLUMN owner TEXT NOT NULL DEFAULT 'local';"
+     /* of the model that the job uses, or starts from */
+     "ALTER TABLE jobs ADD COLUMN model_owner TEXT NOT NULL DEFAULT '';"
+     "UPDATE jobs SET model_owner = 'local' WHERE (kind <> 'train' AND model <> '') OR"
+     " (kind = 'train' AND char(10) || config LIKE '%' || char(10) || 'base_model=%');"
+     "CREATE INDEX jobs_owner ON jobs (owner, id);"
+     "CREATE TABLE new_model_names ("
+     " owner TEXT NOT NULL, name TEXT NOT NULL, last_version INTEGER NOT NULL,"
+     " shared INTEGER NOT NULL, PRIMARY KEY (owner, name)) STRICT, WITHOUT ROWID;"
+     "INSERT INTO new_model_names SELECT 'local', name, last_version, 0"
+     " FROM model_names;"
+     "CREATE TABLE new_models ("
+     " owner TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,"
+     " job TEXT NOT NULL, dataset TEXT NOT NULL, sha256 TEXT NOT NULL,"
+     " bytes INTEGER NOT NULL, seed INTEGER NOT NULL, steps INTEGER NOT NULL,"
+     " method TEXT NOT NULL, preset TEXT NOT NULL, config TEXT NOT NULL,"
+     " shift REAL NOT NULL, scale REAL NOT NULL, has_validation INTEGER NOT NULL,"
+     " validation_psnr REAL NOT NULL, created_ms INTEGER NOT NULL,"
+     " PRIMARY KEY (owner, name, version),"
+     " FOREIGN KEY (owner, name) REFERENCES new_model_names) STRICT, WITHOUT ROWID;"
+     "INSERT INTO new_models SELECT 'local', name, version, job, dataset, sha256, bytes,"
+     " seed, steps, method, preset, config, shift, scale, has_validation,"
+     " validation_psnr, created_ms FROM models;"
+     "DROP TABLE models;"
+     "DROP TABLE model_names;"
+     "ALTER TABLE new_model_names RENAME TO model_names;" /* new_models follows */
+     "ALTER TABLE new_models RENAME TO models;"
+     "CREATE INDEX models_sha256 ON models (sha256);"
+     "CREATE INDEX models_name ON models (name);"
+     "CREATE UNIQUE INDEX model_names_shared ON model_names (name) WHERE shared = 1;"},
     {0, NULL},
 };
 
@@ -139,15 +192,34 @@ static bool run(sqlite3 *db, const char *sql, struct den_err *err)
            den_sqlite_err(db, err);
 }
 
-static bool read_version(sqlite3 *db, int *ret, struct den_err *err)
+/* The number that a pragma has. */
+static bool read_pragma(sqlite3 *db, const char *sql, int *ret, struct den_err *err)
 {
     sqlite3_stmt *q = NULL;
-    bool done =
-        sqlite3_prepare_v2(db, "PRAGMA user_version", -1, &q, NULL) == SQLITE_OK &&
-        sqlite3_step(q) == SQLITE_ROW;
+    bool done = sqlite3_prepare_v2(db, sql, -1, &q, NULL) == SQLITE_OK &&
+                sqlite3_step(q) == SQLITE_ROW;
     if (done)
         *ret = sqlite3_column_int(q, 0);
     else
+        den_sqlite_err(db, err);
+    sqlite3_finalize(q);
+    return done;
+}
+
+/* Does every row name rows that are there?  They are not looked at while a step runs. */
+static bool check_references(sqlite3 *db, struct den_err *err)
+{
+    sqlite3_stmt *q = NULL;
+    int code = sqlite3_prepare_v2(db, "PRAGMA foreign_key_check", -1, &q, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(q);
+    bool done = code == SQLITE_DONE;
+    if (code == SQLITE_ROW)
+        den_err_set(err, DEN_E_INTERNAL,
+                    "the database cannot be brought to the new layout: a row of '%s' "
+                    "names one that is not there",
+                    (const char *)sqlite3_column_text(q, 0));
+    else if (!done)
         den_sqlite_err(db, err);
     sqlite3_finalize(q);
     return done;
@@ -157,8 +229,8 @@ static bool step(sqlite3 *db, const struct den_migration *m, struct den_err *err
 {
     char mark[48];
     den_str_format(mark, sizeof mark, "PRAGMA user_version = %d", m->version);
-    if (run(db, "BEGIN IMMEDIATE", err) && run(db, m->sql, err) && run(db, mark, err) &&
-        run(db, "COMMIT", err))
+    if (run(db, "BEGIN IMMEDIATE", err) && run(db, m->sql, err) &&
+        check_references(db, err) && run(db, mark, err) && run(db, "COMMIT", err))
         return true;
     sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL); /* no transaction: no harm */
     return false;
@@ -166,16 +238,22 @@ static bool step(sqlite3 *db, const struct den_migration *m, struct den_err *err
 
 bool den_migrate(sqlite3 *db, int version, struct den_err *err)
 {
-    int have = 0;
-    if (!read_version(db, &have, err))
+    int have = 0, enforced = 0;
+    if (!read_pragma(db, "PRAGMA user_version", &have, err) ||
+        !read_pragma(db, "PRAGMA foreign_keys", &enforced, err))
         return false;
     if (have > version)
         return den_err_set(err, DEN_E_CONFLICT,
                            "the database has layout %d and this program knows layouts up "
                            "to %d; start a newer version",
                            have, version);
-    for (const struct den_migration *m = den_migrations; m->version != 0; m++)
-        if (m->version > have && m->version <= version && !step(db, m, err))
-            return false;
-    return true;
+    /* A table that goes to make room for its successor must not take along the rows that
+     * name its own; inside a transaction this cannot be said. */
+    bool done = run(db, "PRAGMA foreign_keys = OFF", err);
+    for (const struct den_migration *m = den_migrations; done && m->version != 0; m++)
+        if (m->version > have && m->version <= version)
+            done = step(db, m, err);
+    return run(db, enforced ? "PRAGMA foreign_keys = ON" : "PRAGMA foreign_keys = OFF",
+               done ? err : NULL) &&
+           done;
 }

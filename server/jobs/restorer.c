@@ -23,10 +23,11 @@ static bool check_model(struct den_service *s, const struct den_job_request *req
                         struct den_job_row *row, struct den_err *err)
 {
     struct den_model_row model;
-    if (!den_model_of_name(s, request->model, "/model", &model, err))
+    if (!den_model_of_name(s, row->owner, request->model, "/model", &model, err))
         return false;
     memcpy(row->model, model.name, sizeof row->model);
     row->version = model.version;
+    memcpy(row->model_owner, model.owner, sizeof row->model_owner);
     return request->setting_count == 0 || unknown_setting(&request->settings[0], err);
 }
 
@@ -104,7 +105,8 @@ static bool plan_model(struct den_service *s, const struct den_job_row *row, siz
 {
     struct den_model_row model;
     struct den_train_config config;
-    if (!s->kind->model_get(s->store, row->model, row->version, &model, err) ||
+    if (!s->kind->model_own(s->store, row->model_owner, row->model, row->version, &model,
+                            err) ||
         !den_model_settings(&model, &config, err))
         return false;
     struct den_net_options options = den_train_generator(&config);
@@ -194,8 +196,8 @@ bool den_restorer_rate(struct den_service *service, const struct den_job_row *ro
     struct den_model_row model;
     struct den_restorer r;
     bool with_model = row->model[0] != '\0';
-    if (with_model ? !service->kind->model_get(service->store, row->model, row->version,
-                                               &model, err)
+    if (with_model ? !service->kind->model_own(service->store, row->model_owner,
+                                               row->model, row->version, &model, err)
                    : !open_filter(row, NULL, &r, err))
         return false;
     *ret = with_model ? DEN_RATE_MODEL : DEN_RATE_FILTER;
@@ -219,7 +221,8 @@ static bool open_model(struct den_job_context *context, const struct den_job_row
     struct den_service *s = context->service;
     struct den_restorer *kept = context->worker->kept;
     struct den_model_row model;
-    if (!s->kind->model_get(s->store, row->model, row->version, &model, err))
+    if (!s->kind->model_own(s->store, row->model_owner, row->model, row->version, &model,
+                            err))
         return false;
     if (kept != NULL && strcmp(kept->sha256, model.sha256) == 0) {
         *ret = *kept;

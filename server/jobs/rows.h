@@ -15,14 +15,15 @@
 #define DEN_CONFIG_SIZE 4096    /* "key=value\n" lines */
 
 struct den_image_row {
-    char id[DEN_ID_SIZE], sha256[DEN_SHA256_SIZE], name[DEN_NAME_SIZE];
+    char id[DEN_ID_SIZE], owner[DEN_OWNER_SIZE];
+    char sha256[DEN_SHA256_SIZE], name[DEN_NAME_SIZE];
     struct den_image_info info;
     uint64_t bytes;
     int64_t created_ms;
 };
 
 struct den_dataset_row {
-    char id[DEN_ID_SIZE], name[DEN_NAME_SIZE];
+    char id[DEN_ID_SIZE], owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
     char kind[16]; /* pairs, repeats */
     uint64_t samples, scenes;
     int64_t created_ms;
@@ -49,7 +50,7 @@ bool den_job_state_find(const char *name, enum den_job_state *ret);
 /* Fields stand in the order of a job's life, which costs 8 bytes.
  * NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct den_job_row {
-    char id[DEN_ID_SIZE];
+    char id[DEN_ID_SIZE], owner[DEN_OWNER_SIZE];
     char kind[16]; /* a name of den_job_kinds[] */
     enum den_job_state state;
     /* what was asked */
@@ -57,6 +58,8 @@ struct den_job_row {
     char model[DEN_NAME_SIZE]; /* train: name of the model to make; else the model to use
                                 */
     int64_t version; /* train: the version made; else the version used; 0 = none yet */
+    /* of the model that is used or, by train, started from; "" = none */
+    char model_owner[DEN_OWNER_SIZE];
     char method[32], preset[32];
     char config[DEN_CONFIG_SIZE]; /* every key, resolved */
     uint64_t seed;
@@ -78,8 +81,9 @@ struct den_job_row {
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): the same */
 struct den_model_row {
-    char name[DEN_NAME_SIZE];
+    char owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
     int64_t version;
+    bool shared; /* with everybody, as are all versions of the name */
     char job[DEN_ID_SIZE], dataset[DEN_ID_SIZE];
     char sha256[DEN_SHA256_SIZE]; /* of the weights file */
     uint64_t bytes, seed, steps;

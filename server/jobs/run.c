@@ -78,8 +78,8 @@ bool den_model_name_valid(const char *name)
                         "0123456789._-") == length;
 }
 
-bool den_model_of_name(struct den_service *service, const char *text, const char *field,
-                       struct den_model_row *ret, struct den_err *err)
+bool den_model_of_name(struct den_service *service, const char *owner, const char *text,
+                       const char *field, struct den_model_row *ret, struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
     char name[DEN_NAME_SIZE];
@@ -97,7 +97,7 @@ bool den_model_of_name(struct den_service *service, const char *text, const char
                              "the version of a model is a whole number from 1, as in "
                              "%s@1",
                              name);
-    return service->kind->model_get(service->store, name, version, ret, &inner) ||
+    return service->kind->model_get(service->store, owner, name, version, ret, &inner) ||
            den_err_field(err, inner.code, field, "%s", inner.text);
 }
 

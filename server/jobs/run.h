@@ -52,9 +52,11 @@ bool den_check_unused(const char *value, const char *field, const char *kind,
 bool den_err_under(const struct den_err *inner, const char *prefix, struct den_err *err);
 /* 1 to 64 of A-Z a-z 0-9 . _ - */
 bool den_model_name_valid(const char *name);
-/* The newest version of "name", or the one that "name@3" says; errors are at `field`. */
-bool den_model_of_name(struct den_service *service, const char *text, const char *field,
-                       struct den_model_row *ret, struct den_err *err) DEN_CHECKED;
+/* The newest version of "name", or the one that "name@3" says, as the owner sees it;
+ * errors are at `field`. */
+bool den_model_of_name(struct den_service *service, const char *owner, const char *text,
+                       const char *field, struct den_model_row *ret,
+                       struct den_err *err) DEN_CHECKED;
 /* The settings that a model was trained with; keys that this version does not know are
  * left out. */
 bool den_model_settings(const struct den_model_row *model, struct den_train_config *ret,

@@ -71,7 +71,7 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     if (request->image[0] == '\0')
         return den_err_field(err, DEN_E_INVALID, "/image",
                              "a denoise job needs an image");
-    if (!s->kind->image_get(s->store, request->image, &image, &inner))
+    if (!s->kind->image_get(s->store, row->owner, request->image, &image, &inner))
         return den_err_field(err, inner.code, "/image", "%s", inner.text);
     memcpy(row->image, image.id, sizeof row->image);
     return den_restorer_check(s, request, row, err) &&
@@ -284,7 +284,7 @@ static bool run(struct den_job_context *context, struct den_job_row *row,
     struct den_service *s = context->service;
     struct den_image_row image;
     struct stack stack = {.raw = NULL};
-    bool done = s->kind->image_get(s->store, row->image, &image, err) &&
+    bool done = s->kind->image_get(s->store, row->owner, row->image, &image, err) &&
                 open_stack(context, row, &image, &stack, err);
     double began = den_monotonic_s();
     done = done && run_pages(context, &stack, err);

@@ -68,7 +68,7 @@ static bool check(struct den_service *s, const struct den_job_request *request,
                              "an evaluate job needs a data set");
     den_str_copy(row->dataset, sizeof row->dataset, request->dataset);
     if (!den_restorer_check(s, request, row, err) ||
-        !den_job_images_load(s, request->dataset, &images, err))
+        !den_job_images_load(s, row->owner, request->dataset, &images, err))
         return false;
     bool done = plan(s, row, &images, ret, err);
     den_job_images_release(&images);
@@ -163,7 +163,7 @@ static bool open_all(struct evaluation *e, const struct den_job_row *row,
 {
     struct den_service *s = e->context->service;
     struct den_model_row model;
-    if (!den_job_images_load(s, row->dataset, &e->images, err) ||
+    if (!den_job_images_load(s, row->owner, row->dataset, &e->images, err) ||
         !den_job_images_open(s, &e->images, &e->dataset, err) ||
         !den_restorer_open(e->context, row, &e->restorer, err))
         return false;
@@ -174,7 +174,8 @@ static bool open_all(struct evaluation *e, const struct den_job_row *row,
     e->total = (size_t)row->steps;
     e->judge.dataset = e->dataset;
     if (row->model[0] != '\0' &&
-        s->kind->model_get(s->store, row->model, row->version, &model, NULL) &&
+        s->kind->model_own(s->store, row->model_owner, row->model, row->version, &model,
+                           NULL) &&
         strcmp(model.dataset, row->dataset) == 0)
         den_job_log(e->context,
                     "%s was trained on this data set, so its numbers here say little "

@@ -103,19 +103,20 @@ static bool check_apart(const struct den_job_images *train,
 }
 
 bool den_grid_divide(struct den_service *s, const struct den_experiment *e,
-                     const char *dataset, struct den_job_images *ret_train,
-                     struct den_job_images *ret_test, struct den_err *err)
+                     const char *owner, const char *dataset,
+                     struct den_job_images *ret_train, struct den_job_images *ret_test,
+                     struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
     struct den_job_images all = {0}, train = {0}, test = {0};
-    bool done = den_job_images_load(s, dataset, &all, err);
+    bool done = den_job_images_load(s, owner, dataset, &all, err);
     if (done && e->test_dataset[0] == '\0') {
         done = divide_scenes(e, &all, &train, &test, err) &&
                check_apart(&train, &test, "test_scenes", err);
     } else if (done) {
         train = all;
         all = (struct den_job_images){0};
-        done = den_job_images_load(s, e->test_dataset, &test, &inner) ||
+        done = den_job_images_load(s, owner, e->test_dataset, &test, &inner) ||
                den_err_field(err, inner.code, "/grid/test_dataset", "test_dataset: %s",
                              inner.text);
         done = done && check_apart(&train, &test, "test_dataset", err);
@@ -226,7 +227,7 @@ static bool check(struct den_service *s, const struct den_job_request *request,
         return false;
     if (!den_experiment_finish(e, &inner))
         return den_experiment_refused(&inner, err);
-    if (!den_grid_divide(s, e, request->dataset, &train, &test, err))
+    if (!den_grid_divide(s, e, row->owner, request->dataset, &train, &test, err))
         return false;
     const struct den_image_info *largest = largest_of(&test);
     bool done = fit_samples(e, &train, err) &&
@@ -252,11 +253,11 @@ static bool open_grid(struct den_grid *grid, const struct den_job_row *row,
 {
     struct den_service *s = grid->context->service;
     struct den_train_config config;
-    if (!den_experiment_load(s->kind, s->store, row->id, &grid->state, err))
+    if (!den_experiment_load(s->kind, s->store, row->owner, row->id, &grid->state, err))
         return false;
     const struct den_experiment *e = grid->state.experiment;
-    if (!den_grid_divide(s, e, row->dataset, &grid->train_images, &grid->test_images,
-                         err) ||
+    if (!den_grid_divide(s, e, row->owner, row->dataset, &grid->train_images,
+                         &grid->test_images, err) ||
         !den_job_images_open(s, &grid->train_images, &grid->train, err) ||
         !den_job_images_open(s, &grid->test_images, &grid->test, err) ||
         !den_experiment_config(e, 0, 0, &config, err))
@@ -283,11 +284,11 @@ static void close_grid(struct den_grid *grid)
 static bool give_way(struct den_job_context *context, struct den_err *err)
 {
     struct den_service *s = context->service;
-    struct den_job_row waiting;
-    size_t count = 0;
-    if (!s->kind->job_list(s->store, "queued", "train", "", 1, &waiting, &count, err))
+    static const char *const kinds[] = {"train"};
+    uint64_t waiting = 0;
+    if (!s->kind->job_depths(s->store, kinds, 1, &waiting, err))
         return false;
-    if (count == 0)
+    if (waiting == 0)
         return true;
     den_job_log(context, "a training goes first");
     return den_err_set(err, DEN_E_DRAINING, "a training goes first");

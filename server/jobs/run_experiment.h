@@ -23,8 +23,9 @@ struct den_grid {
 /* Divides the images of the data set as the experiment says; no test image is trained on.
  * *ret_train, *ret_test: release. */
 bool den_grid_divide(struct den_service *service, const struct den_experiment *experiment,
-                     const char *dataset, struct den_job_images *ret_train,
-                     struct den_job_images *ret_test, struct den_err *err) DEN_CHECKED;
+                     const char *owner, const char *dataset,
+                     struct den_job_images *ret_train, struct den_job_images *ret_test,
+                     struct den_err *err) DEN_CHECKED;
 /* Judges and stores what the cells are compared with, unless it is there. */
 bool den_grid_baselines(struct den_grid *grid, struct den_err *err) DEN_CHECKED;
 /* Trains, judges and stores one cell.  DEN_E_DRAINING keeps its checkpoint. */

@@ -191,13 +191,15 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     size_t bytes = 0, steps = 0;
     struct den_model_row named, *base = NULL;
     if (request->base_model[0] != '\0') {
-        if (!den_model_of_name(s, request->base_model, "/base_model", &named, err))
+        if (!den_model_of_name(s, row->owner, request->base_model, "/base_model", &named,
+                               err))
             return false;
         base = &named;
+        memcpy(row->model_owner, named.owner, sizeof row->model_owner);
     }
     if (!check_names(request, base, row, err) ||
         !check_config(request, base, row, &config, err) ||
-        !den_job_images_load(s, request->dataset, &images, err))
+        !den_job_images_load(s, row->owner, request->dataset, &images, err))
         return false;
     bool done =
         den_train_estimate(row->method, &config, images.samples, images.smallest_side,
@@ -297,14 +299,18 @@ static bool read_stored(void *context, const char *key, const char *value,
            den_err_set(err, DEN_E_INTERNAL, "the name of the base model is too long");
 }
 
-/* A version that is gone never comes back under its number, so that the name and version
- * of the row are the weights that were meant. */
-static bool find_base(struct den_job_context *context, const char *label, char *path,
-                      struct den_err *err)
+/* A version that is gone never comes back under its number, so that the owner, name and
+ * version of the row are the weights that were meant. */
+static bool find_base(struct den_job_context *context, const char *owner,
+                      const char *label, char *path, struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
     struct den_model_row base;
-    if (!den_model_of_name(context->service, label, "", &base, &inner))
+    bool found = den_model_of_name(context->service, owner, label, "", &base, &inner);
+    /* When it is gone, what others share under its name is seen in its place. */
+    if (found && strcmp(base.owner, owner) != 0)
+        found = den_err_set(&inner, DEN_E_NOT_FOUND, "it is another's");
+    if (!found)
         return den_err_set(err, inner.code,
                            inner.code == DEN_E_NOT_FOUND
                                ? "the base model %s has been deleted since the job was "
@@ -347,7 +353,7 @@ static bool train(struct training *t, const struct den_job_row *row,
         return false;
     job.config = stored.config;
     if (stored.base[0] != '\0') {
-        if (!find_base(context, stored.base, base, err))
+        if (!find_base(context, row->model_owner, stored.base, base, err))
             return false;
         job.base_path = base;
         job.base = stored.base;
@@ -367,7 +373,7 @@ static bool run(struct den_job_context *context, struct den_job_row *row,
     struct den_job_images images = {0};
     struct den_dataset *dataset = NULL;
     struct den_train_result result = {0};
-    bool done = den_job_images_load(s, row->dataset, &images, err) &&
+    bool done = den_job_images_load(s, row->owner, row->dataset, &images, err) &&
                 den_job_images_open(s, &images, &dataset, err) &&
                 train(&t, row, dataset, &result, err) &&
                 make_model_row(context, row, &result, &t, err);

@@ -43,7 +43,8 @@ bool den_service_start(struct den_service *service, struct den_err *err) DEN_CHE
 void den_service_stop(struct den_service *service);
 void den_service_close(struct den_service *service); /* after stop; NULL is fine */
 
-/* For reads and simple changes the API uses the store directly. */
+/* For reads and simple changes the API uses the store directly.  Here as there, `owner`
+ * is who asks: what is another's is not there. */
 const struct den_store_kind *den_service_store(struct den_service *service,
                                                struct den_store **ret_store);
 struct den_blobs *den_service_blobs(struct den_service *service);
@@ -53,22 +54,23 @@ den_service_image_limits(const struct den_service *service);
 /* ---- images ---- */
 /* Takes a complete temporary file: decodes every page (so a truncated file or a NaN is
  * refused and nothing stays), stores it under its hash.  The temporary file is gone
- * afterwards.  *ret_new false: the same bytes were there already, ret is that row. */
-bool den_service_add_image(struct den_service *service, const char *temporary,
-                           const char *name, const char *sha256,
+ * afterwards.  *ret_new false: the owner had the same bytes already, ret is that row. */
+bool den_service_add_image(struct den_service *service, const char *owner,
+                           const char *temporary, const char *name, const char *sha256,
                            struct den_image_row *ret, bool *ret_new,
                            struct den_err *err) DEN_CHECKED;
 /* Deletes the row and the bytes when nobody else needs them. */
-bool den_service_delete_image(struct den_service *service, const char *id,
-                              struct den_err *err) DEN_CHECKED;
+bool den_service_delete_image(struct den_service *service, const char *owner,
+                              const char *id, struct den_err *err) DEN_CHECKED;
 
 /* ---- data sets ---- */
 /* Checks that the images exist and that pairs agree in size and pages; fields in errors
  * are JSON Pointers
  * ("/pairs/3/clean", "/images/0").  ret gets id, counts and time. */
-bool den_service_add_dataset(struct den_service *service, const char *name,
-                             const char *kind, const struct den_dataset_item *items,
-                             size_t count, struct den_dataset_row *ret,
+bool den_service_add_dataset(struct den_service *service, const char *owner,
+                             const char *name, const char *kind,
+                             const struct den_dataset_item *items, size_t count,
+                             struct den_dataset_row *ret,
                              struct den_err *err) DEN_CHECKED;
 
 /* ---- jobs ---- */
@@ -99,18 +101,19 @@ struct den_job_estimate {
 /* Everything that can be known to be wrong is refused here, before the queue: unknown
  * ids, unknown or contradictory settings, a crop larger than the images, more memory than
  * allowed.  dry_run: no job is made, ret has no id. */
-bool den_service_submit(struct den_service *service,
+bool den_service_submit(struct den_service *service, const char *owner,
                         const struct den_job_request *request, bool dry_run,
                         struct den_job_row *ret, struct den_job_estimate *ret_estimate,
                         struct den_err *err) DEN_CHECKED;
-bool den_service_cancel(struct den_service *service, const char *id,
+bool den_service_cancel(struct den_service *service, const char *owner, const char *id,
                         struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
-bool den_service_retry(struct den_service *service, const char *id,
+bool den_service_retry(struct den_service *service, const char *owner, const char *id,
                        struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
-bool den_service_delete_job(struct den_service *service, const char *id,
-                            struct den_err *err) DEN_CHECKED;
-bool den_service_delete_model(struct den_service *service, const char *name,
-                              int64_t version, struct den_err *err) DEN_CHECKED;
+bool den_service_delete_job(struct den_service *service, const char *owner,
+                            const char *id, struct den_err *err) DEN_CHECKED;
+bool den_service_delete_model(struct den_service *service, const char *owner,
+                              const char *name, int64_t version,
+                              struct den_err *err) DEN_CHECKED;
 
 /* Called (from any worker thread, no lock held) whenever a job got a new event; for
  * streams. */
@@ -152,7 +155,8 @@ bool den_service_workers_live(struct den_service *service, double silent_s,
 struct den_job_context; /* run.h, private to server/jobs */
 struct den_job_kind {
     const char *name, *doc;
-    /* Fills and checks the row from the request; the estimate without the position. */
+    /* Fills and checks the row, which has its owner, from the request; the estimate
+     * without the position. */
     bool (*check)(struct den_service *service, const struct den_job_request *request,
                   struct den_job_row *row, struct den_job_estimate *ret,
                   struct den_err *err);

@@ -53,7 +53,7 @@ static bool sweep_work(struct den_service *s, const char *folder, const char *na
     char path[PATH_MAX];
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
-    if (s->kind->job_get(s->store, name, &row, NULL) && row.state == DEN_JOB_QUEUED)
+    if (s->kind->job_any(s->store, name, &row, NULL) && row.state == DEN_JOB_QUEUED)
         return true; /* it goes on from its checkpoint */
     den_str_format(path, sizeof path, "%s/%s", folder, name);
     return den_fs_remove_tree(path, err);
@@ -96,14 +96,14 @@ static bool check_name(const char *name, const char *what, struct den_err *err)
 
 /* Blob first, row second: a crash in between leaves a file without a row, which the sweep
  * removes, and never a row without its file. */
-static bool store_image(struct den_service *s, const char *temporary, const char *sha256,
-                        struct den_image_row *row, struct den_image_row *ret,
-                        bool *ret_new, struct den_err *err)
+static bool store_image(struct den_service *s, const char *owner, const char *temporary,
+                        const char *sha256, struct den_image_row *row,
+                        struct den_image_row *ret, bool *ret_new, struct den_err *err)
 {
     pthread_mutex_lock(&s->blob_lock);
     bool done =
         den_blobs_take(s->blobs, temporary, sha256, row->sha256, &row->bytes, err);
-    if (done && !s->kind->image_add(s->store, row, ret, ret_new, err)) {
+    if (done && !s->kind->image_add(s->store, owner, row, ret, ret_new, err)) {
         den_service_drop_blob(s, row->sha256);
         done = false;
     }
@@ -112,8 +112,8 @@ static bool store_image(struct den_service *s, const char *temporary, const char
     return done;
 }
 
-bool den_service_add_image(struct den_service *service, const char *temporary,
-                           const char *name, const char *sha256,
+bool den_service_add_image(struct den_service *service, const char *owner,
+                           const char *temporary, const char *name, const char *sha256,
                            struct den_image_row *ret, bool *ret_new, struct den_err *err)
 {
     struct den_image_row row = {.created_ms = den_wall_ms()};
@@ -124,20 +124,20 @@ bool den_service_add_image(struct den_service *service, const char *temporary,
     }
     den_id_new("img_", row.id);
     den_str_copy(row.name, sizeof row.name, name);
-    if (!store_image(service, temporary, sha256, &row, ret, ret_new, err))
+    if (!store_image(service, owner, temporary, sha256, &row, ret, ret_new, err))
         return false;
     if (*ret_new)
         atomic_fetch_add(&service->images_added, 1);
     return true;
 }
 
-bool den_service_delete_image(struct den_service *service, const char *id,
-                              struct den_err *err)
+bool den_service_delete_image(struct den_service *service, const char *owner,
+                              const char *id, struct den_err *err)
 {
     struct den_image_row row;
     pthread_mutex_lock(&service->blob_lock);
-    bool done = service->kind->image_get(service->store, id, &row, err) &&
-                service->kind->image_delete(service->store, id, err);
+    bool done = service->kind->image_get(service->store, owner, id, &row, err) &&
+                service->kind->image_delete(service->store, owner, id, err);
     if (done)
         den_service_drop_blob(service, row.sha256);
     pthread_mutex_unlock(&service->blob_lock);
@@ -154,11 +154,11 @@ struct member {
     struct den_image_row noisy, clean;
 };
 
-static bool get_image(struct den_service *s, const char *id, const char *field,
-                      struct den_image_row *ret, struct den_err *err)
+static bool get_image(struct den_service *s, const char *owner, const char *id,
+                      const char *field, struct den_image_row *ret, struct den_err *err)
 {
     struct den_err inner = DEN_ERR_INIT;
-    if (s->kind->image_get(s->store, id, ret, &inner))
+    if (s->kind->image_get(s->store, owner, id, ret, &inner))
         return true;
     return den_err_field(err, inner.code, field, "%s", inner.text);
 }
@@ -181,14 +181,15 @@ static bool check_gray(const struct den_image_row *image, const char *field,
                          image->info.alpha ? ", one of them opacity" : "");
 }
 
-static bool check_pair(struct den_service *s, const struct den_dataset_item *item,
-                       size_t index, struct member *ret, struct den_err *err)
+static bool check_pair(struct den_service *s, const char *owner,
+                       const struct den_dataset_item *item, size_t index,
+                       struct member *ret, struct den_err *err)
 {
     char noisy[48], clean[48];
     den_str_format(noisy, sizeof noisy, "/pairs/%zu/noisy", index);
     den_str_format(clean, sizeof clean, "/pairs/%zu/clean", index);
-    if (!get_image(s, item->noisy, noisy, &ret->noisy, err) ||
-        !get_image(s, item->clean, clean, &ret->clean, err) ||
+    if (!get_image(s, owner, item->noisy, noisy, &ret->noisy, err) ||
+        !get_image(s, owner, item->clean, clean, &ret->clean, err) ||
         !check_gray(&ret->noisy, noisy, err) || !check_gray(&ret->clean, clean, err))
         return false;
     const struct den_image_info *n = &ret->noisy.info, *c = &ret->clean.info;
@@ -208,13 +209,14 @@ static bool check_pair(struct den_service *s, const struct den_dataset_item *ite
     return true;
 }
 
-static bool check_repeat(struct den_service *s, const struct den_dataset_item *items,
-                         size_t index, const struct member *first, struct member *ret,
+static bool check_repeat(struct den_service *s, const char *owner,
+                         const struct den_dataset_item *items, size_t index,
+                         const struct member *first, struct member *ret,
                          struct den_err *err)
 {
     char field[48];
     den_str_format(field, sizeof field, "/images/%zu", index);
-    if (!get_image(s, items[index].noisy, field, &ret->noisy, err) ||
+    if (!get_image(s, owner, items[index].noisy, field, &ret->noisy, err) ||
         !check_gray(&ret->noisy, field, err))
         return false;
     if (index > 0 && !same_size(&first->noisy, &ret->noisy))
@@ -271,7 +273,7 @@ static bool count_scenes(const struct member *members, size_t count, uint64_t *r
     return true;
 }
 
-static bool check_members(struct den_service *s, bool pairs,
+static bool check_members(struct den_service *s, const char *owner, bool pairs,
                           const struct den_dataset_item *items, size_t count,
                           struct den_dataset_row *row, struct den_err *err)
 {
@@ -282,8 +284,8 @@ static bool check_members(struct den_service *s, bool pairs,
     row->samples = 0;
     row->scenes = 1;
     for (size_t i = 0; i < count; i++) {
-        if (!(pairs ? check_pair(s, &items[i], i, &members[i], err)
-                    : check_repeat(s, items, i, &members[0], &members[i], err)))
+        if (!(pairs ? check_pair(s, owner, &items[i], i, &members[i], err)
+                    : check_repeat(s, owner, items, i, &members[0], &members[i], err)))
             goto out;
         row->samples += members[i].noisy.info.pages;
     }
@@ -301,10 +303,10 @@ out:
     return done;
 }
 
-bool den_service_add_dataset(struct den_service *service, const char *name,
-                             const char *kind, const struct den_dataset_item *items,
-                             size_t count, struct den_dataset_row *ret,
-                             struct den_err *err)
+bool den_service_add_dataset(struct den_service *service, const char *owner,
+                             const char *name, const char *kind,
+                             const struct den_dataset_item *items, size_t count,
+                             struct den_dataset_row *ret, struct den_err *err)
 {
     struct den_dataset_row row = {.created_ms = den_wall_ms()};
     bool pairs = strcmp(kind, "pairs") == 0;
@@ -317,12 +319,13 @@ bool den_service_add_dataset(struct den_service *service, const char *name,
         return den_err_field(err, DEN_E_INVALID, pairs ? "/pairs" : "/images",
                              "a data set has 1 to %d entries, not %zu", (int)ITEMS_MAX,
                              count);
-    if (!check_members(service, pairs, items, count, &row, err))
+    if (!check_members(service, owner, pairs, items, count, &row, err))
         return false;
     den_id_new("set_", row.id);
+    den_str_copy(row.owner, sizeof row.owner, owner);
     den_str_copy(row.name, sizeof row.name, name);
     den_str_copy(row.kind, sizeof row.kind, kind);
-    if (!service->kind->dataset_add(service->store, &row, items, count, err))
+    if (!service->kind->dataset_add(service->store, owner, &row, items, count, err))
         return false;
     *ret = row;
     return true;
@@ -331,8 +334,8 @@ bool den_service_add_dataset(struct den_service *service, const char *name,
 /* ---- models ---- */
 
 /* Hashes of a version, or of all (version 0). */
-static bool model_blobs(struct den_service *s, const char *name, int64_t version,
-                        char (**ret)[DEN_SHA256_SIZE], size_t *ret_count,
+static bool model_blobs(struct den_service *s, const char *owner, const char *name,
+                        int64_t version, char (**ret)[DEN_SHA256_SIZE], size_t *ret_count,
                         struct den_err *err)
 {
     enum { PAGE = 16 };
@@ -342,7 +345,7 @@ static bool model_blobs(struct den_service *s, const char *name, int64_t version
     char after[24] = "";
     bool done = rows != NULL;
     while (done && got == PAGE) {
-        done = s->kind->model_list(s->store, name, after, PAGE, rows, &got, err);
+        done = s->kind->model_list(s->store, owner, name, after, PAGE, rows, &got, err);
         if (!done || got == 0)
             break;
         void *grown = den_realloc(hashes, count + got, sizeof *hashes);
@@ -366,14 +369,14 @@ static bool model_blobs(struct den_service *s, const char *name, int64_t version
     return true;
 }
 
-bool den_service_delete_model(struct den_service *service, const char *name,
-                              int64_t version, struct den_err *err)
+bool den_service_delete_model(struct den_service *service, const char *owner,
+                              const char *name, int64_t version, struct den_err *err)
 {
     char(*hashes)[DEN_SHA256_SIZE] = NULL;
     size_t count = 0;
     pthread_mutex_lock(&service->blob_lock);
-    bool done = model_blobs(service, name, version, &hashes, &count, err) &&
-                service->kind->model_delete(service->store, name, version, err);
+    bool done = model_blobs(service, owner, name, version, &hashes, &count, err) &&
+                service->kind->model_delete(service->store, owner, name, version, err);
     for (size_t i = 0; done && i < count; i++)
         den_service_drop_blob(service, hashes[i]);
     pthread_mutex_unlock(&service->blob_lock);

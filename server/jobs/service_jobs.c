@@ -66,13 +66,14 @@ static bool check(struct den_service *s, const struct den_job_request *request,
 static bool add(struct den_service *s, const struct den_job_request *request,
                 const struct den_job_row *row, struct den_err *err)
 {
+    const char *owner = row->owner;
     if (request->experiment == NULL)
-        return s->kind->job_add(s->store, row, s->config.queue_limit, err);
+        return s->kind->job_add(s->store, owner, row, s->config.queue_limit, err);
     struct den_buf grid;
     den_buf_init(&grid, DEN_EXPERIMENT_TEXT);
     den_experiment_write(request->experiment, &grid);
     bool done = den_buf_ok(&grid, err) &&
-                s->kind->experiment_add(s->store, row, grid.data,
+                s->kind->experiment_add(s->store, owner, row, grid.data,
                                         request->experiment->test_dataset,
                                         s->config.queue_limit, err);
     den_buf_release(&grid);
@@ -90,7 +91,7 @@ static bool last_position(struct den_service *s, size_t *ret, struct den_err *er
     return true;
 }
 
-bool den_service_submit(struct den_service *service,
+bool den_service_submit(struct den_service *service, const char *owner,
                         const struct den_job_request *request, bool dry_run,
                         struct den_job_row *ret, struct den_job_estimate *ret_estimate,
                         struct den_err *err)
@@ -99,6 +100,7 @@ bool den_service_submit(struct den_service *service,
     struct den_job_estimate estimate = {0};
     if (atomic_load(&service->stopping))
         return den_err_set(err, DEN_E_DRAINING, "the server is going down; try later");
+    den_str_copy(row.owner, sizeof row.owner, owner);
     if (!check(service, request, &row, &estimate, err))
         return false;
     if (dry_run) {
@@ -111,8 +113,8 @@ bool den_service_submit(struct den_service *service,
         DEN_FAILPOINT("job_added");
         den_log(DEN_INFO, "job_queued", " job=%s kind=%s", row.id, row.kind);
         /* The job is in: what fails now is no reason to say that it is not. */
-        if (!service->kind->job_position(service->store, row.id, &estimate.queue_position,
-                                         NULL))
+        if (!service->kind->job_position(service->store, owner, row.id,
+                                         &estimate.queue_position, NULL))
             estimate.queue_position = 0;
         den_service_notify(service);
         den_workers_wake(service);
@@ -122,11 +124,11 @@ bool den_service_submit(struct den_service *service,
     return true;
 }
 
-bool den_service_cancel(struct den_service *service, const char *id,
+bool den_service_cancel(struct den_service *service, const char *owner, const char *id,
                         struct den_job_row *ret, struct den_err *err)
 {
     struct den_job_row row;
-    if (!service->kind->job_cancel(service->store, id, &row, err))
+    if (!service->kind->job_cancel(service->store, owner, id, &row, err))
         return false;
     if (row.state == DEN_JOB_CANCELLING)
         den_workers_cancel(service, id);
@@ -135,11 +137,11 @@ bool den_service_cancel(struct den_service *service, const char *id,
     return true;
 }
 
-bool den_service_retry(struct den_service *service, const char *id,
+bool den_service_retry(struct den_service *service, const char *owner, const char *id,
                        struct den_job_row *ret, struct den_err *err)
 {
     struct den_job_row row;
-    if (!service->kind->job_retry(service->store, id, &row, err))
+    if (!service->kind->job_retry(service->store, owner, id, &row, err))
         return false;
     den_service_notify(service);
     den_workers_wake(service);
@@ -147,13 +149,13 @@ bool den_service_retry(struct den_service *service, const char *id,
     return true;
 }
 
-bool den_service_delete_job(struct den_service *service, const char *id,
-                            struct den_err *err)
+bool den_service_delete_job(struct den_service *service, const char *owner,
+                            const char *id, struct den_err *err)
 {
     struct den_job_row row;
     pthread_mutex_lock(&service->blob_lock);
-    bool done = service->kind->job_get(service->store, id, &row, err) &&
-                service->kind->job_delete(service->store, id, err);
+    bool done = service->kind->job_get(service->store, owner, id, &row, err) &&
+                service->kind->job_delete(service->store, owner, id, err);
     if (done)
         den_service_drop_blob(service, row.result_sha256);
     pthread_mutex_unlock(&service->blob_lock);

@@ -7,7 +7,12 @@
  * Every change of a job's state adds its `state` event in the same transaction, and an
  * end its `done` event, so that whoever sees the state also sees the event. Lists are
  * newest first; `after` is the id of the last row seen ("" = from the start), at most
- * `limit` rows are written to ret, *ret_count says how many. */
+ * `limit` rows are written to ret, *ret_count says how many.
+ *
+ * `owner` is who asks.  Nobody sees what is another's: the answer is the very one to an
+ * id that does not exist, an empty list where that is the answer.  Only models can be
+ * shared: then everybody may see and use them.  Functions without an owner are the
+ * machine's own; what these add belongs to the owner of the job. */
 
 #include "rows.h"
 
@@ -20,42 +25,50 @@ struct den_store_kind {
     void (*close)(struct den_store *store);
     bool (*ping)(struct den_store *store, struct den_err *err); /* for readiness */
 
-    /* images; add gives the row that has the same sha256 when there is one (*ret_new
-     * false) */
-    bool (*image_add)(struct den_store *s, const struct den_image_row *row,
-                      struct den_image_row *ret, bool *ret_new, struct den_err *err);
-    bool (*image_get)(struct den_store *s, const char *id, struct den_image_row *ret,
-                      struct den_err *err);
-    bool (*image_list)(struct den_store *s, const char *after, size_t limit,
-                       struct den_image_row *ret, size_t *ret_count, struct den_err *err);
+    /* images; add gives the row of the same owner that has the same sha256 when there is
+     * one (*ret_new false); the row's own owner is not looked at, here and in all _add */
+    bool (*image_add)(struct den_store *s, const char *owner,
+                      const struct den_image_row *row, struct den_image_row *ret,
+                      bool *ret_new, struct den_err *err);
+    bool (*image_get)(struct den_store *s, const char *owner, const char *id,
+                      struct den_image_row *ret, struct den_err *err);
+    bool (*image_list)(struct den_store *s, const char *owner, const char *after,
+                       size_t limit, struct den_image_row *ret, size_t *ret_count,
+                       struct den_err *err);
     /* DEN_E_CONFLICT while a data set or an unfinished job names it. */
-    bool (*image_delete)(struct den_store *s, const char *id, struct den_err *err);
+    bool (*image_delete)(struct den_store *s, const char *owner, const char *id,
+                         struct den_err *err);
 
-    bool (*dataset_add)(struct den_store *s, const struct den_dataset_row *row,
+    bool (*dataset_add)(struct den_store *s, const char *owner,
+                        const struct den_dataset_row *row,
                         const struct den_dataset_item *items, size_t count,
                         struct den_err *err);
-    bool (*dataset_get)(struct den_store *s, const char *id, struct den_dataset_row *ret,
-                        struct den_err *err);
+    bool (*dataset_get)(struct den_store *s, const char *owner, const char *id,
+                        struct den_dataset_row *ret, struct den_err *err);
     /* items: fresh memory, den_free */
-    bool (*dataset_items)(struct den_store *s, const char *id,
+    bool (*dataset_items)(struct den_store *s, const char *owner, const char *id,
                           struct den_dataset_item **ret, size_t *ret_count,
                           struct den_err *err);
-    bool (*dataset_list)(struct den_store *s, const char *after, size_t limit,
-                         struct den_dataset_row *ret, size_t *ret_count,
+    bool (*dataset_list)(struct den_store *s, const char *owner, const char *after,
+                         size_t limit, struct den_dataset_row *ret, size_t *ret_count,
                          struct den_err *err);
-    bool (*dataset_delete)(struct den_store *s, const char *id, struct den_err *err);
+    bool (*dataset_delete)(struct den_store *s, const char *owner, const char *id,
+                           struct den_err *err);
 
     /* jobs; add fails with DEN_E_BUSY when `queue_limit` jobs are queued already (0 = no
      * limit) */
-    bool (*job_add)(struct den_store *s, const struct den_job_row *row,
+    bool (*job_add)(struct den_store *s, const char *owner, const struct den_job_row *row,
                     size_t queue_limit, struct den_err *err);
-    bool (*job_get)(struct den_store *s, const char *id, struct den_job_row *ret,
+    bool (*job_get)(struct den_store *s, const char *owner, const char *id,
+                    struct den_job_row *ret, struct den_err *err);
+    /* Whoever's it is: for the machine, which was told the id by itself. */
+    bool (*job_any)(struct den_store *s, const char *id, struct den_job_row *ret,
                     struct den_err *err);
     /* state and kind filter: NULL = all */
-    bool (*job_list)(struct den_store *s, const char *state, const char *kind,
-                     const char *after, size_t limit, struct den_job_row *ret,
-                     size_t *ret_count, struct den_err *err);
-    bool (*job_delete)(struct den_store *s, const char *id,
+    bool (*job_list)(struct den_store *s, const char *owner, const char *state,
+                     const char *kind, const char *after, size_t limit,
+                     struct den_job_row *ret, size_t *ret_count, struct den_err *err);
+    bool (*job_delete)(struct den_store *s, const char *owner, const char *id,
                        struct den_err *err); /* ended only */
     /* Oldest queued job of the given kinds (NULL-terminated, in order of preference: all
      * queued jobs of the first kind come before any of the second) becomes running;
@@ -73,12 +86,12 @@ struct den_store_kind {
                        size_t score_count, struct den_err *err);
     /* queued -> cancelled, running -> cancelling; ended or cancelling: no change.  ret:
      * the row after. */
-    bool (*job_cancel)(struct den_store *s, const char *id, struct den_job_row *ret,
-                       struct den_err *err);
+    bool (*job_cancel)(struct den_store *s, const char *owner, const char *id,
+                       struct den_job_row *ret, struct den_err *err);
     /* failed or cancelled -> queued; queued or running: no change; succeeded:
      * DEN_E_CONFLICT.  The earlier `done` events go: the story is not at its end. */
-    bool (*job_retry)(struct den_store *s, const char *id, struct den_job_row *ret,
-                      struct den_err *err);
+    bool (*job_retry)(struct den_store *s, const char *owner, const char *id,
+                      struct den_job_row *ret, struct den_err *err);
     /* running -> queued again (graceful stop). */
     bool (*job_requeue)(struct den_store *s, const char *id, struct den_err *err);
     /* At start: running jobs become queued, cancelling ones cancelled; a job that was
@@ -87,8 +100,8 @@ struct den_store_kind {
                         struct den_err *err);
     /* 0 for a job that is not queued; else 1 = next.  Denoise jobs come before evaluate
      * jobs, and these before all others, as the workers claim them. */
-    bool (*job_position)(struct den_store *s, const char *id, size_t *ret,
-                         struct den_err *err);
+    bool (*job_position)(struct den_store *s, const char *owner, const char *id,
+                         size_t *ret, struct den_err *err);
     bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                        struct den_err *err);
     /* Queued jobs of each of these kinds (`count` of them), into ret[count]. */
@@ -100,42 +113,52 @@ struct den_store_kind {
      * progress event takes the place of older ones: of those only the newest is kept. */
     bool (*event_add)(struct den_store *s, const char *job, struct den_event_row *rows,
                       size_t count, struct den_err *err);
-    bool (*event_list)(struct den_store *s, const char *job, uint64_t since, size_t limit,
-                       struct den_event_row *ret, size_t *ret_count, struct den_err *err);
-    /* scores: fresh memory, den_free; order of adding */
-    bool (*score_list)(struct den_store *s, const char *job, struct den_score_row **ret,
+    bool (*event_list)(struct den_store *s, const char *owner, const char *job,
+                       uint64_t since, size_t limit, struct den_event_row *ret,
                        size_t *ret_count, struct den_err *err);
+    /* scores: fresh memory, den_free; order of adding */
+    bool (*score_list)(struct den_store *s, const char *owner, const char *job,
+                       struct den_score_row **ret, size_t *ret_count,
+                       struct den_err *err);
 
     /* experiments: job_add with the grid, as text, and the data set it tests on ("" =
      * part of row's), in one transaction */
-    bool (*experiment_add)(struct den_store *s, const struct den_job_row *row,
-                           const char *grid, const char *test_dataset, size_t queue_limit,
+    bool (*experiment_add)(struct den_store *s, const char *owner,
+                           const struct den_job_row *row, const char *grid,
+                           const char *test_dataset, size_t queue_limit,
                            struct den_err *err);
     /* The grid: fresh memory, den_free; DEN_E_NOT_FOUND for a job that has none. */
-    bool (*experiment_get)(struct den_store *s, const char *job, char **ret,
-                           struct den_err *err);
+    bool (*experiment_get)(struct den_store *s, const char *owner, const char *job,
+                           char **ret, struct den_err *err);
     /* A cell that is there already is replaced.  crop: a PNG file in base64, or NULL.
      * model: added as by job_finish, or NULL. */
     bool (*cell_add)(struct den_store *s, const char *job, const struct den_cell_row *row,
                      const char *crop, struct den_model_row *model, struct den_err *err);
     /* All cells of a job, ascending by number: fresh memory, den_free. */
-    bool (*cell_list)(struct den_store *s, const char *job, struct den_cell_row **ret,
-                      size_t *ret_count, struct den_err *err);
+    bool (*cell_list)(struct den_store *s, const char *owner, const char *job,
+                      struct den_cell_row **ret, size_t *ret_count, struct den_err *err);
     /* Its crop: fresh memory, den_free; NULL when it has none. */
-    bool (*cell_crop)(struct den_store *s, const char *job, int64_t cell, char **ret,
-                      struct den_err *err);
+    bool (*cell_crop)(struct den_store *s, const char *owner, const char *job,
+                      int64_t cell, char **ret, struct den_err *err);
 
-    bool (*model_get)(struct den_store *s, const char *name,
+    /* The owner's own, or else one that another shares. */
+    bool (*model_get)(struct den_store *s, const char *owner, const char *name,
                       int64_t version /* 0 = newest */, struct den_model_row *ret,
                       struct den_err *err);
-    /* name NULL: the newest version of each model, `after` is a name; else all versions
-     * of it, `after` is a version in decimal */
-    bool (*model_list)(struct den_store *s, const char *name, const char *after,
-                       size_t limit, struct den_model_row *ret, size_t *ret_count,
-                       struct den_err *err);
-    /* version 0: all versions.  DEN_E_CONFLICT while an unfinished job uses it. */
-    bool (*model_delete)(struct den_store *s, const char *name, int64_t version,
-                         struct den_err *err);
+    /* The owner's own and no other: with a job's model_owner, the one it was admitted
+     * with. */
+    bool (*model_own)(struct den_store *s, const char *owner, const char *name,
+                      int64_t version /* 0 = newest */, struct den_model_row *ret,
+                      struct den_err *err);
+    /* What model_get gives.  name NULL: the newest version of each model, `after` is a
+     * name; else all versions of it, `after` is a version in decimal */
+    bool (*model_list)(struct den_store *s, const char *owner, const char *name,
+                       const char *after, size_t limit, struct den_model_row *ret,
+                       size_t *ret_count, struct den_err *err);
+    /* version 0: all versions.  DEN_E_CONFLICT while an unfinished job, whoever's, uses
+     * it; DEN_E_FORBIDDEN for one that another shares. */
+    bool (*model_delete)(struct den_store *s, const char *owner, const char *name,
+                         int64_t version, struct den_err *err);
     /* Is a blob named by any row?  (For removal of what nobody needs.) */
     bool (*blob_used)(struct den_store *s, const char *sha256, bool *ret,
                       struct den_err *err);

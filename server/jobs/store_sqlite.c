@@ -177,6 +177,15 @@ int64_t den_tx_number(struct den_tx *tx, const char *sql, const char *text)
     return den_tx_row(tx) ? den_tx_get_int(tx) : 0;
 }
 
+int64_t den_tx_owned(struct den_tx *tx, const char *sql, const char *owner,
+                     const char *id)
+{
+    den_tx_query(tx, sql);
+    den_tx_text(tx, owner);
+    den_tx_text(tx, id);
+    return den_tx_row(tx) ? den_tx_get_int(tx) : 0;
+}
+
 /* ---- open and close ---- */
 
 static void sqlite_close(struct den_store *s)
@@ -289,6 +298,7 @@ static const struct den_store_kind sqlite_kind = {
     .dataset_delete = den_sqlite_dataset_delete,
     .job_add = den_sqlite_job_add,
     .job_get = den_sqlite_job_get,
+    .job_any = den_sqlite_job_any,
     .job_list = den_sqlite_job_list,
     .job_delete = den_sqlite_job_delete,
     .job_claim = den_sqlite_job_claim,
@@ -310,6 +320,7 @@ static const struct den_store_kind sqlite_kind = {
     .cell_list = den_sqlite_cell_list,
     .cell_crop = den_sqlite_cell_crop,
     .model_get = den_sqlite_model_get,
+    .model_own = den_sqlite_model_own,
     .model_list = den_sqlite_model_list,
     .model_delete = den_sqlite_model_delete,
     .blob_used = den_sqlite_blob_used,

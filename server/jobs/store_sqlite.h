@@ -18,7 +18,7 @@
 
 #include "store.h"
 
-#define DEN_STATEMENTS 160
+#define DEN_STATEMENTS 256
 
 struct den_store {
     pthread_mutex_t lock; /* guards all below but writers */
@@ -81,6 +81,9 @@ double den_tx_get_real(struct den_tx *tx); /* NULL is NaN */
 
 /* The first column of the first row of a query of one text parameter; 0 when none. */
 int64_t den_tx_number(struct den_tx *tx, const char *sql, const char *text);
+/* The same of a query of ?1 = owner and ?2 = an id or a name. */
+int64_t den_tx_owned(struct den_tx *tx, const char *sql, const char *owner,
+                     const char *id);
 
 /* Our own refusals; the first one sticks. */
 void den_tx_fail(struct den_tx *tx, enum den_code code, const char *format, ...)
@@ -97,49 +100,67 @@ void den_group_leave(struct den_tx *tx);
 
 /* ---- rows of the table, by file ---- */
 /* store_sqlite_images.c */
-bool den_sqlite_image_add(struct den_store *s, const struct den_image_row *row,
-                          struct den_image_row *ret, bool *ret_new, struct den_err *err);
-bool den_sqlite_image_get(struct den_store *s, const char *id, struct den_image_row *ret,
-                          struct den_err *err);
-bool den_sqlite_image_list(struct den_store *s, const char *after, size_t limit,
-                           struct den_image_row *ret, size_t *ret_count,
+bool den_sqlite_image_add(struct den_store *s, const char *owner,
+                          const struct den_image_row *row, struct den_image_row *ret,
+                          bool *ret_new, struct den_err *err);
+bool den_sqlite_image_get(struct den_store *s, const char *owner, const char *id,
+                          struct den_image_row *ret, struct den_err *err);
+bool den_sqlite_image_list(struct den_store *s, const char *owner, const char *after,
+                           size_t limit, struct den_image_row *ret, size_t *ret_count,
                            struct den_err *err);
-bool den_sqlite_image_delete(struct den_store *s, const char *id, struct den_err *err);
-bool den_sqlite_dataset_add(struct den_store *s, const struct den_dataset_row *row,
+bool den_sqlite_image_delete(struct den_store *s, const char *owner, const char *id,
+                             struct den_err *err);
+bool den_sqlite_dataset_add(struct den_store *s, const char *owner,
+                            const struct den_dataset_row *row,
                             const struct den_dataset_item *items, size_t count,
                             struct den_err *err);
-bool den_sqlite_dataset_get(struct den_store *s, const char *id,
+bool den_sqlite_dataset_get(struct den_store *s, const char *owner, const char *id,
                             struct den_dataset_row *ret, struct den_err *err);
-bool den_sqlite_dataset_items(struct den_store *s, const char *id,
+bool den_sqlite_dataset_items(struct den_store *s, const char *owner, const char *id,
                               struct den_dataset_item **ret, size_t *ret_count,
                               struct den_err *err);
-bool den_sqlite_dataset_list(struct den_store *s, const char *after, size_t limit,
-                             struct den_dataset_row *ret, size_t *ret_count,
+bool den_sqlite_dataset_list(struct den_store *s, const char *owner, const char *after,
+                             size_t limit, struct den_dataset_row *ret, size_t *ret_count,
                              struct den_err *err);
-bool den_sqlite_dataset_delete(struct den_store *s, const char *id, struct den_err *err);
+bool den_sqlite_dataset_delete(struct den_store *s, const char *owner, const char *id,
+                               struct den_err *err);
+/* Fails unless the owner has it. */
+void den_tx_need_dataset(struct den_tx *tx, const char *owner, const char *id);
+void den_tx_need_image(struct den_tx *tx, const char *owner, const char *id);
 /* store_sqlite_jobs.c */
-bool den_sqlite_job_add(struct den_store *s, const struct den_job_row *row,
-                        size_t queue_limit, struct den_err *err);
-bool den_sqlite_job_get(struct den_store *s, const char *id, struct den_job_row *ret,
+bool den_sqlite_job_add(struct den_store *s, const char *owner,
+                        const struct den_job_row *row, size_t queue_limit,
                         struct den_err *err);
-bool den_sqlite_job_list(struct den_store *s, const char *state, const char *kind,
-                         const char *after, size_t limit, struct den_job_row *ret,
-                         size_t *ret_count, struct den_err *err);
-bool den_sqlite_job_delete(struct den_store *s, const char *id, struct den_err *err);
-bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
+bool den_sqlite_job_get(struct den_store *s, const char *owner, const char *id,
+                        struct den_job_row *ret, struct den_err *err);
+bool den_sqlite_job_any(struct den_store *s, const char *id, struct den_job_row *ret,
+                        struct den_err *err);
+bool den_sqlite_job_list(struct den_store *s, const char *owner, const char *state,
+                         const char *kind, const char *after, size_t limit,
+                         struct den_job_row *ret, size_t *ret_count, struct den_err *err);
+bool den_sqlite_job_delete(struct den_store *s, const char *owner, const char *id,
                            struct den_err *err);
-bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_row *ret,
-                          struct den_err *err);
+bool den_sqlite_job_cancel(struct den_store *s, const char *owner, const char *id,
+                           struct den_job_row *ret, struct den_err *err);
+bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id,
+                          struct den_job_row *ret, struct den_err *err);
 /* Inside experiment_add, too: the job behind all that wait. */
-void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t queue_limit);
-#define DEN_JOB_COLUMNS                                                               \
-    "id, kind, state, dataset, image, model, version, method, preset, config, seed, " \
-    "created_ms, started_ms, finished_ms, attempts, step, steps, error_code, "        \
-    "error_text, result_sha256, result_name, result_media, clipped, seconds, "        \
-    "peak_bytes, planes, planes_left, dtype, model_sha256"
+void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_row *row,
+                    size_t queue_limit);
+#define DEN_JOB_COLUMNS                                                                \
+    "id, owner, kind, state, dataset, image, model, version, method, preset, config, " \
+    "seed, "                                                                           \
+    "created_ms, started_ms, finished_ms, attempts, step, steps, error_code, "         \
+    "error_text, result_sha256, result_name, result_media, clipped, seconds, "         \
+    "peak_bytes, planes, planes_left, dtype, model_sha256, model_owner"
+/* In a question about a job, where ?1 is its id and ?2 who asks. */
+#define DEN_OWN_JOB "EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND owner = ?2)"
 /* The columns above, in their order. */
 void den_tx_read_job(struct den_tx *tx, struct den_job_row *row);
 void den_tx_get_job(struct den_tx *tx, const char *id, struct den_job_row *row);
+/* The same for who asks: another's job is not there. */
+void den_tx_own_job(struct den_tx *tx, const char *owner, const char *id,
+                    struct den_job_row *row);
 /* Adds the events of the state that row is in now. */
 void den_tx_tell_state(struct den_tx *tx, const struct den_job_row *row);
 /* Runs a query of (id) or (id, now), then gives the row as it is afterwards; a change of
@@ -158,43 +179,50 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
 bool den_sqlite_job_requeue(struct den_store *s, const char *id, struct den_err *err);
 bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
                             size_t *ret_requeued, struct den_err *err);
-bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
-                             struct den_err *err);
+bool den_sqlite_job_position(struct den_store *s, const char *owner, const char *id,
+                             size_t *ret, struct den_err *err);
 bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t count,
                            uint64_t *ret, struct den_err *err);
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err);
 /* store_sqlite_cells.c */
-bool den_sqlite_experiment_add(struct den_store *s, const struct den_job_row *row,
-                               const char *grid, const char *test_dataset,
-                               size_t queue_limit, struct den_err *err);
-bool den_sqlite_experiment_get(struct den_store *s, const char *job, char **ret,
+bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
+                               const struct den_job_row *row, const char *grid,
+                               const char *test_dataset, size_t queue_limit,
                                struct den_err *err);
+bool den_sqlite_experiment_get(struct den_store *s, const char *owner, const char *job,
+                               char **ret, struct den_err *err);
 bool den_sqlite_cell_add(struct den_store *s, const char *job,
                          const struct den_cell_row *row, const char *crop,
                          struct den_model_row *model, struct den_err *err);
-bool den_sqlite_cell_list(struct den_store *s, const char *job, struct den_cell_row **ret,
-                          size_t *ret_count, struct den_err *err);
-bool den_sqlite_cell_crop(struct den_store *s, const char *job, int64_t cell, char **ret,
+bool den_sqlite_cell_list(struct den_store *s, const char *owner, const char *job,
+                          struct den_cell_row **ret, size_t *ret_count,
                           struct den_err *err);
+bool den_sqlite_cell_crop(struct den_store *s, const char *owner, const char *job,
+                          int64_t cell, char **ret, struct den_err *err);
 /* store_sqlite_facts.c */
 bool den_sqlite_event_add(struct den_store *s, const char *job,
                           struct den_event_row *rows, size_t count, struct den_err *err);
-bool den_sqlite_event_list(struct den_store *s, const char *job, uint64_t since,
-                           size_t limit, struct den_event_row *ret, size_t *ret_count,
-                           struct den_err *err);
-bool den_sqlite_score_list(struct den_store *s, const char *job,
+bool den_sqlite_event_list(struct den_store *s, const char *owner, const char *job,
+                           uint64_t since, size_t limit, struct den_event_row *ret,
+                           size_t *ret_count, struct den_err *err);
+bool den_sqlite_score_list(struct den_store *s, const char *owner, const char *job,
                            struct den_score_row **ret, size_t *ret_count,
                            struct den_err *err);
-bool den_sqlite_model_get(struct den_store *s, const char *name, int64_t version,
-                          struct den_model_row *ret, struct den_err *err);
-bool den_sqlite_model_list(struct den_store *s, const char *name, const char *after,
-                           size_t limit, struct den_model_row *ret, size_t *ret_count,
-                           struct den_err *err);
-bool den_sqlite_model_delete(struct den_store *s, const char *name, int64_t version,
-                             struct den_err *err);
 bool den_sqlite_blob_used(struct den_store *s, const char *sha256, bool *ret,
                           struct den_err *err);
+/* store_sqlite_models.c */
+bool den_sqlite_model_get(struct den_store *s, const char *owner, const char *name,
+                          int64_t version, struct den_model_row *ret,
+                          struct den_err *err);
+bool den_sqlite_model_own(struct den_store *s, const char *owner, const char *name,
+                          int64_t version, struct den_model_row *ret,
+                          struct den_err *err);
+bool den_sqlite_model_list(struct den_store *s, const char *owner, const char *name,
+                           const char *after, size_t limit, struct den_model_row *ret,
+                           size_t *ret_count, struct den_err *err);
+bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char *name,
+                             int64_t version, struct den_err *err);
 /* store_sqlite_upkeep.c */
 bool den_sqlite_backup(struct den_store *s, const char *location, struct den_err *err);
 bool den_sqlite_check(struct den_store *s, void (*say)(void *, const char *),
@@ -211,8 +239,9 @@ bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
 /* Adds events, numbered on. */
 void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
                        size_t count);
-/* Inside job_finish: the next version is written to model. */
-void den_tx_add_model(struct den_tx *tx, struct den_model_row *model);
+/* Inside job_finish and cell_add: of the job's owner; that and the next version are
+ * written to model. */
+void den_tx_add_model(struct den_tx *tx, const char *job, struct den_model_row *model);
 void den_tx_add_scores(struct den_tx *tx, const char *job,
                        const struct den_score_row *scores, size_t count);
 

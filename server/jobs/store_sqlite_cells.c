@@ -7,17 +7,16 @@
 #include "mem.h"
 #include "str.h"
 
-bool den_sqlite_experiment_add(struct den_store *s, const struct den_job_row *row,
-                               const char *grid, const char *test_dataset,
-                               size_t queue_limit, struct den_err *err)
+bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
+                               const struct den_job_row *row, const char *grid,
+                               const char *test_dataset, size_t queue_limit,
+                               struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    if (test_dataset[0] != '\0' &&
-        den_tx_number(&tx, "SELECT count(*) FROM datasets WHERE id = ?1", test_dataset) ==
-            0)
-        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", test_dataset);
-    den_tx_add_job(&tx, row, queue_limit);
+    if (test_dataset[0] != '\0')
+        den_tx_need_dataset(&tx, owner, test_dataset);
+    den_tx_add_job(&tx, owner, row, queue_limit);
     den_tx_query(&tx, "INSERT INTO experiments (job, grid, test_dataset) "
                       "VALUES (?1, ?2, ?3)");
     den_tx_text(&tx, row->id);
@@ -37,14 +36,15 @@ static char *copy_text(struct den_tx *tx)
     return copy;
 }
 
-bool den_sqlite_experiment_get(struct den_store *s, const char *job, char **ret,
-                               struct den_err *err)
+bool den_sqlite_experiment_get(struct den_store *s, const char *owner, const char *job,
+                               char **ret, struct den_err *err)
 {
     struct den_tx tx;
     char *grid = NULL;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT grid FROM experiments WHERE job = ?1");
+    den_tx_query(&tx, "SELECT grid FROM experiments WHERE job = ?1 AND " DEN_OWN_JOB);
     den_tx_text(&tx, job);
+    den_tx_text(&tx, owner);
     if (den_tx_row(&tx))
         grid = copy_text(&tx);
     else
@@ -84,23 +84,27 @@ bool den_sqlite_cell_add(struct den_store *s, const char *job,
         den_tx_run(&tx);
     }
     if (model != NULL)
-        den_tx_add_model(&tx, model);
+        den_tx_add_model(&tx, job, model);
     return den_tx_end(&tx);
 }
 
-static struct den_cell_row *read_cells(struct den_tx *tx, const char *job,
-                                       size_t *ret_count)
+static struct den_cell_row *read_cells(struct den_tx *tx, const char *owner,
+                                       const char *job, size_t *ret_count)
 {
-    size_t count = (size_t)den_tx_number(
-        tx, "SELECT count(*) FROM experiment_cells WHERE job = ?1", job);
+    size_t count = (size_t)den_tx_owned(tx,
+                                        "SELECT count(*) FROM experiment_cells c JOIN "
+                                        "jobs ON jobs.id = c.job WHERE owner = ?1 AND "
+                                        "c.job = ?2",
+                                        owner, job);
     struct den_cell_row *rows = den_new(count, sizeof *rows, tx->err);
     if (rows == NULL) {
         tx->ok = false;
         return NULL;
     }
     den_tx_query(tx, "SELECT cell, state, seconds, images, metrics, text FROM "
-                     "experiment_cells WHERE job = ?1 ORDER BY cell");
+                     "experiment_cells WHERE job = ?1 AND " DEN_OWN_JOB " ORDER BY cell");
     den_tx_text(tx, job);
+    den_tx_text(tx, owner);
     for (size_t i = 0; i < count && den_tx_row(tx); i++) {
         rows[i].cell = den_tx_get_int(tx);
         den_tx_get_text(tx, rows[i].state, sizeof rows[i].state);
@@ -113,13 +117,14 @@ static struct den_cell_row *read_cells(struct den_tx *tx, const char *job,
     return rows;
 }
 
-bool den_sqlite_cell_list(struct den_store *s, const char *job, struct den_cell_row **ret,
-                          size_t *ret_count, struct den_err *err)
+bool den_sqlite_cell_list(struct den_store *s, const char *owner, const char *job,
+                          struct den_cell_row **ret, size_t *ret_count,
+                          struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
-    struct den_cell_row *rows = read_cells(&tx, job, &count);
+    struct den_cell_row *rows = read_cells(&tx, owner, job, &count);
     if (!den_tx_end(&tx)) {
         den_free(rows);
         return false;
@@ -129,14 +134,16 @@ bool den_sqlite_cell_list(struct den_store *s, const char *job, struct den_cell_
     return true;
 }
 
-bool den_sqlite_cell_crop(struct den_store *s, const char *job, int64_t cell, char **ret,
-                          struct den_err *err)
+bool den_sqlite_cell_crop(struct den_store *s, const char *owner, const char *job,
+                          int64_t cell, char **ret, struct den_err *err)
 {
     struct den_tx tx;
     char *crop = NULL;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT png FROM experiment_crops WHERE job = ?1 AND cell = ?2");
+    den_tx_query(&tx, "SELECT png FROM experiment_crops WHERE job = ?1 AND cell = ?3 "
+                      "AND " DEN_OWN_JOB);
     den_tx_text(&tx, job);
+    den_tx_text(&tx, owner);
     den_tx_int(&tx, cell);
     if (den_tx_row(&tx))
         crop = copy_text(&tx);

@@ -1,4 +1,4 @@
-/* What jobs leave behind: events, scores, models; and which blobs are named. */
+/* What jobs leave behind: events and scores; and which blobs are named. */
 
 #include "store_sqlite.h"
 
@@ -53,16 +53,18 @@ bool den_sqlite_event_add(struct den_store *s, const char *job,
     return den_tx_end(&tx);
 }
 
-bool den_sqlite_event_list(struct den_store *s, const char *job, uint64_t since,
-                           size_t limit, struct den_event_row *ret, size_t *ret_count,
-                           struct den_err *err)
+bool den_sqlite_event_list(struct den_store *s, const char *owner, const char *job,
+                           uint64_t since, size_t limit, struct den_event_row *ret,
+                           size_t *ret_count, struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
     den_tx_query(&tx, "SELECT seq, type, step, steps, name, value, text, created_ms "
-                      "FROM events WHERE job = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
+                      "FROM events WHERE job = ?1 AND " DEN_OWN_JOB
+                      " AND seq > ?3 ORDER BY seq LIMIT ?4");
     den_tx_text(&tx, job);
+    den_tx_text(&tx, owner);
     den_tx_uint(&tx, since > INT64_MAX ? INT64_MAX : since);
     den_tx_uint(&tx, limit);
     while (count < limit && den_tx_row(&tx)) {
@@ -103,19 +105,23 @@ void den_tx_add_scores(struct den_tx *tx, const char *job,
     }
 }
 
-static struct den_score_row *read_scores(struct den_tx *tx, const char *job,
-                                         size_t *ret_count)
+static struct den_score_row *read_scores(struct den_tx *tx, const char *owner,
+                                         const char *job, size_t *ret_count)
 {
     size_t count =
-        (size_t)den_tx_number(tx, "SELECT count(*) FROM scores WHERE job = ?1", job);
+        (size_t)den_tx_owned(tx,
+                             "SELECT count(*) FROM scores s JOIN jobs ON jobs.id = s.job "
+                             "WHERE owner = ?1 AND s.job = ?2",
+                             owner, job);
     struct den_score_row *rows = den_new(count, sizeof *rows, tx->err);
     if (rows == NULL) {
         tx->ok = false;
         return NULL;
     }
     den_tx_query(tx, "SELECT image, name, page, method, metric, value FROM scores "
-                     "WHERE job = ?1 ORDER BY place");
+                     "WHERE job = ?1 AND " DEN_OWN_JOB " ORDER BY place");
     den_tx_text(tx, job);
+    den_tx_text(tx, owner);
     for (size_t i = 0; i < count && den_tx_row(tx); i++) {
         den_tx_get_text(tx, rows[i].image, sizeof rows[i].image);
         den_tx_get_text(tx, rows[i].name, sizeof rows[i].name);
@@ -128,14 +134,14 @@ static struct den_score_row *read_scores(struct den_tx *tx, const char *job,
     return rows;
 }
 
-bool den_sqlite_score_list(struct den_store *s, const char *job,
+bool den_sqlite_score_list(struct den_store *s, const char *owner, const char *job,
                            struct den_score_row **ret, size_t *ret_count,
                            struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
-    struct den_score_row *rows = read_scores(&tx, job, &count);
+    struct den_score_row *rows = read_scores(&tx, owner, job, &count);
     if (!den_tx_end(&tx)) {
         den_free(rows);
         return false;
@@ -143,162 +149,6 @@ bool den_sqlite_score_list(struct den_store *s, const char *job,
     *ret = rows;
     *ret_count = count;
     return true;
-}
-
-/* ---- models ---- */
-
-#define MODEL_COLUMNS                                                                   \
-    "name, version, job, dataset, sha256, bytes, seed, steps, method, preset, config, " \
-    "shift, scale, has_validation, validation_psnr, created_ms"
-
-static void read_model(struct den_tx *tx, struct den_model_row *row)
-{
-    *row = (struct den_model_row){0};
-    den_tx_get_text(tx, row->name, sizeof row->name);
-    row->version = den_tx_get_int(tx);
-    den_tx_get_text(tx, row->job, sizeof row->job);
-    den_tx_get_text(tx, row->dataset, sizeof row->dataset);
-    den_tx_get_text(tx, row->sha256, sizeof row->sha256);
-    row->bytes = den_tx_get_uint(tx);
-    row->seed = den_tx_get_uint(tx);
-    row->steps = den_tx_get_uint(tx);
-    den_tx_get_text(tx, row->method, sizeof row->method);
-    den_tx_get_text(tx, row->preset, sizeof row->preset);
-    den_tx_get_text(tx, row->config, sizeof row->config);
-    row->shift = den_tx_get_real(tx);
-    row->scale = den_tx_get_real(tx);
-    row->has_validation = den_tx_get_int(tx) != 0;
-    row->validation_psnr = den_tx_get_real(tx);
-    row->created_ms = den_tx_get_int(tx);
-}
-
-/* UPSERT and RETURNING in one: the first version of a name is 1, each later one more than
- * any that was ever given. */
-void den_tx_add_model(struct den_tx *tx, struct den_model_row *model)
-{
-    int64_t version = den_tx_number(
-        tx,
-        "INSERT INTO model_names (name, last_version) VALUES (?1, 1) ON CONFLICT (name) "
-        "DO UPDATE SET last_version = last_version + 1 RETURNING last_version",
-        model->name);
-    den_tx_query(tx,
-                 "INSERT INTO models (" MODEL_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
-                 "?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)");
-    den_tx_text(tx, model->name);
-    den_tx_int(tx, version);
-    den_tx_text(tx, model->job);
-    den_tx_text(tx, model->dataset);
-    den_tx_text(tx, model->sha256);
-    den_tx_uint(tx, model->bytes);
-    den_tx_uint(tx, model->seed);
-    den_tx_uint(tx, model->steps);
-    den_tx_text(tx, model->method);
-    den_tx_text(tx, model->preset);
-    den_tx_text(tx, model->config);
-    den_tx_real(tx, model->shift);
-    den_tx_real(tx, model->scale);
-    den_tx_int(tx, model->has_validation);
-    den_tx_real(tx, model->validation_psnr);
-    den_tx_int(tx, model->created_ms);
-    den_tx_run(tx);
-    if (tx->ok)
-        model->version = version;
-}
-
-static void no_model(struct den_tx *tx, const char *name, int64_t version)
-{
-    if (version == 0)
-        den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no model '%.64s'", name);
-    else
-        den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no version %lld of the model '%.64s'",
-                    (long long)version, name);
-}
-
-bool den_sqlite_model_get(struct den_store *s, const char *name, int64_t version,
-                          struct den_model_row *ret, struct den_err *err)
-{
-    struct den_tx tx;
-    struct den_model_row row;
-    den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT " MODEL_COLUMNS " FROM models WHERE name = ?1 AND "
-                      "(?2 = 0 OR version = ?2) ORDER BY version DESC LIMIT 1");
-    den_tx_text(&tx, name);
-    den_tx_int(&tx, version);
-    if (den_tx_row(&tx))
-        read_model(&tx, &row);
-    else
-        no_model(&tx, name, version);
-    if (!den_tx_end(&tx))
-        return false;
-    *ret = row;
-    return true;
-}
-
-/* Cursor of all models: the name, of which the newest version gives the place in time. */
-static void query_models(struct den_tx *tx, const char *after)
-{
-    den_tx_query(tx,
-                 "WITH newest AS (SELECT " MODEL_COLUMNS " FROM models m WHERE version = "
-                 "(SELECT max(version) FROM models WHERE name = m.name)) "
-                 "SELECT " MODEL_COLUMNS " FROM newest WHERE ?1 = '' OR "
-                 "(created_ms, name) < (SELECT created_ms, name FROM newest WHERE "
-                 "name = ?1) ORDER BY created_ms DESC, name DESC LIMIT ?2");
-    den_tx_text(tx, after);
-}
-
-/* Cursor of the versions of one model: the version in decimal. */
-static void query_versions(struct den_tx *tx, const char *name, const char *after)
-{
-    den_tx_query(tx, "SELECT " MODEL_COLUMNS " FROM models WHERE name = ?1 AND "
-                     "(?2 = '' OR version < CAST(?2 AS INTEGER)) "
-                     "ORDER BY version DESC LIMIT ?3");
-    den_tx_text(tx, name);
-    den_tx_text(tx, after);
-}
-
-bool den_sqlite_model_list(struct den_store *s, const char *name, const char *after,
-                           size_t limit, struct den_model_row *ret, size_t *ret_count,
-                           struct den_err *err)
-{
-    struct den_tx tx;
-    size_t count = 0;
-    den_tx_read(&tx, s, err);
-    if (name == NULL)
-        query_models(&tx, after);
-    else
-        query_versions(&tx, name, after);
-    den_tx_uint(&tx, limit);
-    while (count < limit && den_tx_row(&tx))
-        read_model(&tx, &ret[count++]);
-    if (!den_tx_end(&tx))
-        return false;
-    *ret_count = count;
-    return true;
-}
-
-bool den_sqlite_model_delete(struct den_store *s, const char *name, int64_t version,
-                             struct den_err *err)
-{
-    struct den_tx tx;
-    den_tx_write(&tx, s, err);
-    den_tx_query(&tx, "SELECT id FROM jobs WHERE model = ?1 AND "
-                      "(?2 = 0 OR version = ?2) AND kind <> 'train' AND state IN "
-                      "('queued', 'running', 'cancelling') LIMIT 1");
-    den_tx_text(&tx, name);
-    den_tx_int(&tx, version);
-    if (den_tx_row(&tx)) {
-        char job[DEN_ID_SIZE];
-        den_tx_get_text(&tx, job, sizeof job);
-        den_tx_fail(&tx, DEN_E_CONFLICT,
-                    "the job '%s' needs the model '%.64s' and has not ended", job, name);
-    }
-    den_tx_query(&tx, "DELETE FROM models WHERE name = ?1 AND (?2 = 0 OR version = ?2)");
-    den_tx_text(&tx, name);
-    den_tx_int(&tx, version);
-    den_tx_run(&tx);
-    if (den_tx_changes(&tx) == 0)
-        no_model(&tx, name, version);
-    return den_tx_end(&tx);
 }
 
 bool den_sqlite_blob_used(struct den_store *s, const char *sha256, bool *ret,

@@ -10,7 +10,8 @@
 enum { NAMES_SIZE = DEN_AXIS_NAMES * DEN_AXIS_NAME_SIZE };
 
 #define IMAGE_COLUMNS                                                                   \
-    "id, sha256, name, format, width, height, pages, channels, dtype, pixel_size_um, "  \
+    "id, owner, sha256, name, format, width, height, pages, channels, dtype, "          \
+    "pixel_size_um, "                                                                   \
     "bytes, created_ms, bits, alpha, axes_source, axes_order, axes_t, axes_z, axes_c, " \
     "z_step_um, channel_names"
 
@@ -73,6 +74,7 @@ static void read_image(struct den_tx *tx, struct den_image_row *row)
     char dtype[16];
     *row = (struct den_image_row){0};
     den_tx_get_text(tx, row->id, sizeof row->id);
+    den_tx_get_text(tx, row->owner, sizeof row->owner);
     den_tx_get_text(tx, row->sha256, sizeof row->sha256);
     den_tx_get_text(tx, row->name, sizeof row->name);
     den_tx_get_text(tx, row->info.format, sizeof row->info.format);
@@ -97,8 +99,9 @@ static void insert_image(struct den_tx *tx, const struct den_image_row *row)
     char names[NAMES_SIZE];
     den_tx_query(tx, "INSERT INTO images (" IMAGE_COLUMNS ") VALUES "
                      "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, "
-                     "?16, ?17, ?18, ?19, ?20, ?21)");
+                     "?16, ?17, ?18, ?19, ?20, ?21, ?22)");
     den_tx_text(tx, row->id);
+    den_tx_text(tx, row->owner);
     den_tx_text(tx, row->sha256);
     den_tx_text(tx, row->name);
     den_tx_text(tx, row->info.format);
@@ -125,43 +128,50 @@ static void learn_axes(struct den_tx *tx, const struct den_image_row *row,
         return;
     den_tx_query(tx, "UPDATE images SET axes_source = ?1, axes_order = ?2, axes_t = ?3, "
                      "axes_z = ?4, axes_c = ?5, z_step_um = ?6, channel_names = ?7 "
-                     "WHERE sha256 = ?8");
+                     "WHERE sha256 = ?8 AND owner = ?9");
     bind_axes(tx, &row->info.axes, names);
     den_tx_text(tx, row->sha256);
+    den_tx_text(tx, row->owner);
     den_tx_run(tx);
     there->info.axes = row->info.axes;
 }
 
-bool den_sqlite_image_add(struct den_store *s, const struct den_image_row *row,
-                          struct den_image_row *ret, bool *ret_new, struct den_err *err)
+bool den_sqlite_image_add(struct den_store *s, const char *owner,
+                          const struct den_image_row *row, struct den_image_row *ret,
+                          bool *ret_new, struct den_err *err)
 {
     struct den_tx tx;
-    struct den_image_row there;
+    struct den_image_row own = *row, there;
+    den_str_copy(own.owner, sizeof own.owner, owner);
     den_tx_write(&tx, s, err);
-    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE sha256 = ?1");
-    den_tx_text(&tx, row->sha256);
+    den_tx_query(&tx,
+                 "SELECT " IMAGE_COLUMNS " FROM images WHERE sha256 = ?1 AND owner = ?2");
+    den_tx_text(&tx, own.sha256);
+    den_tx_text(&tx, owner);
     bool found = den_tx_row(&tx);
     if (found) {
         read_image(&tx, &there);
-        learn_axes(&tx, row, &there);
+        learn_axes(&tx, &own, &there);
     } else {
-        insert_image(&tx, row);
+        insert_image(&tx, &own);
     }
     if (!den_tx_end(&tx))
         return false;
-    *ret = found ? there : *row;
+    *ret = found ? there : own;
     *ret_new = !found;
     return true;
 }
 
-bool den_sqlite_image_get(struct den_store *s, const char *id, struct den_image_row *ret,
-                          struct den_err *err)
+bool den_sqlite_image_get(struct den_store *s, const char *owner, const char *id,
+                          struct den_image_row *ret, struct den_err *err)
 {
     struct den_tx tx;
     struct den_image_row row;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE id = ?1");
+    den_tx_query(&tx,
+                 "SELECT " IMAGE_COLUMNS " FROM images WHERE id = ?1 AND owner = ?2");
     den_tx_text(&tx, id);
+    den_tx_text(&tx, owner);
     if (den_tx_row(&tx))
         read_image(&tx, &row);
     else
@@ -172,15 +182,16 @@ bool den_sqlite_image_get(struct den_store *s, const char *id, struct den_image_
     return true;
 }
 
-bool den_sqlite_image_list(struct den_store *s, const char *after, size_t limit,
-                           struct den_image_row *ret, size_t *ret_count,
+bool den_sqlite_image_list(struct den_store *s, const char *owner, const char *after,
+                           size_t limit, struct den_image_row *ret, size_t *ret_count,
                            struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE ?1 = '' OR id < ?1 "
-                      "ORDER BY id DESC LIMIT ?2");
+    den_tx_query(&tx, "SELECT " IMAGE_COLUMNS " FROM images WHERE owner = ?1 AND "
+                      "(?2 = '' OR id < ?2) ORDER BY id DESC LIMIT ?3");
+    den_tx_text(&tx, owner);
     den_tx_text(&tx, after);
     den_tx_uint(&tx, limit);
     while (count < limit && den_tx_row(&tx))
@@ -191,10 +202,20 @@ bool den_sqlite_image_list(struct den_store *s, const char *after, size_t limit,
     return true;
 }
 
-bool den_sqlite_image_delete(struct den_store *s, const char *id, struct den_err *err)
+void den_tx_need_image(struct den_tx *tx, const char *owner, const char *id)
+{
+    if (den_tx_owned(tx, "SELECT 1 FROM images WHERE owner = ?1 AND id = ?2", owner,
+                     id) == 0)
+        den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no image '%.40s'", id);
+}
+
+bool den_sqlite_image_delete(struct den_store *s, const char *owner, const char *id,
+                             struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
+    /* first, so that nothing is said about what is another's */
+    den_tx_need_image(&tx, owner, id);
     if (den_tx_number(&tx,
                       "SELECT count(*) FROM dataset_items WHERE noisy = ?1 OR clean = ?1",
                       id) > 0)
@@ -207,22 +228,22 @@ bool den_sqlite_image_delete(struct den_store *s, const char *id, struct den_err
                       id) > 0)
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "a job that has not ended needs the image '%.40s'", id);
-    den_tx_query(&tx, "DELETE FROM images WHERE id = ?1");
+    den_tx_query(&tx, "DELETE FROM images WHERE id = ?1 AND owner = ?2");
     den_tx_text(&tx, id);
+    den_tx_text(&tx, owner);
     den_tx_run(&tx);
-    if (den_tx_changes(&tx) == 0)
-        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no image '%.40s'", id);
     return den_tx_end(&tx);
 }
 
 /* ---- data sets ---- */
 
-#define DATASET_COLUMNS "id, name, kind, samples, scenes, created_ms"
+#define DATASET_COLUMNS "id, owner, name, kind, samples, scenes, created_ms"
 
 static void read_dataset(struct den_tx *tx, struct den_dataset_row *row)
 {
     *row = (struct den_dataset_row){0};
     den_tx_get_text(tx, row->id, sizeof row->id);
+    den_tx_get_text(tx, row->owner, sizeof row->owner);
     den_tx_get_text(tx, row->name, sizeof row->name);
     den_tx_get_text(tx, row->kind, sizeof row->kind);
     row->samples = den_tx_get_uint(tx);
@@ -231,14 +252,13 @@ static void read_dataset(struct den_tx *tx, struct den_dataset_row *row)
 }
 
 /* Foreign keys would refuse an unknown image, too, but not say which one. */
-static void add_item(struct den_tx *tx, const char *dataset, size_t place,
-                     const struct den_dataset_item *item)
+static void add_item(struct den_tx *tx, const char *owner, const char *dataset,
+                     size_t place, const struct den_dataset_item *item)
 {
     const char *const ids[] = {item->noisy, item->clean};
     for (size_t i = 0; i < 2; i++)
-        if (tx->ok && ids[i][0] != '\0' &&
-            den_tx_number(tx, "SELECT count(*) FROM images WHERE id = ?1", ids[i]) == 0)
-            den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no image '%.40s'", ids[i]);
+        if (tx->ok && ids[i][0] != '\0')
+            den_tx_need_image(tx, owner, ids[i]);
     den_tx_query(tx, "INSERT INTO dataset_items (dataset, place, noisy, clean) "
                      "VALUES (?1, ?2, ?3, ?4)");
     den_tx_text(tx, dataset);
@@ -248,15 +268,17 @@ static void add_item(struct den_tx *tx, const char *dataset, size_t place,
     den_tx_run(tx);
 }
 
-bool den_sqlite_dataset_add(struct den_store *s, const struct den_dataset_row *row,
+bool den_sqlite_dataset_add(struct den_store *s, const char *owner,
+                            const struct den_dataset_row *row,
                             const struct den_dataset_item *items, size_t count,
                             struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
     den_tx_query(&tx, "INSERT INTO datasets (" DATASET_COLUMNS ") VALUES "
-                      "(?1, ?2, ?3, ?4, ?5, ?6)");
+                      "(?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     den_tx_text(&tx, row->id);
+    den_tx_text(&tx, owner);
     den_tx_text(&tx, row->name);
     den_tx_text(&tx, row->kind);
     den_tx_uint(&tx, row->samples);
@@ -264,18 +286,20 @@ bool den_sqlite_dataset_add(struct den_store *s, const struct den_dataset_row *r
     den_tx_int(&tx, row->created_ms);
     den_tx_run(&tx);
     for (size_t i = 0; tx.ok && i < count; i++)
-        add_item(&tx, row->id, i, &items[i]);
+        add_item(&tx, owner, row->id, i, &items[i]);
     return den_tx_end(&tx);
 }
 
-bool den_sqlite_dataset_get(struct den_store *s, const char *id,
+bool den_sqlite_dataset_get(struct den_store *s, const char *owner, const char *id,
                             struct den_dataset_row *ret, struct den_err *err)
 {
     struct den_tx tx;
     struct den_dataset_row row;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT " DATASET_COLUMNS " FROM datasets WHERE id = ?1");
+    den_tx_query(&tx,
+                 "SELECT " DATASET_COLUMNS " FROM datasets WHERE id = ?1 AND owner = ?2");
     den_tx_text(&tx, id);
+    den_tx_text(&tx, owner);
     if (den_tx_row(&tx))
         read_dataset(&tx, &row);
     else
@@ -284,6 +308,13 @@ bool den_sqlite_dataset_get(struct den_store *s, const char *id,
         return false;
     *ret = row;
     return true;
+}
+
+void den_tx_need_dataset(struct den_tx *tx, const char *owner, const char *id)
+{
+    if (den_tx_owned(tx, "SELECT 1 FROM datasets WHERE owner = ?1 AND id = ?2", owner,
+                     id) == 0)
+        den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", id);
 }
 
 static struct den_dataset_item *read_items(struct den_tx *tx, const char *id,
@@ -307,15 +338,14 @@ static struct den_dataset_item *read_items(struct den_tx *tx, const char *id,
     return items;
 }
 
-bool den_sqlite_dataset_items(struct den_store *s, const char *id,
+bool den_sqlite_dataset_items(struct den_store *s, const char *owner, const char *id,
                               struct den_dataset_item **ret, size_t *ret_count,
                               struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
-    if (den_tx_number(&tx, "SELECT count(*) FROM datasets WHERE id = ?1", id) == 0)
-        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", id);
+    den_tx_need_dataset(&tx, owner, id);
     struct den_dataset_item *items = tx.ok ? read_items(&tx, id, &count) : NULL;
     if (!den_tx_end(&tx)) {
         den_free(items);
@@ -326,15 +356,16 @@ bool den_sqlite_dataset_items(struct den_store *s, const char *id,
     return true;
 }
 
-bool den_sqlite_dataset_list(struct den_store *s, const char *after, size_t limit,
-                             struct den_dataset_row *ret, size_t *ret_count,
+bool den_sqlite_dataset_list(struct den_store *s, const char *owner, const char *after,
+                             size_t limit, struct den_dataset_row *ret, size_t *ret_count,
                              struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, "SELECT " DATASET_COLUMNS " FROM datasets "
-                      "WHERE ?1 = '' OR id < ?1 ORDER BY id DESC LIMIT ?2");
+    den_tx_query(&tx, "SELECT " DATASET_COLUMNS " FROM datasets WHERE owner = ?1 "
+                      "AND (?2 = '' OR id < ?2) ORDER BY id DESC LIMIT ?3");
+    den_tx_text(&tx, owner);
     den_tx_text(&tx, after);
     den_tx_uint(&tx, limit);
     while (count < limit && den_tx_row(&tx))
@@ -345,10 +376,12 @@ bool den_sqlite_dataset_list(struct den_store *s, const char *after, size_t limi
     return true;
 }
 
-bool den_sqlite_dataset_delete(struct den_store *s, const char *id, struct den_err *err)
+bool den_sqlite_dataset_delete(struct den_store *s, const char *owner, const char *id,
+                               struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
+    den_tx_need_dataset(&tx, owner, id);
     if (den_tx_number(&tx,
                       "SELECT count(*) FROM jobs WHERE dataset = ?1 AND state IN "
                       "('queued', 'running', 'cancelling')",
@@ -362,10 +395,9 @@ bool den_sqlite_dataset_delete(struct den_store *s, const char *id, struct den_e
                       id) > 0)
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "an experiment that has not ended tests on the data set '%.40s'", id);
-    den_tx_query(&tx, "DELETE FROM datasets WHERE id = ?1");
+    den_tx_query(&tx, "DELETE FROM datasets WHERE id = ?1 AND owner = ?2");
     den_tx_text(&tx, id);
+    den_tx_text(&tx, owner);
     den_tx_run(&tx);
-    if (den_tx_changes(&tx) == 0)
-        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no data set '%.40s'", id);
     return den_tx_end(&tx);
 }

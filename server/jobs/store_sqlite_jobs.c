@@ -14,6 +14,7 @@ void den_tx_read_job(struct den_tx *tx, struct den_job_row *row)
     char state[16];
     *row = (struct den_job_row){0};
     den_tx_get_text(tx, row->id, sizeof row->id);
+    den_tx_get_text(tx, row->owner, sizeof row->owner);
     den_tx_get_text(tx, row->kind, sizeof row->kind);
     den_tx_get_text(tx, state, sizeof state);
     if (!den_job_state_find(state, &row->state))
@@ -44,17 +45,20 @@ void den_tx_read_job(struct den_tx *tx, struct den_job_row *row)
     row->planes_left = den_tx_get_uint(tx);
     den_tx_get_text(tx, row->dtype, sizeof row->dtype);
     den_tx_get_text(tx, row->model_sha256, sizeof row->model_sha256);
+    den_tx_get_text(tx, row->model_owner, sizeof row->model_owner);
 }
 
 /* At the end of the queue. */
-static void insert_job(struct den_tx *tx, const struct den_job_row *row)
+static void insert_job(struct den_tx *tx, const char *owner,
+                       const struct den_job_row *row)
 {
     den_tx_query(
         tx, "INSERT INTO jobs (" DEN_JOB_COLUMNS ", place) VALUES (?1, ?2, ?3, ?4, ?5, "
             "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
-            "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, (SELECT "
+            "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, (SELECT "
             "coalesce(max(place), 0) + 1 FROM jobs))");
     den_tx_text(tx, row->id);
+    den_tx_text(tx, owner);
     den_tx_text(tx, row->kind);
     den_tx_text(tx, den_job_state_name(row->state));
     den_tx_text(tx, row->dataset);
@@ -83,6 +87,7 @@ static void insert_job(struct den_tx *tx, const struct den_job_row *row)
     den_tx_uint(tx, row->planes_left);
     den_tx_text(tx, row->dtype);
     den_tx_text(tx, row->model_sha256);
+    den_tx_text(tx, row->model_owner);
     den_tx_run(tx);
 }
 
@@ -103,26 +108,29 @@ void den_tx_tell_state(struct den_tx *tx, const struct den_job_row *row)
 }
 
 /* Whoever submitted may have lost a race with a deletion since the checks. */
-static void need_objects(struct den_tx *tx, const struct den_job_row *row)
+static void need_objects(struct den_tx *tx, const char *owner,
+                         const struct den_job_row *row)
 {
-    if (row->dataset[0] != '\0' &&
-        den_tx_number(tx, "SELECT count(*) FROM datasets WHERE id = ?1", row->dataset) ==
-            0)
-        den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no data set '%s'", row->dataset);
-    if (row->image[0] != '\0' &&
-        den_tx_number(tx, "SELECT count(*) FROM images WHERE id = ?1", row->image) == 0)
-        den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no image '%s'", row->image);
+    if (row->dataset[0] != '\0')
+        den_tx_need_dataset(tx, owner, row->dataset);
+    if (row->image[0] != '\0')
+        den_tx_need_image(tx, owner, row->image);
     if (strcmp(row->kind, "train") == 0 || row->version == 0)
         return;
-    den_tx_query(tx, "SELECT 1 FROM models WHERE name = ?1 AND version = ?2");
+    den_tx_query(tx, "SELECT 1 FROM models m JOIN model_names n USING (owner, name) "
+                     "WHERE m.owner = ?1 AND m.name = ?2 AND m.version = ?3 AND "
+                     "(m.owner = ?4 OR n.shared)");
+    den_tx_text(tx, row->model_owner);
     den_tx_text(tx, row->model);
     den_tx_int(tx, row->version);
+    den_tx_text(tx, owner);
     if (!den_tx_row(tx))
         den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no version %lld of the model '%.64s'",
                     (long long)row->version, row->model);
 }
 
-void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t queue_limit)
+void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_row *row,
+                    size_t queue_limit)
 {
     int64_t queued =
         den_tx_number(tx, "SELECT count(*) FROM jobs WHERE state = ?1", "queued");
@@ -132,31 +140,59 @@ void den_tx_add_job(struct den_tx *tx, const struct den_job_row *row, size_t que
                       (long long)queued, queue_limit);
         tx->ok = false;
     }
-    need_objects(tx, row);
-    insert_job(tx, row);
+    need_objects(tx, owner, row);
+    insert_job(tx, owner, row);
     den_tx_tell_state(tx, row);
 }
 
-bool den_sqlite_job_add(struct den_store *s, const struct den_job_row *row,
-                        size_t queue_limit, struct den_err *err)
+bool den_sqlite_job_add(struct den_store *s, const char *owner,
+                        const struct den_job_row *row, size_t queue_limit,
+                        struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    den_tx_add_job(&tx, row, queue_limit);
+    den_tx_add_job(&tx, owner, row, queue_limit);
     return den_tx_end(&tx);
 }
 
-void den_tx_get_job(struct den_tx *tx, const char *id, struct den_job_row *row)
+static void read_job_or_fail(struct den_tx *tx, const char *id, struct den_job_row *row)
 {
-    den_tx_query(tx, "SELECT " DEN_JOB_COLUMNS " FROM jobs WHERE id = ?1");
-    den_tx_text(tx, id);
     if (den_tx_row(tx))
         den_tx_read_job(tx, row);
     else
         den_tx_fail(tx, DEN_E_NOT_FOUND, "there is no job '%.40s'", id);
 }
 
-bool den_sqlite_job_get(struct den_store *s, const char *id, struct den_job_row *ret,
+void den_tx_get_job(struct den_tx *tx, const char *id, struct den_job_row *row)
+{
+    den_tx_query(tx, "SELECT " DEN_JOB_COLUMNS " FROM jobs WHERE id = ?1");
+    den_tx_text(tx, id);
+    read_job_or_fail(tx, id, row);
+}
+
+void den_tx_own_job(struct den_tx *tx, const char *owner, const char *id,
+                    struct den_job_row *row)
+{
+    den_tx_query(tx, "SELECT " DEN_JOB_COLUMNS " FROM jobs WHERE id = ?1 AND owner = ?2");
+    den_tx_text(tx, id);
+    den_tx_text(tx, owner);
+    read_job_or_fail(tx, id, row);
+}
+
+bool den_sqlite_job_get(struct den_store *s, const char *owner, const char *id,
+                        struct den_job_row *ret, struct den_err *err)
+{
+    struct den_tx tx;
+    struct den_job_row row;
+    den_tx_read(&tx, s, err);
+    den_tx_own_job(&tx, owner, id, &row);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = row;
+    return true;
+}
+
+bool den_sqlite_job_any(struct den_store *s, const char *id, struct den_job_row *ret,
                         struct den_err *err)
 {
     struct den_tx tx;
@@ -169,17 +205,17 @@ bool den_sqlite_job_get(struct den_store *s, const char *id, struct den_job_row 
     return true;
 }
 
-bool den_sqlite_job_list(struct den_store *s, const char *state, const char *kind,
-                         const char *after, size_t limit, struct den_job_row *ret,
-                         size_t *ret_count, struct den_err *err)
+bool den_sqlite_job_list(struct den_store *s, const char *owner, const char *state,
+                         const char *kind, const char *after, size_t limit,
+                         struct den_job_row *ret, size_t *ret_count, struct den_err *err)
 {
     struct den_tx tx;
     size_t count = 0;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx,
-                 "SELECT " DEN_JOB_COLUMNS " FROM jobs WHERE (?1 IS NULL OR state = ?1) "
-                 "AND (?2 IS NULL OR kind = ?2) AND (?3 = '' OR id < ?3) "
-                 "ORDER BY id DESC LIMIT ?4");
+    den_tx_query(&tx, "SELECT " DEN_JOB_COLUMNS " FROM jobs WHERE owner = ?1 AND "
+                      "(?2 IS NULL OR state = ?2) AND (?3 IS NULL OR kind = ?3) AND "
+                      "(?4 = '' OR id < ?4) ORDER BY id DESC LIMIT ?5");
+    den_tx_text(&tx, owner);
     den_tx_text_or_null(&tx, state == NULL ? "" : state);
     den_tx_text_or_null(&tx, kind == NULL ? "" : kind);
     den_tx_text(&tx, after);
@@ -192,14 +228,17 @@ bool den_sqlite_job_list(struct den_store *s, const char *state, const char *kin
     return true;
 }
 
-bool den_sqlite_job_delete(struct den_store *s, const char *id, struct den_err *err)
+bool den_sqlite_job_delete(struct den_store *s, const char *owner, const char *id,
+                           struct den_err *err)
 {
     struct den_tx tx;
     struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
-    den_tx_get_job(&tx, id, &row);
-    den_tx_query(&tx, "DELETE FROM jobs WHERE id = ?1 AND state NOT IN " UNFINISHED);
+    den_tx_own_job(&tx, owner, id, &row);
+    den_tx_query(&tx, "DELETE FROM jobs WHERE id = ?1 AND owner = ?2 AND state NOT "
+                      "IN " UNFINISHED);
     den_tx_text(&tx, id);
+    den_tx_text(&tx, owner);
     den_tx_run(&tx);
     if (den_tx_changes(&tx) == 0)
         den_tx_fail(&tx, DEN_E_CONFLICT,
@@ -223,13 +262,13 @@ void den_tx_change_job(struct den_tx *tx, const char *sql, const char *id,
         den_tx_tell_state(tx, ret);
 }
 
-bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_row *ret,
-                           struct den_err *err)
+bool den_sqlite_job_cancel(struct den_store *s, const char *owner, const char *id,
+                           struct den_job_row *ret, struct den_err *err)
 {
     struct den_tx tx;
     struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
-    den_tx_get_job(&tx, id, &row);
+    den_tx_own_job(&tx, owner, id, &row);
     den_tx_change_job(&tx,
                       "UPDATE jobs SET finished_ms = CASE state WHEN 'queued' THEN ?2 "
                       "ELSE finished_ms END, state = CASE state WHEN 'queued' THEN "
@@ -242,13 +281,13 @@ bool den_sqlite_job_cancel(struct den_store *s, const char *id, struct den_job_r
     return true;
 }
 
-bool den_sqlite_job_retry(struct den_store *s, const char *id, struct den_job_row *ret,
-                          struct den_err *err)
+bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id,
+                          struct den_job_row *ret, struct den_err *err)
 {
     struct den_tx tx;
     struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
-    den_tx_get_job(&tx, id, &row);
+    den_tx_own_job(&tx, owner, id, &row);
     if (row.state == DEN_JOB_SUCCEEDED)
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "the job '%.40s' has succeeded; only a failed or cancelled job can "

@@ -99,7 +99,7 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
     den_tx_write(&tx, s, err);
     if (model != NULL) {
         made = *model;
-        den_tx_add_model(&tx, &made);
+        den_tx_add_model(&tx, row->id, &made);
         ended.version = made.version;
     }
     update_finished(&tx, &ended);
@@ -175,13 +175,13 @@ bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
 
 /* ---- looking at the queue ---- */
 
-bool den_sqlite_job_position(struct den_store *s, const char *id, size_t *ret,
-                             struct den_err *err)
+bool den_sqlite_job_position(struct den_store *s, const char *owner, const char *id,
+                             size_t *ret, struct den_err *err)
 {
     struct den_tx tx;
     struct den_job_row row;
     den_tx_read(&tx, s, err);
-    den_tx_get_job(&tx, id, &row);
+    den_tx_own_job(&tx, owner, id, &row);
     /* In the order in which the workers claim: short jobs before trainings, and these
      * before experiments. */
     int64_t position = den_tx_number(

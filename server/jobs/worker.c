@@ -92,7 +92,7 @@ static void take_up(struct den_worker *worker, const char *job, bool with_checkp
         return;
     /* A cancellation between the claim and the line above found no worker to tell. */
     struct den_job_row row;
-    if (s->kind->job_get(s->store, job, &row, NULL) && row.state == DEN_JOB_CANCELLING)
+    if (s->kind->job_any(s->store, job, &row, NULL) && row.state == DEN_JOB_CANCELLING)
         atomic_store(&worker->cancel, true);
 }
 

@@ -69,7 +69,8 @@ static bool do_upload(struct den_service *service, struct facts *facts,
 {
     struct den_image_row row;
     bool fresh;
-    if (!den_service_add_image(service, prepared, "a.png", NULL, &row, &fresh, err))
+    if (!den_service_add_image(service, DEN_OWNER_LOCAL, prepared, "a.png", NULL, &row,
+                               &fresh, err))
         return false;
     memcpy(facts->image, row.id, sizeof facts->image);
     memcpy(facts->sha256, row.sha256, sizeof facts->sha256);
@@ -83,7 +84,8 @@ static bool do_submit(struct den_service *service, struct facts *facts,
     struct den_job_estimate estimate;
     struct den_job_request request = {.kind = "denoise", .method = "median"};
     memcpy(request.image, facts->image, sizeof request.image);
-    if (!den_service_submit(service, &request, false, &row, &estimate, err))
+    if (!den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row, &estimate,
+                            err))
         return false;
     memcpy(facts->job, row.id, sizeof facts->job);
     return true;
@@ -93,7 +95,8 @@ static bool do_cancel(struct den_service *service, struct facts *facts,
                       struct den_err *err)
 {
     struct den_job_row row;
-    facts->cancelled = den_service_cancel(service, facts->job, &row, err);
+    facts->cancelled =
+        den_service_cancel(service, DEN_OWNER_LOCAL, facts->job, &row, err);
     return facts->cancelled;
 }
 
@@ -122,12 +125,12 @@ static void promised_is_there(const struct facts *facts)
     must(open_state(&service, &err));
     const struct den_store_kind *kind = den_service_store(service, &store);
     if (facts->image[0] != '\0') {
-        must(kind->image_get(store, facts->image, &image, &err));
+        must(kind->image_get(store, DEN_OWNER_LOCAL, facts->image, &image, &err));
         must(den_blobs_same(den_service_blobs(service), facts->sha256, &same, &err));
         ck_assert(same);
     }
     if (facts->job[0] != '\0') {
-        must(kind->job_get(store, facts->job, &job, &err));
+        must(kind->job_get(store, DEN_OWNER_LOCAL, facts->job, &job, &err));
         ck_assert(!facts->cancelled || job.state == DEN_JOB_CANCELLED);
     }
     den_service_close(service);

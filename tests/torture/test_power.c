@@ -71,10 +71,12 @@ static bool add_image_and_job(struct den_service *service, const char *path,
     struct den_job_estimate estimate;
     bool fresh = false;
     struct den_job_request request = {.kind = "denoise", .method = "median"};
-    if (!den_service_add_image(service, path, "a.tif", NULL, &image, &fresh, err))
+    if (!den_service_add_image(service, DEN_OWNER_LOCAL, path, "a.tif", NULL, &image,
+                               &fresh, err))
         return false;
     (void)den_str_copy(request.image, sizeof request.image, image.id);
-    if (!den_service_submit(service, &request, false, &job, &estimate, err))
+    if (!den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job, &estimate,
+                            err))
         return false;
     memcpy(ack->image, image.id, sizeof ack->image);
     memcpy(ack->job, job.id, sizeof ack->job);
@@ -120,9 +122,11 @@ static bool kept(struct den_service *service, const struct ack *ack)
     struct den_job_row job;
     bool same = false;
     return den_blobs_same(den_service_blobs(service), ack->sha256, &same, NULL) && same &&
-           (ack->image[0] == '\0' || (kind->image_get(store, ack->image, &image, NULL) &&
-                                      strcmp(image.sha256, ack->sha256) == 0)) &&
-           (ack->job[0] == '\0' || kind->job_get(store, ack->job, &job, NULL));
+           (ack->image[0] == '\0' ||
+            (kind->image_get(store, DEN_OWNER_LOCAL, ack->image, &image, NULL) &&
+             strcmp(image.sha256, ack->sha256) == 0)) &&
+           (ack->job[0] == '\0' ||
+            kind->job_get(store, DEN_OWNER_LOCAL, ack->job, &job, NULL));
 }
 
 static size_t count_lost(const struct ack *acks, size_t count)

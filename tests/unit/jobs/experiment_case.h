@@ -17,7 +17,8 @@ static inline struct den_dataset_row add_scenes(void)
         assign(items[i].noisy, add_frame(scene, i % 2).id);
         assign(items[i].clean, add_frame(scene, -1).id);
     }
-    must(den_service_add_dataset(service, "scenes", "pairs", items, 6, &row, &err));
+    must(den_service_add_dataset(service, DEN_OWNER_LOCAL, "scenes", "pairs", items, 6,
+                                 &row, &err));
     return row;
 }
 
@@ -83,10 +84,10 @@ static inline struct den_buf cells_of(const char *job)
     size_t count = 0;
     struct den_buf text;
     den_buf_init(&text, 1 << 24);
-    must(kind->cell_list(store, job, &rows, &count, &err));
+    must(kind->cell_list(store, DEN_OWNER_LOCAL, job, &rows, &count, &err));
     for (size_t i = 0; i < count; i++) {
         char *crop = NULL;
-        must(kind->cell_crop(store, job, rows[i].cell, &crop, &err));
+        must(kind->cell_crop(store, DEN_OWNER_LOCAL, job, rows[i].cell, &crop, &err));
         den_buf_printf(&text, "%lld %s %llu %s%s %s\n", (long long)rows[i].cell,
                        rows[i].state, (unsigned long long)rows[i].images, rows[i].values,
                        rows[i].text, crop != NULL ? crop : "-");

@@ -31,7 +31,8 @@ static inline struct den_job_row submit(const struct den_job_request *request)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row;
     struct den_job_estimate estimate;
-    must(den_service_submit(service, request, false, &row, &estimate, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, request, false, &row, &estimate,
+                            &err));
     ck_assert(den_id_valid(row.id, "job_"));
     ck_assert_uint_gt(estimate.bytes, 0);
     ck_assert_uint_gt(estimate.steps, 0);
@@ -42,7 +43,7 @@ static inline struct den_job_row get_job(const char *id)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row;
-    must(kind->job_get(store, id, &row, &err));
+    must(kind->job_get(store, DEN_OWNER_LOCAL, id, &row, &err));
     return row;
 }
 
@@ -71,7 +72,7 @@ static inline bool has_event(const char *job, const char *type, const char *word
     bool found = false;
     do {
         size_t count = 0;
-        must(kind->event_list(store, job, 0, MOST, rows, &count, &err));
+        must(kind->event_list(store, DEN_OWNER_LOCAL, job, 0, MOST, rows, &count, &err));
         for (size_t i = 0; i < count; i++)
             if (strcmp(rows[i].type, type) == 0 && (strstr(rows[i].name, words) != NULL ||
                                                     strstr(rows[i].text, words) != NULL))

@@ -89,7 +89,8 @@ static inline struct den_image_row add_file(const char *temporary, const char *n
     struct den_err err = DEN_ERR_INIT;
     struct den_image_row row;
     bool fresh;
-    must(den_service_add_image(service, temporary, name, NULL, &row, &fresh, &err));
+    must(den_service_add_image(service, DEN_OWNER_LOCAL, temporary, name, NULL, &row,
+                               &fresh, &err));
     return row;
 }
 
@@ -141,7 +142,8 @@ static inline struct den_dataset_row add_pairs(const char *name)
         assign(items[i].noisy, add_frame(scene, i % 2).id);
         assign(items[i].clean, add_frame(scene, -1).id);
     }
-    must(den_service_add_dataset(service, name, "pairs", items, 4, &row, &err));
+    must(den_service_add_dataset(service, DEN_OWNER_LOCAL, name, "pairs", items, 4, &row,
+                                 &err));
     ck_assert_uint_eq(row.samples, 4);
     ck_assert_uint_eq(row.scenes, 2);
     return row;

@@ -61,7 +61,7 @@ static inline struct den_image_row add_image(unsigned number)
     den_id_new("img_", row.id);
     den_str_format(row.sha256, sizeof row.sha256, "%064x", number);
     den_str_format(row.name, sizeof row.name, "cell %u \xc3\xa9.tif", number);
-    must(kind->image_add(store, &row, &ret, &fresh, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &row, &ret, &fresh, &err));
     ck_assert(fresh);
     return row;
 }
@@ -75,7 +75,7 @@ static inline struct den_dataset_row add_pair(const char *noisy, const char *cle
     den_id_new("set_", row.id);
     den_str_copy(item.noisy, sizeof item.noisy, noisy);
     den_str_copy(item.clean, sizeof item.clean, clean);
-    must(kind->dataset_add(store, &row, &item, 1, &err));
+    must(kind->dataset_add(store, DEN_OWNER_LOCAL, &row, &item, 1, &err));
     return row;
 }
 
@@ -91,7 +91,7 @@ static inline struct den_job_row add_job(const char *job_kind)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = new_job(job_kind);
-    must(kind->job_add(store, &row, 0, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &row, 0, &err));
     return row;
 }
 
@@ -99,7 +99,7 @@ static inline struct den_job_row get_job(const char *id)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row;
-    must(kind->job_get(store, id, &row, &err));
+    must(kind->job_get(store, DEN_OWNER_LOCAL, id, &row, &err));
     return row;
 }
 

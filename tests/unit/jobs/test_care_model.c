@@ -35,7 +35,7 @@ START_TEST(a_model_of_care_is_trained_and_restores_images_of_any_size)
     ck_assert_str_eq(train.preset, "care");
     ck_assert_str_eq(train.method, "care");
     ck_assert_ptr_nonnull(strstr(train.config, "\nnet=care\n"));
-    must(kind->model_get(store, "c", 1, &row, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "c", 1, &row, &err));
     den_blobs_path(den_service_blobs(service), row.sha256, path, sizeof path);
     must(den_model_load(den_backends[0], path, &model, &err));
     ck_assert_ptr_eq(model->net, &den_net_care);
@@ -70,7 +70,8 @@ START_TEST(a_job_is_planned_with_the_net_of_its_model)
         wait_for(submit(&train).id, DEN_JOB_SUCCEEDED);
         assign(denoise.image,
                add_scene("s.tif", 9, 0, info_of("tiff", DEN_U16, 64, 1)).id);
-        must(den_service_submit(service, &denoise, true, &row, &estimate, &err));
+        must(den_service_submit(service, DEN_OWNER_LOCAL, &denoise, true, &row, &estimate,
+                                &err));
         bytes[i] = estimate.bytes;
     }
     ck_assert_uint_ne(bytes[0], bytes[1]);
@@ -86,7 +87,8 @@ START_TEST(a_preset_of_another_method_is_refused_by_the_setting_that_clashes)
     struct den_job_row row;
     assign(request.preset, "cpu_gan");
     assign(request.method, "care");
-    ck_assert(!den_service_submit(service, &request, false, &row, &estimate, &err));
+    ck_assert(!den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                  &estimate, &err));
     ck_assert_int_eq(err.code, DEN_E_INVALID);
     ck_assert_str_eq(err.field, "/config/lambda_gan");
 }

@@ -9,7 +9,7 @@ static struct den_job_row add_experiment(const char *dataset, const char *test_d
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = new_job("experiment");
     assign(row.dataset, dataset);
-    must(kind->experiment_add(store, &row, GRID, test_dataset, 0, &err));
+    must(kind->experiment_add(store, DEN_OWNER_LOCAL, &row, GRID, test_dataset, 0, &err));
     return row;
 }
 
@@ -18,15 +18,17 @@ START_TEST(the_grid_comes_with_its_job)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row job = add_experiment("", ""), other = add_job("train");
     char *grid = NULL;
-    must(kind->experiment_get(store, job.id, &grid, &err));
+    must(kind->experiment_get(store, DEN_OWNER_LOCAL, job.id, &grid, &err));
     ck_assert_str_eq(grid, GRID);
     den_free(grid);
     ck_assert_int_eq(get_job(job.id).state, DEN_JOB_QUEUED);
-    must_fail(kind->experiment_get(store, other.id, &grid, &err), DEN_E_NOT_FOUND,
-              "no experiment");
+    must_fail(kind->experiment_get(store, DEN_OWNER_LOCAL, other.id, &grid, &err),
+              DEN_E_NOT_FOUND, "no experiment");
     struct den_job_row third = new_job("experiment");
-    must_fail(kind->experiment_add(store, &third, GRID, "", 2, &err), DEN_E_BUSY, "2");
-    must_fail(kind->job_get(store, third.id, &third, &err), DEN_E_NOT_FOUND, "no job");
+    must_fail(kind->experiment_add(store, DEN_OWNER_LOCAL, &third, GRID, "", 2, &err),
+              DEN_E_BUSY, "2");
+    must_fail(kind->job_get(store, DEN_OWNER_LOCAL, third.id, &third, &err),
+              DEN_E_NOT_FOUND, "no job");
 }
 END_TEST
 
@@ -37,7 +39,7 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
     struct den_cell_row *rows = NULL;
     size_t count = 9;
     char *crop = NULL;
-    must(kind->cell_list(store, job.id, &rows, &count, &err));
+    must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 0);
     den_free(rows);
     struct den_cell_row late = {.cell = 7, .state = "diverged", .text = "nothing left"};
@@ -50,7 +52,7 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
     must(kind->cell_add(store, job.id, &late, NULL, NULL, &err));
     must(kind->cell_add(store, job.id, &early, "iVBORw0=", NULL, &err));
     must(kind->cell_add(store, job.id, &noisy, NULL, NULL, &err));
-    must(kind->cell_list(store, job.id, &rows, &count, &err));
+    must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 3);
     ck_assert_int_eq(rows[0].cell, DEN_CELL_NOISY);
     ck_assert_int_eq(rows[1].cell, 0);
@@ -60,10 +62,10 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
     ck_assert_str_eq(rows[2].state, "diverged");
     ck_assert_str_eq(rows[2].text, "nothing left");
     den_free(rows);
-    must(kind->cell_crop(store, job.id, 0, &crop, &err));
+    must(kind->cell_crop(store, DEN_OWNER_LOCAL, job.id, 0, &crop, &err));
     ck_assert_str_eq(crop, "iVBORw0=");
     den_free(crop);
-    must(kind->cell_crop(store, job.id, 7, &crop, &err));
+    must(kind->cell_crop(store, DEN_OWNER_LOCAL, job.id, 7, &crop, &err));
     ck_assert_ptr_null(crop);
 }
 END_TEST
@@ -76,12 +78,13 @@ START_TEST(a_model_comes_with_its_cell)
     struct den_model_row model = {.name = "CL-all", .seed = 7}, got;
     must(kind->cell_add(store, job.id, &cell, NULL, &model, &err));
     ck_assert_int_eq(model.version, 1);
-    must(kind->model_get(store, "CL-all", 1, &got, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "CL-all", 1, &got, &err));
     ck_assert_uint_eq(got.seed, 7);
     /* Together or not at all. */
     ck_assert(!kind->cell_add(store, "job_none", &cell, NULL, &model, &err));
     err = DEN_ERR_INIT;
-    must_fail(kind->model_get(store, "CL-all", 2, &got, &err), DEN_E_NOT_FOUND, "2");
+    must_fail(kind->model_get(store, DEN_OWNER_LOCAL, "CL-all", 2, &got, &err),
+              DEN_E_NOT_FOUND, "2");
 }
 END_TEST
 
@@ -96,11 +99,11 @@ START_TEST(a_cell_that_is_there_is_replaced)
     assign(cell.state, "done");
     assign(cell.text, "");
     must(kind->cell_add(store, job.id, &cell, "BBBB", NULL, &err));
-    must(kind->cell_list(store, job.id, &rows, &count, &err));
+    must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(rows[0].state, "done");
     den_free(rows);
-    must(kind->cell_crop(store, job.id, 0, &crop, &err));
+    must(kind->cell_crop(store, DEN_OWNER_LOCAL, job.id, 0, &crop, &err));
     ck_assert_str_eq(crop, "BBBB");
     den_free(crop);
 }
@@ -114,12 +117,12 @@ START_TEST(cells_go_with_their_job_and_need_one)
     char *crop = NULL;
     size_t count = 9;
     must(kind->cell_add(store, job.id, &cell, "AAAA", NULL, &err));
-    must(kind->job_cancel(store, job.id, &job, &err));
-    must(kind->job_delete(store, job.id, &err));
-    must(kind->cell_list(store, job.id, &rows, &count, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, job.id, &job, &err));
+    must(kind->job_delete(store, DEN_OWNER_LOCAL, job.id, &err));
+    must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 0);
     den_free(rows);
-    must(kind->cell_crop(store, job.id, 0, &crop, &err));
+    must(kind->cell_crop(store, DEN_OWNER_LOCAL, job.id, 0, &crop, &err));
     ck_assert_ptr_null(crop);
     ck_assert(!kind->cell_add(store, job.id, &cell, NULL, NULL, &err));
 }
@@ -131,11 +134,12 @@ START_TEST(the_data_set_that_an_experiment_tests_on_stays)
     struct den_image_row a = add_image(1), b = add_image(2);
     struct den_dataset_row set = add_pair(a.id, b.id);
     struct den_job_row job = add_experiment("", set.id), lost = new_job("experiment");
-    must_fail(kind->dataset_delete(store, set.id, &err), DEN_E_CONFLICT, "tests on");
-    must(kind->job_cancel(store, job.id, &job, &err));
-    must(kind->dataset_delete(store, set.id, &err));
-    must_fail(kind->experiment_add(store, &lost, GRID, set.id, 0, &err), DEN_E_NOT_FOUND,
-              "no data set");
+    must_fail(kind->dataset_delete(store, DEN_OWNER_LOCAL, set.id, &err), DEN_E_CONFLICT,
+              "tests on");
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, job.id, &job, &err));
+    must(kind->dataset_delete(store, DEN_OWNER_LOCAL, set.id, &err));
+    must_fail(kind->experiment_add(store, DEN_OWNER_LOCAL, &lost, GRID, set.id, 0, &err),
+              DEN_E_NOT_FOUND, "no data set");
 }
 END_TEST
 

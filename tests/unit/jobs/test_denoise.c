@@ -170,15 +170,18 @@ START_TEST(a_selection_outside_the_image_is_refused_before_the_queue)
     struct den_job_row row;
     struct den_job_estimate estimate;
     assign(request.pages, "0-3");
-    must_fail(den_service_submit(service, &request, false, &row, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                 &estimate, &err),
               DEN_E_INVALID, "page 3 does not exist");
     assign(request.pages, "");
     assign(request.channels, "1");
-    must_fail(den_service_submit(service, &request, false, &row, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                 &estimate, &err),
               DEN_E_INVALID, "channel 1 does not exist");
     struct den_job_request train = {.kind = "evaluate", .method = "median"};
     assign(train.pages, "0");
-    ck_assert(!den_service_submit(service, &train, false, &row, &estimate, &err));
+    ck_assert(!den_service_submit(service, DEN_OWNER_LOCAL, &train, false, &row,
+                                  &estimate, &err));
     ck_assert_str_eq(err.field, "/pages");
 }
 END_TEST
@@ -211,16 +214,18 @@ START_TEST(the_estimate_goes_by_earlier_jobs_once_there_are_some)
     struct den_job_request request = median_of(image.id);
     struct den_job_row row;
     struct den_job_estimate before, after, part;
-    must(den_service_submit(service, &request, true, &row, &before, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &before,
+                            &err));
     ck_assert(!before.measured);
     ck_assert(before.seconds > 0);
     wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
-    must(den_service_submit(service, &request, true, &row, &after, &err));
+    must(
+        den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &after, &err));
     ck_assert(after.measured);
     ck_assert(after.seconds > 0 && after.seconds < 60);
     ck_assert_uint_eq(before.bytes, after.bytes);
     assign(request.pages, "1");
-    must(den_service_submit(service, &request, true, &row, &part, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &part, &err));
     ck_assert_double_eq_tol(part.seconds * 3, after.seconds, after.seconds * 1e-9);
     ck_assert_uint_eq(part.steps, 1);
 }
@@ -271,7 +276,8 @@ START_TEST(jobs_that_do_not_fit_beside_each_other_run_one_after_the_other)
     struct den_job_estimate estimate;
     assign(request.image, image.id);
     set(&request, "radius", "5");
-    must(den_service_submit(service, &request, true, &row, &estimate, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &estimate,
+                            &err));
     close_all();
     struct den_service_config config = usual_config();
     config.memory_limit = estimate.bytes + estimate.bytes / 2;
@@ -287,7 +293,8 @@ START_TEST(jobs_that_do_not_fit_beside_each_other_run_one_after_the_other)
     config.memory_limit = estimate.bytes - 1;
     close_all();
     open_with(config);
-    ck_assert(!den_service_submit(service, &request, true, &row, &estimate, &err));
+    ck_assert(!den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row,
+                                  &estimate, &err));
     ck_assert_int_eq(err.code, DEN_E_UNPROCESSABLE);
     ck_assert_msg(strstr(err.text, "MiB of memory and a job may have") != NULL, "%s",
                   err.text);
@@ -306,15 +313,18 @@ START_TEST(data_sets_take_only_images_of_one_sample)
     struct den_dataset_row row;
     assign(items[0].noisy, rgb.id);
     assign(items[0].clean, gray.id);
-    must_fail(den_service_add_dataset(service, "s", "pairs", items, 1, &row, &err),
+    must_fail(den_service_add_dataset(service, DEN_OWNER_LOCAL, "s", "pairs", items, 1,
+                                      &row, &err),
               DEN_E_UNPROCESSABLE,
               "this image has 3 samples a pixel; only images with 1");
     assign(items[0].noisy, gray.id);
     assign(items[0].clean, alpha.id);
-    must_fail(den_service_add_dataset(service, "s", "pairs", items, 1, &row, &err),
+    must_fail(den_service_add_dataset(service, DEN_OWNER_LOCAL, "s", "pairs", items, 1,
+                                      &row, &err),
               DEN_E_UNPROCESSABLE, "2 samples a pixel, one of them opacity");
     assign(items[0].noisy, alpha.id);
-    must_fail(den_service_add_dataset(service, "s", "repeats", items, 1, &row, &err),
+    must_fail(den_service_add_dataset(service, DEN_OWNER_LOCAL, "s", "repeats", items, 1,
+                                      &row, &err),
               DEN_E_UNPROCESSABLE, "opacity");
 }
 END_TEST

@@ -17,7 +17,7 @@ START_TEST(every_cell_is_trained_judged_and_kept)
     job = wait_for(job.id, DEN_JOB_SUCCEEDED);
     ck_assert_uint_eq(job.step, job.steps);
     struct den_experiment_state state;
-    must(den_experiment_load(kind, store, job.id, &state, &err));
+    must(den_experiment_load(kind, store, DEN_OWNER_LOCAL, job.id, &state, &err));
     ck_assert_uint_eq(state.done, 8);
     ck_assert(state.has_reference);
     for (size_t i = 0; i < 8; i++) {
@@ -44,7 +44,7 @@ START_TEST(every_cell_is_trained_judged_and_kept)
                  {-3, false}};
     for (size_t i = 0; i < sizeof crops / sizeof crops[0]; i++) {
         char *crop = NULL;
-        must(kind->cell_crop(store, job.id, crops[i].cell, &crop, &err));
+        must(kind->cell_crop(store, DEN_OWNER_LOCAL, job.id, crops[i].cell, &crop, &err));
         ck_assert_msg((crop != NULL) == crops[i].has, "crop %zu", i);
         ck_assert(crop == NULL || strncmp(crop, "iVBORw0KGgo", 11) == 0); /* PNG */
         den_free(crop);
@@ -53,7 +53,7 @@ START_TEST(every_cell_is_trained_judged_and_kept)
         has_event(job.id, "log", "cell 8 of 8: SSIM, 2 images, seed 2: psnr", false));
     struct den_model_row models[4];
     size_t count = 9;
-    must(kind->model_list(store, NULL, "", 4, models, &count, &err));
+    must(kind->model_list(store, DEN_OWNER_LOCAL, NULL, "", 4, models, &count, &err));
     ck_assert_uint_eq(count, 0);
     char work[160];
     den_str_format(work, sizeof work, "%s/work/%s", folder, job.id);
@@ -80,7 +80,7 @@ START_TEST(models_are_kept_when_asked_for)
                                       {NULL, NULL}});
     struct den_job_request request = experiment_request(add_scenes().id, e);
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
-    must(kind->model_get(store, "CL-TV--a--2", 2, &model, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "CL-TV--a--2", 2, &model, &err));
     ck_assert_uint_eq(model.seed, 9);
     ck_assert_uint_eq(model.steps, 6);
     ck_assert_str_eq(model.job, job.id);
@@ -112,7 +112,7 @@ START_TEST(a_cell_that_diverges_is_told_and_the_others_go_on)
     struct den_job_request request = experiment_request(add_scenes().id, e);
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     struct den_experiment_state state;
-    must(den_experiment_load(kind, store, job.id, &state, &err));
+    must(den_experiment_load(kind, store, DEN_OWNER_LOCAL, job.id, &state, &err));
     ck_assert_int_eq(state.results[0].state, DEN_CELL_DONE);
     ck_assert_int_eq(state.results[1].state, DEN_CELL_DIVERGED);
     ck_assert_msg(strstr(state.results[1].why, "diverged") != NULL, "%s",
@@ -149,9 +149,9 @@ START_TEST(what_cannot_run_is_refused_with_its_place)
         put_all(e, (const struct entry[]){{"row", "a"}, {NULL, NULL}});
         put_all(e, cases[i].entries);
         struct den_job_request request = experiment_request(set.id, e);
-        ck_assert_msg(
-            !den_service_submit(service, &request, false, &row, &estimate, &err),
-            "case %zu was taken", i);
+        ck_assert_msg(!den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                          &estimate, &err),
+                      "case %zu was taken", i);
         ck_assert_str_eq(err.field, cases[i].pointer);
         ck_assert_msg(strstr(err.text, cases[i].words) != NULL, "%s", err.text);
         den_experiment_free(e);
@@ -171,16 +171,18 @@ START_TEST(images_to_test_on_are_never_trained_on)
     assign(items[1].noisy, add_frame(2, 7).id); /* a new frame of a scene trained on */
     assign(items[1].clean, add_frame(2, -1).id);
     for (size_t count = 1; count <= 2; count++) {
-        must(den_service_add_dataset(service, "test", "pairs", items, count, &other,
-                                     &err));
+        must(den_service_add_dataset(service, DEN_OWNER_LOCAL, "test", "pairs", items,
+                                     count, &other, &err));
         struct den_experiment *e = tiny("6");
         put_all(e, (const struct entry[]){
                        {"row", "a"}, {"test_dataset", other.id}, {NULL, NULL}});
         struct den_job_request request = experiment_request(set.id, e);
         if (count == 1)
-            must(den_service_submit(service, &request, true, &row, &estimate, &err));
+            must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row,
+                                    &estimate, &err));
         else
-            must_fail(den_service_submit(service, &request, true, &row, &estimate, &err),
+            must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row,
+                                         &estimate, &err),
                       DEN_E_INVALID, "test_dataset: the image 's2_f-1.tif' would be");
         den_experiment_free(e);
     }
@@ -201,12 +203,14 @@ START_TEST(an_image_of_a_test_scene_is_not_trained_on_in_another_place)
         assign(items[i].noisy, add_frame((uint64_t)noisy[i][0], noisy[i][1]).id);
         assign(items[i].clean, add_frame((uint64_t)clean[i][0], clean[i][1]).id);
     }
-    must(den_service_add_dataset(service, "odd", "pairs", items, 3, &set, &err));
+    must(den_service_add_dataset(service, DEN_OWNER_LOCAL, "odd", "pairs", items, 3, &set,
+                                 &err));
     struct den_experiment *e = tiny("6");
     put_all(e,
             (const struct entry[]){{"row", "a"}, {"test_scene", "s3_f-1"}, {NULL, NULL}});
     struct den_job_request request = experiment_request(set.id, e);
-    must_fail(den_service_submit(service, &request, true, &row, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row,
+                                 &estimate, &err),
               DEN_E_INVALID, "test_scenes: the image 's3_f0.tif' would be");
     den_experiment_free(e);
 }
@@ -220,16 +224,16 @@ START_TEST(a_cancelled_experiment_keeps_its_cells_and_goes_on_when_asked_again)
     struct den_job_row job = submit(&request), row;
     struct den_experiment_state state;
     ck_assert(has_event(job.id, "log", "cell 2 of 8", true));
-    must(den_service_cancel(service, job.id, &row, &err));
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &row, &err));
     wait_for(job.id, DEN_JOB_CANCELLED);
-    must(den_experiment_load(kind, store, job.id, &state, &err));
+    must(den_experiment_load(kind, store, DEN_OWNER_LOCAL, job.id, &state, &err));
     ck_assert_uint_ge(state.done, 2);
     ck_assert_uint_lt(state.done, 8);
     den_experiment_release(&state);
-    must(den_service_retry(service, job.id, &row, &err));
+    must(den_service_retry(service, DEN_OWNER_LOCAL, job.id, &row, &err));
     wait_for(job.id, DEN_JOB_SUCCEEDED);
     ck_assert(has_event(job.id, "log", "cells are there already", false));
-    must(den_experiment_load(kind, store, job.id, &state, &err));
+    must(den_experiment_load(kind, store, DEN_OWNER_LOCAL, job.id, &state, &err));
     ck_assert_uint_eq(state.done, 8);
     den_experiment_release(&state);
     den_experiment_free(e);
@@ -275,7 +279,7 @@ static size_t cells_done(const struct den_service_config *config, const char *jo
     struct den_experiment_state state;
     idle.with_workers = false;
     open_with(idle);
-    must(den_experiment_load(kind, store, job, &state, &err));
+    must(den_experiment_load(kind, store, DEN_OWNER_LOCAL, job, &state, &err));
     size_t done = state.done;
     den_experiment_release(&state);
     close_all();

@@ -33,7 +33,7 @@ static double first_value(const char *job, const char *name, uint64_t *ret_step)
     struct den_err err = DEN_ERR_INIT;
     struct den_event_row *rows = den_calloc(MOST, sizeof *rows);
     size_t count = 0, i = 0;
-    must(kind->event_list(store, job, 0, MOST, rows, &count, &err));
+    must(kind->event_list(store, DEN_OWNER_LOCAL, job, 0, MOST, rows, &count, &err));
     while (i < count &&
            (strcmp(rows[i].type, "metric") != 0 || strcmp(rows[i].name, name) != 0))
         i++;
@@ -62,8 +62,8 @@ START_TEST(a_model_is_tuned_with_the_net_and_normalisation_of_its_base)
                                         "\nfreeze_encoder=true\n"};
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         ck_assert_msg(strstr(job.config, lines[i]) != NULL, "%s", lines[i]);
-    must(kind->model_get(store, "cells", 1, &base, &err));
-    must(kind->model_get(store, "tuned", 1, &tuned, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "cells", 1, &base, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "tuned", 1, &tuned, &err));
     ck_assert(tuned.shift == base.shift && tuned.scale == base.scale);
     ck_assert_str_eq(tuned.config, job.config);
     ck_assert_str_ne(tuned.sha256, base.sha256);
@@ -98,13 +98,13 @@ START_TEST(tuning_goes_on_after_a_restart_to_the_same_bytes)
     set(&request, "freeze_encoder", "true");
     set(&request, "ndf", "4");
     wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
-    must(kind->model_get(store, "tuned", 1, &whole, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "tuned", 1, &whole, &err));
     struct den_job_row job = submit(&request);
     ck_assert(has_event(job.id, "metric", "loss_l1", true)); /* it is on its way */
     close_all();
     open_with(usual_config());
     job = wait_for(job.id, DEN_JOB_SUCCEEDED);
-    must(kind->model_get(store, "tuned", job.version, &parts, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "tuned", job.version, &parts, &err));
     ck_assert_str_eq(parts.sha256, whole.sha256);
 }
 END_TEST
@@ -130,7 +130,7 @@ START_TEST(a_base_that_was_deleted_meanwhile_fails_the_job_with_a_sentence)
     idle.with_workers = false;
     open_with(idle);
     struct den_job_row job = submit(&request);
-    must(den_service_delete_model(service, "cells", 1, &err));
+    must(den_service_delete_model(service, DEN_OWNER_LOCAL, "cells", 1, &err));
     close_all();
     open_with(usual_config());
     job = wait_for_the_end(job.id);
@@ -141,7 +141,7 @@ START_TEST(a_base_that_was_deleted_meanwhile_fails_the_job_with_a_sentence)
     /* The next model of that name is another one: cells@2. */
     struct den_job_request again = train_request(set_row.id, "5");
     wait_for(submit(&again).id, DEN_JOB_SUCCEEDED);
-    must(den_service_retry(service, job.id, &job, &err));
+    must(den_service_retry(service, DEN_OWNER_LOCAL, job.id, &job, &err));
     job = wait_for_the_end(job.id);
     ck_assert_str_eq(job.error_code, "not_found");
 }
@@ -178,7 +178,8 @@ START_TEST(a_base_that_does_not_fit_is_refused_before_the_queue)
         struct den_job_request request = tune_request(set_row.id, refusals[i].base);
         if (refusals[i].key != NULL)
             set(&request, refusals[i].key, refusals[i].value);
-        ck_assert(!den_service_submit(service, &request, false, &row, &estimate, &err));
+        ck_assert(!den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                      &estimate, &err));
         ck_assert_msg(err.code == refusals[i].code, "%zu: %s: %s", i,
                       den_code_name(err.code), err.text);
         ck_assert_str_eq(err.field, refusals[i].field);
@@ -190,7 +191,8 @@ START_TEST(a_base_that_does_not_fit_is_refused_before_the_queue)
     struct den_job_request request = {
         .kind = "evaluate", .model = "cells", .base_model = "cells"};
     assign(request.dataset, set_row.id);
-    must_fail(den_service_submit(service, &request, false, &row, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                 &estimate, &err),
               DEN_E_INVALID, "no use for base_model");
 }
 END_TEST

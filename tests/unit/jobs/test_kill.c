@@ -72,7 +72,8 @@ START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
         ck_assert_mem_eq(result.pixels, control.pixels,
                          (size_t)256 * 256 * 4 * sizeof(float));
         den_image_release(&result);
-        must(kind->event_list(store, row.id, 0, 64, events, &count, &err));
+        must(kind->event_list(store, DEN_OWNER_LOCAL, row.id, 0, 64, events, &count,
+                              &err));
         for (size_t e = 0; e < count; e++)
             ends += strcmp(events[e].type, "done") == 0;
         ck_assert_uint_eq(ends, 1);

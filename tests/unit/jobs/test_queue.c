@@ -16,7 +16,7 @@ START_TEST(a_job_comes_back_as_it_went_in)
     assign(row.config, "iterations=20\nlr=0.001\n");
     row.seed = UINT64_MAX;
     row.steps = 20;
-    must(kind->job_add(store, &row, 0, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &row, 0, &err));
     reopen();
     struct den_job_row got = get_job(row.id);
     ck_assert_str_eq(got.model, "nuclei");
@@ -35,7 +35,7 @@ START_TEST(what_became_of_the_planes_is_kept_and_forgotten_by_a_retry)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = new_job("denoise"), got;
     row.peak_bytes = 4711;
-    must(kind->job_add(store, &row, 0, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &row, 0, &err));
     row = claim(all_kinds);
     ck_assert_uint_eq(row.peak_bytes, 4711);
     row.planes = 6;
@@ -49,7 +49,7 @@ START_TEST(what_became_of_the_planes_is_kept_and_forgotten_by_a_retry)
     ck_assert_uint_eq(got.planes_left, 3);
     ck_assert_str_eq(got.dtype, "uint16");
     ck_assert_str_eq(got.model_sha256, "0123");
-    must(kind->job_retry(store, row.id, &got, &err));
+    must(kind->job_retry(store, DEN_OWNER_LOCAL, row.id, &got, &err));
     ck_assert_uint_eq(got.planes + got.planes_left + got.clipped, 0);
     ck_assert_uint_eq(got.peak_bytes, 4711);
 }
@@ -67,7 +67,8 @@ START_TEST(short_jobs_come_before_trainings_and_old_before_new)
         rows[i] = add_job(order[i]);
     for (size_t i = 0; i < 5; i++) {
         size_t position = 0;
-        must(kind->job_position(store, rows[want[i]].id, &position, &err));
+        must(kind->job_position(store, DEN_OWNER_LOCAL, rows[want[i]].id, &position,
+                                &err));
         ck_assert_uint_eq(position, i + 1);
     }
     for (size_t i = 0; i < 5; i++) {
@@ -81,7 +82,7 @@ START_TEST(short_jobs_come_before_trainings_and_old_before_new)
     }
     ck_assert_str_eq(claim(all_kinds).id, "");
     size_t position = 9;
-    must(kind->job_position(store, rows[0].id, &position, &err));
+    must(kind->job_position(store, DEN_OWNER_LOCAL, rows[0].id, &position, &err));
     ck_assert_uint_eq(position, 0);
 }
 END_TEST
@@ -91,15 +92,16 @@ START_TEST(a_full_queue_refuses_with_both_numbers)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = new_job("denoise"), b = new_job("denoise"),
                        c = new_job("denoise");
-    must(kind->job_add(store, &a, 2, &err));
-    must(kind->job_add(store, &b, 2, &err));
-    ck_assert(!kind->job_add(store, &c, 2, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &a, 2, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &b, 2, &err));
+    ck_assert(!kind->job_add(store, DEN_OWNER_LOCAL, &c, 2, &err));
     ck_assert_int_eq(err.code, DEN_E_BUSY);
     ck_assert_int_eq(err.limit, 2);
     ck_assert_int_eq(err.actual, 2);
     err = DEN_ERR_INIT;
     claim(all_kinds);
-    must(kind->job_add(store, &c, 2, &err)); /* running jobs do not count */
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &c, 2,
+                       &err)); /* running jobs do not count */
 }
 END_TEST
 
@@ -110,13 +112,15 @@ START_TEST(lists_of_jobs_filter_by_state_and_kind)
     struct den_job_row c = add_job("denoise");
     size_t count = 0;
     claim(all_kinds);
-    must(kind->job_list(store, NULL, NULL, "", 4, got, &count, &err));
+    must(kind->job_list(store, DEN_OWNER_LOCAL, NULL, NULL, "", 4, got, &count, &err));
     ck_assert_uint_eq(count, 3);
     ck_assert_str_eq(got[0].id, c.id);
-    must(kind->job_list(store, "running", NULL, "", 4, got, &count, &err));
+    must(kind->job_list(store, DEN_OWNER_LOCAL, "running", NULL, "", 4, got, &count,
+                        &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(got[0].id, a.id);
-    must(kind->job_list(store, "queued", "train", "", 4, got, &count, &err));
+    must(kind->job_list(store, DEN_OWNER_LOCAL, "queued", "train", "", 4, got, &count,
+                        &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(got[0].id, b.id);
     uint64_t counts[DEN_JOB_STATES];
@@ -138,18 +142,20 @@ START_TEST(cancel_ends_what_waits_and_asks_what_runs)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = add_job("denoise"), b = add_job("denoise"), got;
     claim(all_kinds);
-    must(kind->job_cancel(store, a.id, &got, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, a.id, &got, &err));
     ck_assert_int_eq(got.state, DEN_JOB_CANCELLING);
     ck_assert_int_eq(got.finished_ms, 0);
-    must(kind->job_cancel(store, b.id, &got, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, b.id, &got, &err));
     ck_assert_int_eq(got.state, DEN_JOB_CANCELLED);
     ck_assert_int_gt(got.finished_ms, 0);
-    must(kind->job_cancel(store, a.id, &got, &err)); /* again: no change */
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, a.id, &got,
+                          &err)); /* again: no change */
     ck_assert_int_eq(got.state, DEN_JOB_CANCELLING);
     finish(&got, DEN_JOB_CANCELLED);
-    must(kind->job_cancel(store, a.id, &got, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, a.id, &got, &err));
     ck_assert_int_eq(got.state, DEN_JOB_CANCELLED);
-    must_fail(kind->job_cancel(store, "job_x", &got, &err), DEN_E_NOT_FOUND, "job_x");
+    must_fail(kind->job_cancel(store, DEN_OWNER_LOCAL, "job_x", &got, &err),
+              DEN_E_NOT_FOUND, "job_x");
 }
 END_TEST
 
@@ -161,17 +167,19 @@ START_TEST(retry_is_for_failed_and_cancelled_jobs_at_the_end_of_the_queue)
     assign(run.error_code, "diverged");
     assign(run.error_text, "no");
     finish(&run, DEN_JOB_FAILED);
-    must(kind->job_retry(store, a.id, &got, &err));
+    must(kind->job_retry(store, DEN_OWNER_LOCAL, a.id, &got, &err));
     ck_assert_int_eq(got.state, DEN_JOB_QUEUED);
     ck_assert_int_eq(got.attempts, 0);
     ck_assert_str_eq(got.error_code, "");
     ck_assert_int_eq(got.finished_ms, 0);
-    must(kind->job_retry(store, a.id, &got, &err)); /* again: no change */
+    must(
+        kind->job_retry(store, DEN_OWNER_LOCAL, a.id, &got, &err)); /* again: no change */
     ck_assert_str_eq(claim(all_kinds).id, b.id);
     run = claim(all_kinds);
     ck_assert_str_eq(run.id, a.id);
     finish(&run, DEN_JOB_SUCCEEDED);
-    must_fail(kind->job_retry(store, a.id, &got, &err), DEN_E_CONFLICT, "succeeded");
+    must_fail(kind->job_retry(store, DEN_OWNER_LOCAL, a.id, &got, &err), DEN_E_CONFLICT,
+              "succeeded");
 }
 END_TEST
 
@@ -203,11 +211,13 @@ START_TEST(an_unfinished_job_cannot_be_deleted)
     struct den_event_row event = {.type = "state", .name = "queued"}, got[2];
     size_t count = 9;
     must(kind->event_add(store, row.id, &event, 1, &err));
-    must_fail(kind->job_delete(store, row.id, &err), DEN_E_CONFLICT, "queued");
-    must(kind->job_cancel(store, row.id, &row, &err));
-    must(kind->job_delete(store, row.id, &err));
-    must_fail(kind->job_get(store, row.id, &row, &err), DEN_E_NOT_FOUND, row.id);
-    must(kind->event_list(store, row.id, 0, 2, got, &count, &err));
+    must_fail(kind->job_delete(store, DEN_OWNER_LOCAL, row.id, &err), DEN_E_CONFLICT,
+              "queued");
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &row, &err));
+    must(kind->job_delete(store, DEN_OWNER_LOCAL, row.id, &err));
+    must_fail(kind->job_get(store, DEN_OWNER_LOCAL, row.id, &row, &err), DEN_E_NOT_FOUND,
+              row.id);
+    must(kind->event_list(store, DEN_OWNER_LOCAL, row.id, 0, 2, got, &count, &err));
     ck_assert_uint_eq(count, 0); /* its events went with it */
     must_fail(kind->event_add(store, row.id, &event, 1, &err), DEN_E_NOT_FOUND, row.id);
 }
@@ -221,7 +231,7 @@ START_TEST(after_a_crash_running_jobs_wait_again_in_their_old_place)
     size_t requeued = 9;
     claim(all_kinds); /* b */
     claim(all_kinds); /* a */
-    must(kind->job_cancel(store, b.id, &got, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, b.id, &got, &err));
     reopen();
     must(kind->job_recover(store, 3, &requeued, &err));
     ck_assert_uint_eq(requeued, 1);
@@ -270,7 +280,7 @@ static void story(const char *job, char *to, size_t size)
     struct den_err err = DEN_ERR_INIT;
     struct den_event_row rows[32];
     size_t count = 0;
-    must(kind->event_list(store, job, 0, 32, rows, &count, &err));
+    must(kind->event_list(store, DEN_OWNER_LOCAL, job, 0, 32, rows, &count, &err));
     to[0] = '\0';
     for (size_t i = 0; i < count; i++) {
         size_t used = strlen(to);
@@ -291,13 +301,15 @@ START_TEST(every_change_of_state_is_an_event_and_every_end_is_done_once)
     claim(all_kinds);
     must(kind->job_recover(store, 3, &requeued, &err));
     claim(all_kinds);
-    must(kind->job_cancel(store, row.id, &got, &err));
-    must(kind->job_cancel(store, row.id, &got, &err)); /* no change, no event */
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &got, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &got,
+                          &err)); /* no change, no event */
     must(kind->job_recover(store, 3, &requeued, &err));
     story(row.id, text, sizeof text);
     ck_assert_str_eq(text, "queued running queued running queued running cancelling "
                            "cancelled [cancelled] ");
-    must(kind->job_retry(store, row.id, &got, &err)); /* takes back the end */
+    must(kind->job_retry(store, DEN_OWNER_LOCAL, row.id, &got,
+                         &err)); /* takes back the end */
     row = claim(all_kinds);
     assign(row.error_text, "the net is tired");
     finish(&row, DEN_JOB_FAILED);

@@ -45,10 +45,10 @@ START_TEST(the_same_bytes_are_one_image_and_one_file)
     ck_assert_uint_eq(files_in("tmp"), 0);
     must(den_service_stats(service, &stats, &err));
     ck_assert_uint_eq(stats.images_added, 1);
-    must(den_service_delete_image(service, first.id, &err));
+    must(den_service_delete_image(service, DEN_OWNER_LOCAL, first.id, &err));
     ck_assert_uint_eq(files_in("blobs"), 0);
-    must_fail(den_service_delete_image(service, first.id, &err), DEN_E_NOT_FOUND,
-              first.id);
+    must_fail(den_service_delete_image(service, DEN_OWNER_LOCAL, first.id, &err),
+              DEN_E_NOT_FOUND, first.id);
 }
 END_TEST
 
@@ -69,7 +69,8 @@ START_TEST(a_bad_file_is_refused_and_leaves_nothing)
     bool fresh;
     char path[PATH_MAX];
     write_temporary(cases[_i].data, cases[_i].length, path);
-    ck_assert(!den_service_add_image(service, path, "x", NULL, &row, &fresh, &err));
+    ck_assert(!den_service_add_image(service, DEN_OWNER_LOCAL, path, "x", NULL, &row,
+                                     &fresh, &err));
     ck_assert_msg(err.code == cases[_i].code, "%s: %s: %s", cases[_i].label,
                   den_code_name(err.code), err.text);
     ck_assert(strstr(err.text, folder) == NULL); /* no paths for users */
@@ -88,7 +89,8 @@ START_TEST(a_truncated_image_is_refused)
     must(den_fs_read(path, 1 << 20, &data, &length, &err));
     for (size_t cut = 1; cut < 4; cut++) {
         write_temporary(data, length * cut / 4, path);
-        ck_assert(!den_service_add_image(service, path, "x", NULL, &row, &fresh, &err));
+        ck_assert(!den_service_add_image(service, DEN_OWNER_LOCAL, path, "x", NULL, &row,
+                                         &fresh, &err));
         ck_assert_int_eq(err.code, DEN_E_UNPROCESSABLE);
         err = DEN_ERR_INIT;
     }
@@ -105,14 +107,15 @@ START_TEST(a_name_that_cannot_be_shown_is_refused)
     bool fresh;
     char path[PATH_MAX];
     write_temporary("x", 1, path);
-    must_fail(den_service_add_image(service, path, bad[_i], NULL, &row, &fresh, &err),
+    must_fail(den_service_add_image(service, DEN_OWNER_LOCAL, path, bad[_i], NULL, &row,
+                                    &fresh, &err),
               DEN_E_INVALID, "name");
     ck_assert_uint_eq(files_in("tmp"), 0);
     struct den_dataset_row set_row;
     struct den_dataset_item item = {.clean = ""};
-    must_fail(
-        den_service_add_dataset(service, bad[_i], "repeats", &item, 1, &set_row, &err),
-        DEN_E_INVALID, "name");
+    must_fail(den_service_add_dataset(service, DEN_OWNER_LOCAL, bad[_i], "repeats", &item,
+                                      1, &set_row, &err),
+              DEN_E_INVALID, "name");
 }
 END_TEST
 
@@ -124,7 +127,8 @@ static void refuse_set(const char *set_kind, const struct den_dataset_item *item
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_dataset_row row;
-    ck_assert(!den_service_add_dataset(service, "s", set_kind, items, count, &row, &err));
+    ck_assert(!den_service_add_dataset(service, DEN_OWNER_LOCAL, "s", set_kind, items,
+                                       count, &row, &err));
     ck_assert_msg(err.code == code, "%s: %s", den_code_name(err.code), err.text);
     ck_assert_str_eq(err.field, field);
     ck_assert_msg(strstr(err.text, words) != NULL, "'%s' lacks '%s'", err.text, words);
@@ -184,13 +188,14 @@ START_TEST(a_clean_image_may_serve_many_noisy_ones)
     assign(items[0].clean, clean.id);
     assign(items[1].clean, clean.id);
     assign(items[2].clean, add_frame(2, -1).id);
-    must(den_service_add_dataset(service, "s", "pairs", items, 3, &row, &err));
+    must(den_service_add_dataset(service, DEN_OWNER_LOCAL, "s", "pairs", items, 3, &row,
+                                 &err));
     ck_assert_uint_eq(row.samples, 5);
     ck_assert_uint_eq(row.scenes, 2);
-    must_fail(den_service_delete_image(service, clean.id, &err), DEN_E_CONFLICT,
-              "data set");
-    must(kind->dataset_delete(store, row.id, &err));
-    must(den_service_delete_image(service, clean.id, &err));
+    must_fail(den_service_delete_image(service, DEN_OWNER_LOCAL, clean.id, &err),
+              DEN_E_CONFLICT, "data set");
+    must(kind->dataset_delete(store, DEN_OWNER_LOCAL, row.id, &err));
+    must(den_service_delete_image(service, DEN_OWNER_LOCAL, clean.id, &err));
 }
 END_TEST
 
@@ -204,7 +209,8 @@ static void refuse_job(const struct den_job_request *request, enum den_code code
     struct den_job_estimate estimate;
     for (int dry = 0; dry < 2; dry++) { /* a dry run says the same */
         err = DEN_ERR_INIT;
-        ck_assert(!den_service_submit(service, request, dry == 1, &row, &estimate, &err));
+        ck_assert(!den_service_submit(service, DEN_OWNER_LOCAL, request, dry == 1, &row,
+                                      &estimate, &err));
         ck_assert_msg(err.code == code, "%s: %s", den_code_name(err.code), err.text);
         ck_assert_str_eq(err.field, field);
         ck_assert_msg(strstr(err.text, words) != NULL, "'%s' lacks '%s'", err.text,
@@ -295,7 +301,8 @@ START_TEST(a_dry_run_counts_and_queues_nothing)
     struct den_job_estimate estimate = {0};
     uint64_t counts[DEN_JOB_STATES];
     struct den_job_request request = train_request(add_pairs("s").id, "7");
-    must(den_service_submit(service, &request, true, &row, &estimate, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &estimate,
+                            &err));
     ck_assert_str_eq(row.id, "");
     ck_assert_uint_eq(estimate.steps, 7);
     ck_assert_uint_gt(estimate.bytes, (size_t)4 * 2 * SIDE * SIDE * sizeof(float));
@@ -303,7 +310,8 @@ START_TEST(a_dry_run_counts_and_queues_nothing)
     must(kind->job_counts(store, counts, &err));
     ck_assert_uint_eq(counts[DEN_JOB_QUEUED], 0);
     submit(&request);
-    must(den_service_submit(service, &request, true, &row, &estimate, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &estimate,
+                            &err));
     ck_assert_uint_eq(estimate.queue_position, 2);
 }
 END_TEST
@@ -319,9 +327,11 @@ START_TEST(a_job_that_needs_too_much_memory_is_refused_with_both_numbers)
     config.with_workers = false;
     config.memory_limit = 100000;
     open_with(config);
-    must_fail(den_service_submit(service, &request, false, &row, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                 &estimate, &err),
               DEN_E_UNPROCESSABLE, "MiB");
-    ck_assert(!den_service_submit(service, &request, false, &row, &estimate, &err));
+    ck_assert(!den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                  &estimate, &err));
     ck_assert_int_eq(err.limit, 100000);
     ck_assert_int_gt(err.actual, 100000);
 }
@@ -341,15 +351,17 @@ START_TEST(a_full_queue_is_busy_and_a_cancelled_job_makes_room)
     open_with(config);
     first = submit(&request);
     submit(&request);
-    must_fail(den_service_submit(service, &request, false, &row, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &row,
+                                 &estimate, &err),
               DEN_E_BUSY, "no more than 2");
-    must(den_service_cancel(service, first.id, &row, &err));
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, first.id, &row, &err));
     ck_assert_int_eq(row.state, DEN_JOB_CANCELLED);
     ck_assert(has_event(first.id, "done", "cancelled", false));
-    must(den_service_cancel(service, first.id, &row, &err)); /* again: no change */
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, first.id, &row,
+                            &err)); /* again: no change */
     submit(&request);
-    must_fail(den_service_delete_image(service, request.image, &err), DEN_E_CONFLICT,
-              "job");
+    must_fail(den_service_delete_image(service, DEN_OWNER_LOCAL, request.image, &err),
+              DEN_E_CONFLICT, "job");
 }
 END_TEST
 
@@ -385,7 +397,8 @@ static bool add_copy(const char *data, size_t length, struct den_err *err)
     file = fopen(path, "wb");
     ck_assert(file != NULL && fwrite(data, 1, length, file) == length);
     ck_assert_int_eq(fclose(file), 0);
-    bool done = den_service_add_image(service, path, "x", NULL, &row, &fresh, err);
+    bool done = den_service_add_image(service, DEN_OWNER_LOCAL, path, "x", NULL, &row,
+                                      &fresh, err);
     ck_assert(access(path, F_OK) != 0);
     return done;
 }
@@ -400,16 +413,19 @@ START_TEST(memory_that_cannot_be_had_is_told_and_nothing_leaks)
     struct den_image_row image = add_frame(8, 0);
     char path[PATH_MAX], *data = NULL;
     size_t count = 0, length = 0;
-    must(kind->dataset_items(store, row.id, &items, &count, &err));
-    torture(den_service_add_dataset(service, "t", "pairs", items, count, &row, err_));
+    must(kind->dataset_items(store, DEN_OWNER_LOCAL, row.id, &items, &count, &err));
+    torture(den_service_add_dataset(service, DEN_OWNER_LOCAL, "t", "pairs", items, count,
+                                    &row, err_));
     struct den_job_request train = train_request(row.id, "5");
-    torture(den_service_submit(service, &train, false, &job, &estimate, err_));
+    torture(den_service_submit(service, DEN_OWNER_LOCAL, &train, false, &job, &estimate,
+                               err_));
     struct den_job_request judge = {.kind = "evaluate", .method = "median"};
     assign(judge.dataset, row.id);
-    torture(den_service_submit(service, &judge, false, &job, &estimate, err_));
+    torture(den_service_submit(service, DEN_OWNER_LOCAL, &judge, false, &job, &estimate,
+                               err_));
     den_blobs_path(den_service_blobs(service), image.sha256, path, sizeof path);
     must(den_fs_read(path, 1 << 20, &data, &length, &err));
-    must(den_service_delete_image(service, image.id, &err));
+    must(den_service_delete_image(service, DEN_OWNER_LOCAL, image.id, &err));
     torture(add_copy(data, length, err_));
     den_free(data);
     den_free(items);
@@ -452,7 +468,8 @@ START_TEST(a_job_that_was_started_too_often_fails_at_the_next_start)
         ck_assert_int_eq(get_job(job.id).state, i == 0 ? DEN_JOB_QUEUED : DEN_JOB_FAILED);
     }
     ck_assert(has_event(job.id, "done", "failed", false));
-    must(den_service_retry(service, job.id, &row, &err)); /* when somebody asks for it */
+    must(den_service_retry(service, DEN_OWNER_LOCAL, job.id, &row,
+                           &err)); /* when somebody asks for it */
     ck_assert_int_eq(row.state, DEN_JOB_QUEUED);
     ck_assert_int_eq(row.attempts, 0);
 }

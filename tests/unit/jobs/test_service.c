@@ -106,8 +106,8 @@ static void evaluate(const char *dataset, const char *model, const char *method,
     assign(request.model, model);
     assign(request.method, method);
     struct den_job_row job = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
-    must(kind->score_list(store, job.id, &rows, &count, &err));
-    must(kind->dataset_items(store, dataset, &items, &item_count, &err));
+    must(kind->score_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
+    must(kind->dataset_items(store, DEN_OWNER_LOCAL, dataset, &items, &item_count, &err));
     ck_assert_uint_eq(count, 4 * methods * den_metric_count());
     const char *image = items[0].noisy;
     double noisy = score(rows, count, "noisy", "psnr", image);
@@ -132,7 +132,7 @@ START_TEST(a_model_is_trained_then_denoises_and_is_judged)
     ck_assert_int_eq(train.version, 1);
     ck_assert_uint_eq(train.step, 20);
     ck_assert_ptr_nonnull(strstr(train.config, "\nlr=")); /* resolved, not only asked */
-    must(kind->model_get(store, "two-scenes", 1, &model, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "two-scenes", 1, &model, &err));
     ck_assert_str_eq(model.job, train.id);
     ck_assert_str_eq(model.dataset, set_row.id);
     ck_assert_str_eq(model.config, train.config);
@@ -145,7 +145,7 @@ START_TEST(a_model_is_trained_then_denoises_and_is_judged)
     struct den_job_row again = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     struct den_model_row second;
     ck_assert_int_eq(again.version, 2);
-    must(kind->model_get(store, "two-scenes", 0, &second, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "two-scenes", 0, &second, &err));
     ck_assert_str_eq(second.sha256, model.sha256); /* same seed, same bytes */
 
     struct den_job_request denoise = {.kind = "denoise", .model = "two-scenes@1"};
@@ -160,10 +160,10 @@ START_TEST(a_model_is_trained_then_denoises_and_is_judged)
     evaluate(set_row.id, "two-scenes", "", "two-scenes@2", 4);
     evaluate(set_row.id, "", "median", "median", 3);
 
-    must_fail(den_service_delete_model(service, "nobody", 0, &err), DEN_E_NOT_FOUND,
-              "nobody");
-    must(den_service_delete_model(service, "two-scenes", 2, &err));
-    must(den_service_delete_model(service, "two-scenes", 0, &err));
+    must_fail(den_service_delete_model(service, DEN_OWNER_LOCAL, "nobody", 0, &err),
+              DEN_E_NOT_FOUND, "nobody");
+    must(den_service_delete_model(service, DEN_OWNER_LOCAL, "two-scenes", 2, &err));
+    must(den_service_delete_model(service, DEN_OWNER_LOCAL, "two-scenes", 0, &err));
     bool used = true;
     must(kind->blob_used(store, model.sha256, &used, &err));
     char path[PATH_MAX];
@@ -178,7 +178,8 @@ START_TEST(repeats_of_one_scene_train_and_are_judged)
     struct den_dataset_item item = {.clean = ""};
     struct den_dataset_row row;
     assign(item.noisy, add_scene("r.tif", 3, 0, info_of("tiff", DEN_U16, SIDE, 4)).id);
-    must(den_service_add_dataset(service, "r", "repeats", &item, 1, &row, &err));
+    must(den_service_add_dataset(service, DEN_OWNER_LOCAL, "r", "repeats", &item, 1, &row,
+                                 &err));
     ck_assert_uint_eq(row.samples, 4);
     ck_assert_uint_eq(row.scenes, 1);
     struct den_job_request request = train_request(row.id, "5");
@@ -191,7 +192,7 @@ START_TEST(repeats_of_one_scene_train_and_are_judged)
     job = wait_for(submit(&judge).id, DEN_JOB_SUCCEEDED);
     struct den_score_row *scores = NULL;
     size_t count = 0;
-    must(kind->score_list(store, job.id, &scores, &count, &err));
+    must(kind->score_list(store, DEN_OWNER_LOCAL, job.id, &scores, &count, &err));
     const size_t pages = 4, methods = 4;
     ck_assert_uint_eq(count, pages * methods * den_metric_count());
     ck_assert_uint_eq(scores[count - 1].page, 3);
@@ -214,20 +215,21 @@ START_TEST(a_running_training_is_cancelled_and_can_be_tried_again)
     wait_for(submit(&quick).id, DEN_JOB_SUCCEEDED);
     ck_assert_int_eq(get_job(job.id).state, DEN_JOB_RUNNING);
     ck_assert(has_event(job.id, "progress", "", true));
-    must_fail(den_service_delete_job(service, job.id, &err), DEN_E_CONFLICT, "running");
-    must(den_service_cancel(service, job.id, &row, &err));
+    must_fail(den_service_delete_job(service, DEN_OWNER_LOCAL, job.id, &err),
+              DEN_E_CONFLICT, "running");
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &row, &err));
     ck_assert_int_eq(row.state, DEN_JOB_CANCELLING);
     row = wait_for(job.id, DEN_JOB_CANCELLED);
     ck_assert_str_eq(row.error_code, "");
     ck_assert_uint_gt(row.step, 0);
     ck_assert(has_event(job.id, "done", "cancelled", true));
     no_work_left(job.id);
-    must(den_service_retry(service, job.id, &row, &err));
+    must(den_service_retry(service, DEN_OWNER_LOCAL, job.id, &row, &err));
     ck_assert_int_eq(row.state, DEN_JOB_QUEUED);
     wait_for(job.id, DEN_JOB_RUNNING);
-    must(den_service_cancel(service, job.id, &row, &err));
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &row, &err));
     wait_for(job.id, DEN_JOB_CANCELLED);
-    must(den_service_delete_job(service, job.id, &err));
+    must(den_service_delete_job(service, DEN_OWNER_LOCAL, job.id, &err));
 }
 END_TEST
 
@@ -237,7 +239,7 @@ START_TEST(a_training_goes_on_after_a_restart_to_the_same_bytes)
     struct den_model_row whole, parts;
     struct den_job_request request = train_request(add_pairs("p").id, "60");
     wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
-    must(kind->model_get(store, "p", 1, &whole, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "p", 1, &whole, &err));
     struct den_job_row job = submit(&request);
     ck_assert(has_event(job.id, "metric", "loss_l1", true)); /* it is on its way */
     close_all();
@@ -250,7 +252,7 @@ START_TEST(a_training_goes_on_after_a_restart_to_the_same_bytes)
     open_with(usual_config());
     job = wait_for(job.id, DEN_JOB_SUCCEEDED);
     ck_assert(has_event(job.id, "log", "resumed at step", false));
-    must(kind->model_get(store, "p", job.version, &parts, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "p", job.version, &parts, &err));
     ck_assert_str_eq(parts.sha256, whole.sha256);
 }
 END_TEST
@@ -294,7 +296,8 @@ START_TEST(a_training_that_diverges_fails_with_a_sentence)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row job;
     struct den_job_estimate estimate;
-    must(den_service_submit(service, &request, false, &job, &estimate, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job, &estimate,
+                            &err));
     double until = den_monotonic_s() + WAIT_S;
     do
         usleep(2000);
@@ -303,7 +306,8 @@ START_TEST(a_training_that_diverges_fails_with_a_sentence)
     ck_assert_str_eq(job.error_code, "diverged");
     ck_assert_uint_gt(strlen(job.error_text), 20);
     ck_assert(has_event(job.id, "done", "failed", true));
-    must_fail(kind->model_get(store, "p", 0, &(struct den_model_row){.version = 0}, &err),
+    must_fail(kind->model_get(store, DEN_OWNER_LOCAL, "p", 0,
+                              &(struct den_model_row){.version = 0}, &err),
               DEN_E_NOT_FOUND, "p");
 }
 END_TEST
@@ -330,11 +334,12 @@ START_TEST(every_event_is_told_and_numbers_are_counted)
     ck_assert(has_event(job.id, "done", "succeeded", true));
     den_service_stop(service); /* the worker has told all it had to */
     struct den_job_estimate estimate;
-    must_fail(den_service_submit(service, &request, false, &job, &estimate, &err),
+    must_fail(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job,
+                                 &estimate, &err),
               DEN_E_DRAINING, "going down");
     close_all();
     open_with(usual_config());
-    must(kind->event_list(store, job.id, 0, 16, rows, &count, &err));
+    must(kind->event_list(store, DEN_OWNER_LOCAL, job.id, 0, 16, rows, &count, &err));
     ck_assert_uint_eq(count, 4); /* queued, running, succeeded, done */
     ck_assert_int_eq((int)atomic_load(&notified), 3); /* submitted, started, ended */
     must(den_service_stats(service, &stats, &err));

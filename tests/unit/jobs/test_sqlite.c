@@ -12,7 +12,7 @@ static size_t count_images(void)
     struct den_err err = DEN_ERR_INIT;
     struct den_image_row *rows = den_calloc(MOST, sizeof *rows);
     size_t count = 0;
-    must(kind->image_list(store, "", MOST, rows, &count, &err));
+    must(kind->image_list(store, DEN_OWNER_LOCAL, "", MOST, rows, &count, &err));
     den_free(rows);
     return count;
 }
@@ -26,7 +26,7 @@ static unsigned fill(struct den_err *err)
     for (unsigned i = 0; i < 2000; i++) {
         den_id_new("img_", row.id);
         den_str_format(row.sha256, sizeof row.sha256, "%064x", i);
-        if (!kind->image_add(store, &row, &ret, &fresh, err))
+        if (!kind->image_add(store, DEN_OWNER_LOCAL, &row, &ret, &fresh, err))
             return i;
     }
     ck_abort_msg("the disk never filled up");
@@ -61,7 +61,7 @@ START_TEST(after_a_failed_write_nothing_is_promised_until_a_restart)
     signal(SIGXFSZ, SIG_IGN);
     ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &usual), 0);
     small = usual;
-    small.rlim_cur = 400000; /* bytes of the write-ahead log */
+    small.rlim_cur = 800000; /* bytes of the write-ahead log */
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
     unsigned taken = fill(&err);
     ck_assert_uint_gt(taken, 10);
@@ -69,7 +69,7 @@ START_TEST(after_a_failed_write_nothing_is_promised_until_a_restart)
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &usual), 0);
     must_fail(kind->ping(store, &err), DEN_E_IO, "restart");
     struct den_job_row job = new_job("denoise");
-    must_fail(kind->job_add(store, &job, 0, &err), DEN_E_IO, "restart");
+    must_fail(kind->job_add(store, DEN_OWNER_LOCAL, &job, 0, &err), DEN_E_IO, "restart");
     ck_assert_uint_eq(count_images(), taken + 1); /* reading goes on */
     reopen();
     ck_assert_uint_eq(count_images(), taken + 1);

@@ -12,7 +12,7 @@ START_TEST(an_image_comes_back_as_it_went_in)
     struct den_err err = DEN_ERR_INIT;
     struct den_image_row row = add_image(1), got;
     reopen();
-    must(kind->image_get(store, row.id, &got, &err));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, row.id, &got, &err));
     ck_assert_str_eq(got.id, row.id);
     ck_assert_str_eq(got.sha256, row.sha256);
     ck_assert_str_eq(got.name, row.name);
@@ -64,9 +64,9 @@ START_TEST(an_image_keeps_its_bits_and_axes)
                                        .dtype = DEN_I16,
                                        .bits = 12,
                                        .axes = some_axes()};
-    must(kind->image_add(store, &row, &got, &fresh, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &row, &got, &fresh, &err));
     reopen();
-    must(kind->image_get(store, "img_a", &got, &err));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, "img_a", &got, &err));
     ck_assert_uint_eq(got.info.bits, 12);
     ck_assert_uint_eq(got.info.channels, 4);
     ck_assert(got.info.alpha);
@@ -82,8 +82,8 @@ START_TEST(a_name_that_is_no_text_is_left_out_and_moves_no_other)
     bool fresh = false;
     row.info.axes = some_axes();
     assign(row.info.axes.channel_names[1], "two\nlines");
-    must(kind->image_add(store, &row, &got, &fresh, &err));
-    must(kind->image_get(store, "img_a", &got, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &row, &got, &fresh, &err));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, "img_a", &got, &err));
     row.info.axes.channel_names[1][0] = '\0';
     same_axes(&got.info.axes, &row.info.axes);
 }
@@ -94,12 +94,12 @@ START_TEST(the_axes_of_an_older_image_are_learnt_when_it_comes_again)
     struct den_err err = DEN_ERR_INIT;
     struct den_image_row row = {.id = "img_a", .sha256 = "a", .name = "a"}, got;
     bool fresh = false;
-    must(kind->image_add(store, &row, &got, &fresh, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &row, &got, &fresh, &err));
     row.info.axes = some_axes();
-    must(kind->image_add(store, &row, &got, &fresh, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &row, &got, &fresh, &err));
     ck_assert(!fresh);
     same_axes(&got.info.axes, &row.info.axes);
-    must(kind->image_get(store, "img_a", &got, &err));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, "img_a", &got, &err));
     same_axes(&got.info.axes, &row.info.axes);
 }
 END_TEST
@@ -110,7 +110,7 @@ START_TEST(the_same_bytes_are_one_image)
     struct den_image_row row = add_image(1), again = row, got;
     bool fresh = true;
     den_id_new("img_", again.id);
-    must(kind->image_add(store, &again, &got, &fresh, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &again, &got, &fresh, &err));
     ck_assert(!fresh);
     ck_assert_str_eq(got.id, row.id);
 }
@@ -123,14 +123,14 @@ START_TEST(lists_go_newest_first_and_page_by_cursor)
     for (unsigned i = 0; i < 5; i++)
         rows[i] = add_image(i);
     size_t count = 99;
-    must(kind->image_list(store, "", 2, got, &count, &err));
+    must(kind->image_list(store, DEN_OWNER_LOCAL, "", 2, got, &count, &err));
     ck_assert_uint_eq(count, 2);
     ck_assert_str_eq(got[0].id, rows[4].id);
     ck_assert_str_eq(got[1].id, rows[3].id);
-    must(kind->image_list(store, got[1].id, 8, got, &count, &err));
+    must(kind->image_list(store, DEN_OWNER_LOCAL, got[1].id, 8, got, &count, &err));
     ck_assert_uint_eq(count, 3);
     ck_assert_str_eq(got[2].id, rows[0].id);
-    must(kind->image_list(store, rows[0].id, 8, got, &count, &err));
+    must(kind->image_list(store, DEN_OWNER_LOCAL, rows[0].id, 8, got, &count, &err));
     ck_assert_uint_eq(count, 0);
 }
 END_TEST
@@ -140,17 +140,22 @@ START_TEST(an_image_in_use_cannot_be_deleted)
     struct den_err err = DEN_ERR_INIT;
     struct den_image_row noisy = add_image(1), clean = add_image(2);
     struct den_dataset_row set = add_pair(noisy.id, clean.id);
-    must_fail(kind->image_delete(store, noisy.id, &err), DEN_E_CONFLICT, "data set");
-    must_fail(kind->image_delete(store, clean.id, &err), DEN_E_CONFLICT, "data set");
-    must(kind->dataset_delete(store, set.id, &err));
+    must_fail(kind->image_delete(store, DEN_OWNER_LOCAL, noisy.id, &err), DEN_E_CONFLICT,
+              "data set");
+    must_fail(kind->image_delete(store, DEN_OWNER_LOCAL, clean.id, &err), DEN_E_CONFLICT,
+              "data set");
+    must(kind->dataset_delete(store, DEN_OWNER_LOCAL, set.id, &err));
     struct den_job_row job = new_job("denoise");
     assign(job.image, noisy.id);
-    must(kind->job_add(store, &job, 0, &err));
-    must_fail(kind->image_delete(store, noisy.id, &err), DEN_E_CONFLICT, "job");
-    must(kind->job_cancel(store, job.id, &job, &err));
-    must(kind->image_delete(store, noisy.id, &err));
-    must_fail(kind->image_get(store, noisy.id, &noisy, &err), DEN_E_NOT_FOUND, noisy.id);
-    must_fail(kind->image_delete(store, noisy.id, &err), DEN_E_NOT_FOUND, noisy.id);
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &job, 0, &err));
+    must_fail(kind->image_delete(store, DEN_OWNER_LOCAL, noisy.id, &err), DEN_E_CONFLICT,
+              "job");
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, job.id, &job, &err));
+    must(kind->image_delete(store, DEN_OWNER_LOCAL, noisy.id, &err));
+    must_fail(kind->image_get(store, DEN_OWNER_LOCAL, noisy.id, &noisy, &err),
+              DEN_E_NOT_FOUND, noisy.id);
+    must_fail(kind->image_delete(store, DEN_OWNER_LOCAL, noisy.id, &err), DEN_E_NOT_FOUND,
+              noisy.id);
 }
 END_TEST
 
@@ -162,11 +167,11 @@ START_TEST(text_that_looks_like_sql_is_text)
     den_id_new("img_", row.id);
     den_str_format(row.sha256, sizeof row.sha256, "%064x", 77u);
     assign(row.name, "'); DROP TABLE images; --");
-    must(kind->image_add(store, &row, &got, &fresh, &err));
-    must(kind->image_get(store, row.id, &got, &err));
+    must(kind->image_add(store, DEN_OWNER_LOCAL, &row, &got, &fresh, &err));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, row.id, &got, &err));
     ck_assert_str_eq(got.name, row.name);
-    must_fail(kind->image_get(store, "' OR ''='", &got, &err), DEN_E_NOT_FOUND,
-              "no image");
+    must_fail(kind->image_get(store, DEN_OWNER_LOCAL, "' OR ''='", &got, &err),
+              DEN_E_NOT_FOUND, "no image");
 }
 END_TEST
 
@@ -181,19 +186,19 @@ START_TEST(a_data_set_keeps_its_items_in_order)
     for (unsigned i = 0; i < 3; i++)
         assign(items[2 - i].noisy, add_image(i).id);
     den_id_new("set_", row.id);
-    must(kind->dataset_add(store, &row, items, 3, &err));
-    must(kind->dataset_get(store, row.id, &got, &err));
+    must(kind->dataset_add(store, DEN_OWNER_LOCAL, &row, items, 3, &err));
+    must(kind->dataset_get(store, DEN_OWNER_LOCAL, row.id, &got, &err));
     ck_assert_str_eq(got.kind, "repeats");
     ck_assert_uint_eq(got.samples, 9);
-    must(kind->dataset_items(store, row.id, &back, &count, &err));
+    must(kind->dataset_items(store, DEN_OWNER_LOCAL, row.id, &back, &count, &err));
     ck_assert_uint_eq(count, 3);
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_str_eq(back[i].noisy, items[i].noisy);
         ck_assert_str_eq(back[i].clean, "");
     }
     den_free(back);
-    must_fail(kind->dataset_items(store, "set_x", &back, &count, &err), DEN_E_NOT_FOUND,
-              "set_x");
+    must_fail(kind->dataset_items(store, DEN_OWNER_LOCAL, "set_x", &back, &count, &err),
+              DEN_E_NOT_FOUND, "set_x");
 }
 END_TEST
 
@@ -205,9 +210,10 @@ START_TEST(a_data_set_with_an_unknown_image_leaves_nothing)
     assign(items[0].noisy, add_image(1).id);
     assign(items[1].noisy, "img_nowhere");
     den_id_new("set_", row.id);
-    must_fail(kind->dataset_add(store, &row, items, 2, &err), DEN_E_NOT_FOUND,
-              "img_nowhere");
-    must_fail(kind->dataset_get(store, row.id, &got, &err), DEN_E_NOT_FOUND, row.id);
+    must_fail(kind->dataset_add(store, DEN_OWNER_LOCAL, &row, items, 2, &err),
+              DEN_E_NOT_FOUND, "img_nowhere");
+    must_fail(kind->dataset_get(store, DEN_OWNER_LOCAL, row.id, &got, &err),
+              DEN_E_NOT_FOUND, row.id);
 }
 END_TEST
 
@@ -217,13 +223,15 @@ START_TEST(a_data_set_in_use_cannot_be_deleted)
     struct den_dataset_row set = add_pair(add_image(1).id, add_image(2).id);
     struct den_job_row job = new_job("train");
     assign(job.dataset, set.id);
-    must(kind->job_add(store, &job, 0, &err));
-    must_fail(kind->dataset_delete(store, set.id, &err), DEN_E_CONFLICT, "job");
-    must(kind->job_cancel(store, job.id, &job, &err));
-    must(kind->dataset_delete(store, set.id, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &job, 0, &err));
+    must_fail(kind->dataset_delete(store, DEN_OWNER_LOCAL, set.id, &err), DEN_E_CONFLICT,
+              "job");
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, job.id, &job, &err));
+    must(kind->dataset_delete(store, DEN_OWNER_LOCAL, set.id, &err));
     struct den_job_row late = new_job("train");
     assign(late.dataset, set.id);
-    must_fail(kind->job_add(store, &late, 0, &err), DEN_E_NOT_FOUND, set.id);
+    must_fail(kind->job_add(store, DEN_OWNER_LOCAL, &late, 0, &err), DEN_E_NOT_FOUND,
+              set.id);
 }
 END_TEST
 
@@ -247,7 +255,7 @@ START_TEST(events_are_numbered_from_one_and_old_progress_goes)
     must(kind->event_add(store, b.id, other, 2, &err));
     ck_assert_uint_eq(other[0].seq, 2);
     ck_assert_uint_eq(other[1].seq, 3);
-    must(kind->event_list(store, a.id, 0, 8, got, &count, &err));
+    must(kind->event_list(store, DEN_OWNER_LOCAL, a.id, 0, 8, got, &count, &err));
     ck_assert_uint_eq(count, 5); /* the first progress was replaced */
     static const uint64_t seqs[] = {1, 2, 4, 5, 6};
     for (size_t i = 0; i < 5; i++)
@@ -255,10 +263,11 @@ START_TEST(events_are_numbered_from_one_and_old_progress_goes)
     ck_assert_str_eq(got[2].name, "loss_l1");
     ck_assert(got[2].value == 0.5);
     ck_assert_str_eq(got[4].text, "a \"word\"");
-    must(kind->event_list(store, a.id, 4, 1, got, &count, &err));
+    must(kind->event_list(store, DEN_OWNER_LOCAL, a.id, 4, 1, got, &count, &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_uint_eq(got[0].seq, 5);
-    must(kind->event_list(store, a.id, UINT64_MAX, 8, got, &count, &err));
+    must(
+        kind->event_list(store, DEN_OWNER_LOCAL, a.id, UINT64_MAX, 8, got, &count, &err));
     ck_assert_uint_eq(count, 0);
 }
 END_TEST
@@ -275,7 +284,7 @@ START_TEST(a_score_may_be_infinite_and_keeps_all_its_digits)
     size_t count = 0;
     row.state = DEN_JOB_SUCCEEDED;
     must(kind->job_finish(store, &row, NULL, scores, 2, &err));
-    must(kind->score_list(store, row.id, &got, &count, &err));
+    must(kind->score_list(store, DEN_OWNER_LOCAL, row.id, &got, &count, &err));
     ck_assert_uint_eq(count, 2);
     ck_assert_str_eq(got[0].name, "a.tif");
     ck_assert_uint_eq(got[0].page, 7);
@@ -310,17 +319,19 @@ START_TEST(versions_count_up_and_are_never_given_twice)
     ck_assert_int_eq(add_model("nuclei", 1), 1);
     ck_assert_int_eq(add_model("nuclei", 2), 2);
     ck_assert_int_eq(add_model("actin", 3), 1);
-    must(kind->model_get(store, "nuclei", 0, &got, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "nuclei", 0, &got, &err));
     ck_assert_int_eq(got.version, 2);
     ck_assert(got.shift == 100.5 && got.scale == 3);
     ck_assert_uint_eq(got.steps, 20);
-    must(kind->model_delete(store, "nuclei", 2, &err));
-    must(kind->model_get(store, "nuclei", 0, &got, &err));
+    must(kind->model_delete(store, DEN_OWNER_LOCAL, "nuclei", 2, &err));
+    must(kind->model_get(store, DEN_OWNER_LOCAL, "nuclei", 0, &got, &err));
     ck_assert_int_eq(got.version, 1);
     ck_assert_int_eq(add_model("nuclei", 4), 3);
-    must(kind->model_delete(store, "nuclei", 0, &err));
-    must_fail(kind->model_get(store, "nuclei", 0, &got, &err), DEN_E_NOT_FOUND, "nuclei");
-    must_fail(kind->model_delete(store, "nuclei", 3, &err), DEN_E_NOT_FOUND, "version 3");
+    must(kind->model_delete(store, DEN_OWNER_LOCAL, "nuclei", 0, &err));
+    must_fail(kind->model_get(store, DEN_OWNER_LOCAL, "nuclei", 0, &got, &err),
+              DEN_E_NOT_FOUND, "nuclei");
+    must_fail(kind->model_delete(store, DEN_OWNER_LOCAL, "nuclei", 3, &err),
+              DEN_E_NOT_FOUND, "version 3");
     ck_assert_int_eq(add_model("nuclei", 5), 4);
 }
 END_TEST
@@ -333,18 +344,18 @@ START_TEST(models_list_by_newest_version_and_versions_by_number)
     static const char *const names[] = {"a", "b", "c", "a"};
     for (unsigned i = 0; i < 4; i++)
         add_model(names[i], i);
-    must(kind->model_list(store, NULL, "", 2, got, &count, &err));
+    must(kind->model_list(store, DEN_OWNER_LOCAL, NULL, "", 2, got, &count, &err));
     ck_assert_uint_eq(count, 2);
     ck_assert_str_eq(got[0].name, "a");
     ck_assert_int_eq(got[0].version, 2);
     ck_assert_str_eq(got[1].name, "c");
-    must(kind->model_list(store, NULL, "c", 2, got, &count, &err));
+    must(kind->model_list(store, DEN_OWNER_LOCAL, NULL, "c", 2, got, &count, &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(got[0].name, "b");
-    must(kind->model_list(store, "a", "", 8, got, &count, &err));
+    must(kind->model_list(store, DEN_OWNER_LOCAL, "a", "", 8, got, &count, &err));
     ck_assert_uint_eq(count, 2);
     ck_assert_int_eq(got[0].version, 2);
-    must(kind->model_list(store, "a", "2", 8, got, &count, &err));
+    must(kind->model_list(store, DEN_OWNER_LOCAL, "a", "2", 8, got, &count, &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_int_eq(got[0].version, 1);
 }
@@ -356,16 +367,20 @@ START_TEST(a_model_that_a_job_needs_stays)
     add_model("nuclei", 1);
     struct den_job_row job = new_job("evaluate");
     assign(job.model, "nuclei");
+    assign(job.model_owner, DEN_OWNER_LOCAL);
     job.version = 1;
-    must(kind->job_add(store, &job, 0, &err));
-    must_fail(kind->model_delete(store, "nuclei", 1, &err), DEN_E_CONFLICT, job.id);
-    must_fail(kind->model_delete(store, "nuclei", 0, &err), DEN_E_CONFLICT, job.id);
-    must(kind->job_cancel(store, job.id, &job, &err));
-    must(kind->model_delete(store, "nuclei", 1, &err));
+    must(kind->job_add(store, DEN_OWNER_LOCAL, &job, 0, &err));
+    must_fail(kind->model_delete(store, DEN_OWNER_LOCAL, "nuclei", 1, &err),
+              DEN_E_CONFLICT, job.id);
+    must_fail(kind->model_delete(store, DEN_OWNER_LOCAL, "nuclei", 0, &err),
+              DEN_E_CONFLICT, job.id);
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, job.id, &job, &err));
+    must(kind->model_delete(store, DEN_OWNER_LOCAL, "nuclei", 1, &err));
     struct den_job_row late = new_job("evaluate");
     assign(late.model, "nuclei");
     late.version = 1;
-    must_fail(kind->job_add(store, &late, 0, &err), DEN_E_NOT_FOUND, "nuclei");
+    must_fail(kind->job_add(store, DEN_OWNER_LOCAL, &late, 0, &err), DEN_E_NOT_FOUND,
+              "nuclei");
 }
 END_TEST
 

@@ -65,15 +65,15 @@ START_TEST(a_daemon_starts_on_a_copy_made_while_others_write)
     (void)snprintf(copy, sizeof copy, "%s-copy", folder);
     must(den_service_backup(service, copy, say, NULL, &err));
     later = add_frame(9, 5);
-    must(den_service_delete_image(service, later.id, &err));
+    must(den_service_delete_image(service, DEN_OWNER_LOCAL, later.id, &err));
     close_all();
     (void)snprintf(state, sizeof state, "%s", folder);
     assign(folder, copy);
     open_with(usual_config());
-    must(kind->image_get(store, row.id, &got, &err));
-    must(kind->dataset_get(store, set.id, &got_set, &err));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, row.id, &got, &err));
+    must(kind->dataset_get(store, DEN_OWNER_LOCAL, set.id, &got_set, &err));
     ck_assert(blob_there(row.sha256));
-    ck_assert(!kind->image_get(store, later.id, &got, NULL));
+    ck_assert(!kind->image_get(store, DEN_OWNER_LOCAL, later.id, &got, NULL));
     ck_assert_uint_eq(check(), 0);
     ck_assert_msg(strstr(said, "0 of them without a row; 0 wrong") != NULL, "%s", said);
     close_all();
@@ -166,15 +166,16 @@ START_TEST(what_is_not_used_goes_and_what_is_stays)
     struct den_image_row waits = add_frame(7, 0), unused = add_frame(8, 0);
     struct den_job_request request = {.kind = "denoise", .method = "median"};
     assign(request.image, waits.id);
-    must(den_service_submit(service, &request, false, &job, &estimate, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job, &estimate,
+                            &err));
     must(kind->expire(store, den_wall_ms() - 1000000, &jobs, &images, &err));
     ck_assert_uint_eq(jobs + images, 0);
     must(kind->expire(store, den_wall_ms() + 1000000, &jobs, &images, &err));
     ck_assert_uint_eq(jobs, 0);
     ck_assert_uint_eq(images, 1);
-    ck_assert(!kind->image_get(store, unused.id, &row, NULL));
-    must(kind->image_get(store, waits.id, &row, &err));
-    must(kind->job_get(store, job.id, &job, &err));
+    ck_assert(!kind->image_get(store, DEN_OWNER_LOCAL, unused.id, &row, NULL));
+    must(kind->image_get(store, DEN_OWNER_LOCAL, waits.id, &row, &err));
+    must(kind->job_get(store, DEN_OWNER_LOCAL, job.id, &job, &err));
 }
 END_TEST
 
