@@ -19,6 +19,8 @@ static const struct {
     [DEN_E_FORBIDDEN] = {403, "Not allowed", NULL},
     [DEN_E_NOT_FOUND] = {404, "Not found", NULL},
     [DEN_E_CONFLICT] = {409, "Conflict", NULL},
+    [DEN_E_PRECONDITION] = {412, "Precondition failed", NULL},
+    [DEN_E_CHECKSUM] = {460, "Checksum mismatch", NULL}, /* of the tus protocol */
     [DEN_E_TOO_LARGE] = {413, "Too large", NULL},
     [DEN_E_BUSY] = {429, "Busy", "10"},
     [DEN_E_DRAINING] = {503, "Going down", "10"},
@@ -45,6 +47,10 @@ void den_api_problem(void *app, const struct den_request *request,
         den_reply_header(reply, "Retry-After", statuses[code].retry_after);
     if (code == DEN_E_UNAUTHORIZED)
         den_reply_header(reply, "WWW-Authenticate", "Bearer realm=\"denoised\"");
+    if (den_str_starts(den_request_path(request), "/v1/uploads"))
+        den_reply_header(reply, "Tus-Resumable", "1.0.0");
+    if (code == DEN_E_PRECONDITION)
+        den_reply_header(reply, "Tus-Version", "1.0.0");
     json_t *body = json_pack(
         "{ss ss sI ss ss ss}", "type", "about:blank", "title", statuses[code].title,
         "status", (json_int_t)statuses[code].status, "detail", err->text, "code",

@@ -279,6 +279,8 @@ static bool start_http(const struct den_config *c, struct parts *parts,
         .app = parts->api,
         .started = http_started,
         .admit = den_api_admit,
+        .part_begin = den_api_part_begin,
+        .part_end = den_api_part_end,
         .temporary = den_api_temporary,
         .problem = den_api_problem,
     };

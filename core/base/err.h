@@ -22,10 +22,12 @@ enum den_code {
     DEN_E_UNAUTHORIZED,  /* nobody knows who asks */
     DEN_E_FORBIDDEN,     /* who asks may not do this */
     DEN_E_NOT_FOUND,
-    DEN_E_CONFLICT,  /* the object is in a state, or in use, that forbids this */
-    DEN_E_TOO_LARGE, /* a limit on size was passed; limit and actual are set */
-    DEN_E_BUSY,      /* a queue is full; try later */
-    DEN_E_DRAINING,  /* the server is going down; try later */
+    DEN_E_CONFLICT,     /* the object is in a state, or in use, that forbids this */
+    DEN_E_PRECONDITION, /* another version of a protocol, or of an object, was meant */
+    DEN_E_CHECKSUM,     /* bytes were damaged on their way */
+    DEN_E_TOO_LARGE,    /* a limit on size was passed; limit and actual are set */
+    DEN_E_BUSY,         /* a queue is full; try later */
+    DEN_E_DRAINING,     /* the server is going down; try later */
     DEN_E_DISK_FULL,
     DEN_E_NO_MEMORY,
     DEN_E_IO,        /* sys holds errno */

@@ -113,6 +113,17 @@ static bool hash_fd(int fd, char *ret_sha256, struct den_err *err)
     return true;
 }
 
+bool den_blobs_hash(const char *path, char ret_sha256[DEN_SHA256_SIZE],
+                    struct den_err *err)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return den_err_sys(err, errno, "a file cannot be opened");
+    bool done = hash_fd(fd, ret_sha256, err);
+    close(fd);
+    return done;
+}
+
 static bool is_sha256(const char *text)
 {
     return strlen(text) == DEN_SHA256_SIZE - 1 &&

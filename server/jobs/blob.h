@@ -20,6 +20,9 @@ void den_blobs_temporary(struct den_blobs *blobs, char *to, size_t size);
 bool den_blobs_take(struct den_blobs *blobs, const char *temporary, const char *sha256,
                     char ret_sha256[DEN_SHA256_SIZE], uint64_t *ret_bytes,
                     struct den_err *err) DEN_CHECKED;
+/* SHA-256 of a file, as 64 digits. */
+bool den_blobs_hash(const char *path, char ret_sha256[DEN_SHA256_SIZE],
+                    struct den_err *err) DEN_CHECKED;
 void den_blobs_path(const struct den_blobs *blobs, const char *sha256, char *to,
                     size_t size);
 bool den_blobs_remove(struct den_blobs *blobs, const char *sha256,

@@ -149,6 +149,12 @@ const struct den_migration den_migrations[] = {
      "CREATE INDEX models_sha256 ON models (sha256);"
      "CREATE INDEX models_name ON models (name);"
      "CREATE UNIQUE INDEX model_names_shared ON model_names (name) WHERE shared = 1;"},
+    {10, "CREATE TABLE uploads ("
+         " id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,"
+         " length INTEGER NOT NULL, image TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+         " expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+         "CREATE INDEX uploads_owner ON uploads (owner);"
+         "CREATE INDEX uploads_expires ON uploads (expires_ms);"},
     {0, NULL},
 };
 

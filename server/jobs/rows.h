@@ -22,6 +22,14 @@ struct den_image_row {
     int64_t created_ms;
 };
 
+/* A file that comes in parts. */
+struct den_upload_row {
+    char id[DEN_ID_SIZE], owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
+    uint64_t length;
+    char image[DEN_ID_SIZE]; /* what it has become; "" = not all of it is there */
+    int64_t created_ms, expires_ms;
+};
+
 struct den_dataset_row {
     char id[DEN_ID_SIZE], owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
     char kind[16]; /* pairs, repeats */

@@ -84,7 +84,7 @@ bool den_service_sweep(struct den_service *s, struct den_err *err)
 
 /* ---- images ---- */
 
-static bool check_name(const char *name, const char *what, struct den_err *err)
+bool den_service_check_name(const char *name, const char *what, struct den_err *err)
 {
     if (name[0] != '\0' && strlen(name) < DEN_NAME_SIZE && den_utf8_printable(name))
         return true;
@@ -117,7 +117,7 @@ bool den_service_add_image(struct den_service *service, const char *owner,
                            struct den_image_row *ret, bool *ret_new, struct den_err *err)
 {
     struct den_image_row row = {.created_ms = den_wall_ms()};
-    if (!check_name(name, "an image", err) ||
+    if (!den_service_check_name(name, "an image", err) ||
         !den_image_verify(temporary, &service->config.image_limits, &row.info, err)) {
         unlink(temporary);
         return false;
@@ -310,7 +310,7 @@ bool den_service_add_dataset(struct den_service *service, const char *owner,
 {
     struct den_dataset_row row = {.created_ms = den_wall_ms()};
     bool pairs = strcmp(kind, "pairs") == 0;
-    if (!check_name(name, "a data set", err))
+    if (!den_service_check_name(name, "a data set", err))
         return false;
     if (!pairs && strcmp(kind, "repeats") != 0)
         return den_err_field(err, DEN_E_INVALID, "/kind",

@@ -77,6 +77,9 @@ void den_service_event(struct den_service *service, const char *job,
  * its events with it. */
 void den_service_notify(struct den_service *service);
 
+/* A name as people give it; errors are at "/name". */
+bool den_service_check_name(const char *name, const char *what,
+                            struct den_err *err) DEN_CHECKED;
 /* Removes a blob that no row names any more; blob_lock is held by the caller. */
 void den_service_drop_blob(struct den_service *service, const char *sha256);
 

@@ -159,6 +159,24 @@ struct den_store_kind {
      * it; DEN_E_FORBIDDEN for one that another shares. */
     bool (*model_delete)(struct den_store *s, const char *owner, const char *name,
                          int64_t version, struct den_err *err);
+    /* uploads in parts; add fails with DEN_E_BUSY when the owner has `most` unfinished
+     * ones */
+    bool (*upload_add)(struct den_store *s, const struct den_upload_row *row, size_t most,
+                       struct den_err *err);
+    bool (*upload_get)(struct den_store *s, const char *owner, const char *id,
+                       struct den_upload_row *ret, struct den_err *err);
+    bool (*upload_delete)(struct den_store *s, const char *owner, const char *id,
+                          struct den_err *err);
+    /* It lives longer; it has become an image. */
+    bool (*upload_touch)(struct den_store *s, const char *id, int64_t expires_ms,
+                         struct den_err *err);
+    bool (*upload_done)(struct den_store *s, const char *id, const char *image,
+                        struct den_err *err);
+    /* Is there an unfinished one of that id?  (For removal of files.) */
+    bool (*upload_live)(struct den_store *s, const char *id, bool *ret,
+                        struct den_err *err);
+    /* Those go whose time has come. */
+    bool (*upload_expire)(struct den_store *s, int64_t now_ms, struct den_err *err);
     /* Is a blob named by any row?  (For removal of what nobody needs.) */
     bool (*blob_used)(struct den_store *s, const char *sha256, bool *ret,
                       struct den_err *err);

@@ -223,6 +223,20 @@ bool den_sqlite_model_list(struct den_store *s, const char *owner, const char *n
                            size_t *ret_count, struct den_err *err);
 bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char *name,
                              int64_t version, struct den_err *err);
+/* store_sqlite_uploads.c */
+bool den_sqlite_upload_add(struct den_store *s, const struct den_upload_row *row,
+                           size_t most, struct den_err *err);
+bool den_sqlite_upload_get(struct den_store *s, const char *owner, const char *id,
+                           struct den_upload_row *ret, struct den_err *err);
+bool den_sqlite_upload_delete(struct den_store *s, const char *owner, const char *id,
+                              struct den_err *err);
+bool den_sqlite_upload_touch(struct den_store *s, const char *id, int64_t expires_ms,
+                             struct den_err *err);
+bool den_sqlite_upload_done(struct den_store *s, const char *id, const char *image,
+                            struct den_err *err);
+bool den_sqlite_upload_live(struct den_store *s, const char *id, bool *ret,
+                            struct den_err *err);
+bool den_sqlite_upload_expire(struct den_store *s, int64_t now_ms, struct den_err *err);
 /* store_sqlite_upkeep.c */
 bool den_sqlite_backup(struct den_store *s, const char *location, struct den_err *err);
 bool den_sqlite_check(struct den_store *s, void (*say)(void *, const char *),

@@ -14,12 +14,13 @@
 #include "mem.h"
 #include "service_private.h"
 #include "str.h"
+#include "uploads.h"
 
 struct den_upkeep {
     struct den_service *service;
     pthread_t thread;
-    int listener, stop;              /* a socket; an eventfd that is written to once */
-    double collected_at, ballast_at; /* monotonic seconds; 0 = never */
+    int listener, stop; /* a socket; an eventfd that is written to once */
+    double collected_at, ballast_at, swept_at; /* monotonic seconds; 0 = never */
 };
 
 /* ---- words ---- */
@@ -88,7 +89,7 @@ static void collect(struct den_service *s)
 
 static void chores(struct den_upkeep *upkeep)
 {
-    const double collect_s = 3600, ballast_s = 30;
+    const double collect_s = 3600, ballast_s = 30, sweep_s = 300;
     struct den_service *s = upkeep->service;
     struct den_err err = DEN_ERR_INIT;
     double now = den_monotonic_s();
@@ -100,6 +101,12 @@ static void chores(struct den_upkeep *upkeep)
         uint64_t spare = s->config.min_free + s->config.ballast;
         if (!s->kind->ballast(s->store, s->config.ballast, spare, &err))
             failed("ballast", &err);
+    }
+    err = DEN_ERR_INIT;
+    if (now - upkeep->swept_at >= sweep_s) {
+        upkeep->swept_at = now;
+        if (!den_service_sweep_uploads(s, &err))
+            failed("uploads", &err);
     }
     if (now - upkeep->collected_at >= collect_s) {
         upkeep->collected_at = now;

@@ -12,7 +12,15 @@
 #include "program.h"
 #include "scene.h"
 
-enum { SCENES = 2, SIDE = 64, DENOISE = 0, TRAIN = 1, JOBS = 2, POINTS_MAX = 128 };
+enum {
+    SCENES = 2,
+    PARTS = 2,
+    SIDE = 64,
+    DENOISE = 0,
+    TRAIN = 1,
+    JOBS = 2,
+    POINTS_MAX = 128
+};
 
 #define TRAINING                                                           \
     "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"m\",\"seed\":3,"   \
@@ -26,6 +34,8 @@ static char files[64];
 struct story {
     struct daemon daemon;
     char images[2 * SCENES][32], dataset[32], jobs[JOBS][32];
+    char upload[80]; /* path of one that comes in parts */
+    size_t kept;     /* bytes of it */
     size_t acked;
 };
 
@@ -53,6 +63,49 @@ static bool try_upload(struct story *s, const char *file, char *id)
     (void)snprintf(id, 32, "%s", text_at(a.json, "id"));
     s->acked += done;
     answer_free(&a);
+    return done;
+}
+
+/* A part of an upload from `from` on; the header Location into place[80]. */
+static bool try_part(struct story *s, const char *data, size_t from, size_t to,
+                     char *place)
+{
+    const char *fault;
+    char header[64];
+    (void)snprintf(header, sizeof header, "Upload-Offset: %zu", from);
+    struct answer a =
+        try_ask("PATCH", s->daemon.url, s->upload, "application/offset+octet-stream",
+                data + from, to - from, header, &fault);
+    bool done = a.status == 204;
+    ck_assert_msg(done || a.status == 0, "%ld %s", a.status, a.body);
+    answer_header(&a, "Location", place, 80);
+    s->acked += done;
+    answer_free(&a);
+    if (done)
+        s->kept = to;
+    return done;
+}
+
+static bool try_upload_in_parts(struct story *s, const char *file, char *id)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const char *fault;
+    char *data = NULL, header[64], place[80] = "";
+    size_t length = 0;
+    must(den_fs_read(file, 1 << 20, &data, &length, &err));
+    (void)snprintf(header, sizeof header, "Upload-Length: %zu", length);
+    struct answer a =
+        try_ask("POST", s->daemon.url, "/v1/uploads", NULL, NULL, 0, header, &fault);
+    bool done = a.status == 201;
+    ck_assert_msg(done || a.status == 0, "%ld %s", a.status, a.body);
+    answer_header(&a, "Location", s->upload, sizeof s->upload);
+    s->acked += done;
+    answer_free(&a);
+    done = done && try_part(s, data, 0, length / 2, place) &&
+           try_part(s, data, length / 2, length, place);
+    if (done)
+        (void)snprintf(id, 32, "%s", strrchr(place, '/') + 1);
+    den_free(data);
     return done;
 }
 
@@ -90,7 +143,7 @@ static bool try_data(struct story *s)
     char path[128], body[512];
     for (size_t i = 0; i < SCENES; i++) {
         (void)snprintf(path, sizeof path, "%s/clean%zu.tif", files, i + 1);
-        if (!try_upload(s, path, s->images[2 * i]))
+        if (!(i == 0 ? try_upload : try_upload_in_parts)(s, path, s->images[2 * i]))
             return false;
         (void)snprintf(path, sizeof path, "%s/noisy%zu_0.tif", files, i + 1);
         if (!try_upload(s, path, s->images[2 * i + 1]))
@@ -169,6 +222,16 @@ static void images_are_there(const struct story *s)
     }
 }
 
+static void upload_is_there(const struct story *s)
+{
+    if (s->upload[0] == '\0')
+        return;
+    struct answer a = get(s->daemon.url, s->upload);
+    ck_assert_msg(a.status == 200 && number_at(a.json, "offset") >= (double)s->kept,
+                  "%ld %s of %zu bytes", a.status, a.body, s->kept);
+    answer_free(&a);
+}
+
 static void jobs_end_well(const struct story *s)
 {
     for (int i = 0; i < JOBS; i++) {
@@ -227,6 +290,7 @@ static bool kill_at(const char *point, int nth, size_t *acked)
     ck_assert_msg(died || status == 0, "%s: ended with %d", rule, status);
     daemon_restart(&s.daemon, args);
     images_are_there(&s);
+    upload_is_there(&s);
     jobs_end_well(&s);
     ck_assert_int_eq(daemon_stop(&s.daemon), 0);
     state_is_in_order(&s);
@@ -245,7 +309,7 @@ static void setup(void)
     (void)setenv("DENOISED_TEST_DAEMON", "faults/denoised", 1);
     daemon_start(&s.daemon, args);
     try_all(&s, false);
-    ck_assert_uint_eq(s.acked, 2 * SCENES + 1 + JOBS);
+    ck_assert_uint_eq(s.acked, 2 * SCENES + PARTS + 1 + JOBS);
     wanted_result = result_of(&s);
     model_of(&s, wanted_model, sizeof wanted_model);
     daemon_remove(&s.daemon);

@@ -291,10 +291,10 @@ START_TEST(a_step_that_fails_is_undone_whole)
 }
 END_TEST
 
-START_TEST(steps_ascend_from_one)
+START_TEST(steps_ascend)
 {
-    for (int i = 0; den_migrations[i].version != 0; i++)
-        ck_assert_int_eq(den_migrations[i].version, i + 1);
+    for (int i = 1; den_migrations[i].version != 0; i++)
+        ck_assert_int_gt(den_migrations[i].version, den_migrations[i - 1].version);
 }
 END_TEST
 
@@ -309,7 +309,7 @@ int main(void)
     tcase_add_test(tcase, a_step_after_which_a_row_names_nothing_is_undone);
     tcase_add_test(tcase, a_newer_database_is_refused_and_left_alone);
     tcase_add_test(tcase, a_step_that_fails_is_undone_whole);
-    tcase_add_test(tcase, steps_ascend_from_one);
+    tcase_add_test(tcase, steps_ascend);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
 }
