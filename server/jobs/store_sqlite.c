@@ -196,6 +196,7 @@ static void sqlite_close(struct den_store *s)
         sqlite3_finalize(s->cache[i].statement);
     sqlite3_close(s->db);
     pthread_cond_destroy(&s->settled);
+    pthread_cond_destroy(&s->turn);
     pthread_mutex_destroy(&s->lock);
     den_free(s->location);
     den_free(s);
@@ -244,6 +245,7 @@ static bool sqlite_open(const char *location, struct den_store **ret, struct den
         return false;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->settled, NULL);
+    pthread_cond_init(&s->turn, NULL);
     s->location = den_strdup(location);
     if (s->location == NULL) {
         den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");

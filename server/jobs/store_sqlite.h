@@ -32,11 +32,13 @@ struct den_store {
      * there are members exactly when a transaction is open. */
     struct den_tx *members;
     size_t member_count;
-    uint64_t groups;        /* that have come to their end */
-    pthread_cond_t settled; /* one more has */
-    struct den_err failure; /* of the database, the last one */
-    atomic_uint writers;    /* that queue for the lock; not guarded by it */
-    char *location;         /* of the database file */
+    uint64_t groups;                       /* that have come to their end */
+    pthread_cond_t settled;                /* one more has */
+    unsigned readers_waiting, readers_due; /* for its end; for their turn after it */
+    pthread_cond_t turn;                   /* no reader is due any more */
+    struct den_err failure;                /* of the database, the last one */
+    atomic_uint writers; /* that queue for the lock; not guarded by it */
+    char *location;      /* of the database file */
     struct {
         const char *sql; /* compared as pointer: every query is a literal */
         sqlite3_stmt *statement;

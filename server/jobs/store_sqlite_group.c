@@ -5,11 +5,14 @@
  * commits at once.  What a member did is a savepoint, which goes alone when only that
  * member fails; a commit that fails fails them all, and nobody has been told otherwise.
  *
- * Nobody sees what is not durable: a reader waits until the open group has been
- * committed.  For the same reason a refusal within a group waits, too: it may rest on
- * something that an earlier member did. */
+ * Nobody sees what is not durable: a reader waits until the open group has come to its
+ * end, and comes before the next one, so it waits for one group at most.  For the same
+ * reason a refusal within a group waits, too: it may rest on something that an earlier
+ * member did. */
 
 #include "store_sqlite.h"
+
+#include <assert.h>
 
 #include "ballast.h"
 #include "clock.h"
@@ -67,6 +70,9 @@ static void tell(struct den_store *s, bool done)
     s->members = NULL;
     s->member_count = 0;
     s->groups++;
+    assert(s->readers_due == 0); /* or the group would not have begun */
+    s->readers_due = s->readers_waiting;
+    s->readers_waiting = 0;
     pthread_cond_broadcast(&s->settled);
 }
 
@@ -101,13 +107,14 @@ static void commit(struct den_store *s)
 void den_group_read(struct den_store *s)
 {
     pthread_mutex_lock(&s->lock);
-    /* One group to its end, which others are about to bring; should there be a next one
-     * by then it is ended here, so that nobody waits for ever. */
+    if (s->members == NULL)
+        return;
     const uint64_t group = s->groups;
-    while (s->members != NULL && s->groups == group)
+    s->readers_waiting++;
+    while (s->groups == group)
         pthread_cond_wait(&s->settled, &s->lock);
-    if (s->members != NULL)
-        commit(s);
+    if (--s->readers_due == 0)
+        pthread_cond_broadcast(&s->turn);
 }
 
 /* ---- writers ---- */
@@ -117,6 +124,8 @@ void den_group_join(struct den_tx *tx)
     struct den_store *s = tx->store;
     atomic_fetch_add(&s->writers, 1);
     pthread_mutex_lock(&s->lock);
+    while (s->members == NULL && s->readers_due > 0)
+        pthread_cond_wait(&s->turn, &s->lock);
     atomic_fetch_sub(&s->writers, 1);
     if (s->broken)
         den_tx_fail(tx, DEN_E_IO,

@@ -19,7 +19,7 @@ struct writer {
 static void *write_job(void *opaque)
 {
     struct writer *w = opaque;
-    w->good = kind->job_add(store, &w->row, 0, &w->err);
+    w->good = kind->job_add(store, DEN_OWNER_LOCAL, &w->row, 0, &w->err);
     atomic_store(&w->done, true);
     return NULL;
 }
@@ -153,8 +153,9 @@ START_TEST(a_refusal_within_a_group_concerns_nobody_else)
     ck_assert_uint_eq(count_queued(), WRITERS - 1);
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row;
-    must_fail(kind->job_get(store, writers[WRITERS - 2].row.id, &row, &err),
-              DEN_E_NOT_FOUND, "no job");
+    must_fail(
+        kind->job_get(store, DEN_OWNER_LOCAL, writers[WRITERS - 2].row.id, &row, &err),
+        DEN_E_NOT_FOUND, "no job");
 }
 END_TEST
 
@@ -223,8 +224,9 @@ START_TEST(a_disk_that_is_full_for_one_is_told_to_those_it_concerns)
         SQLITE_OK);
     for (size_t i = 0; i < WRITERS; i++) {
         struct den_job_row row;
-        ck_assert_int_eq(kind->job_get(store, writers[i].row.id, &row, NULL),
-                         writers[i].good);
+        ck_assert_int_eq(
+            kind->job_get(store, DEN_OWNER_LOCAL, writers[i].row.id, &row, NULL),
+            writers[i].good);
     }
     add_job("denoise");
     ck_assert_uint_eq(count_queued(), kept + 1);
@@ -277,7 +279,7 @@ START_TEST(a_refusal_that_rests_on_what_is_not_durable_waits)
     join(&again);
     sqlite3_commit_hook(store->db, NULL, NULL);
     ck_assert_int_eq(again.err.code, DEN_E_INTERNAL);
-    must(kind->job_cancel(store, row.id, &row, &err));
+    must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &row, &err));
 }
 END_TEST
 
@@ -314,7 +316,7 @@ static void *write_rounds(void *opaque)
         struct den_job_row row = new_job("denoise");
         if (i % 3 == 0)
             den_str_copy(row.image, sizeof row.image, "img_none");
-        *refused += !kind->job_add(store, &row, 0, NULL);
+        *refused += !kind->job_add(store, DEN_OWNER_LOCAL, &row, 0, NULL);
         (void)count_queued();
     }
     return NULL;
