@@ -249,6 +249,7 @@ test:  ## set up, build and run all tests (under 10 minutes on 2 cores)
 
 test-full:  ## the same tests with the long forms of those that have one
 	@DENOISED_TEST_FULL=1 $(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-deb
 
 .PHONY: check-programs
 check-programs: $(TESTS)
@@ -299,10 +300,13 @@ uninstall:  ## remove both again, but for settings and state
 	    $(DESTDIR)$(TMPFILESDIR)/denoised.conf
 	rm -rf $(DESTDIR)$(PREFIX)/share/denoised $(DESTDIR)$(DOCDIR)
 
-.PHONY: install-service deb
+.PHONY: install-service deb test-deb
 deb:  ## Debian packages into build/deb; they are built and their tests run, without network
 	@deploy/setup.sh build deb
 	@BUILD=$(BUILD) deploy/deb.sh
+
+test-deb:  ## the packages' life in a fresh Debian, as root with debootstrap
+	@tests/deploy/package.sh $(BUILD)
 
 clean:  ## remove what was built
 	rm -rf $(BUILD)
