@@ -120,13 +120,15 @@ $(BUILD)/denoise: $(BUILD)/obj/api/cli/main.o $(call libs,cli)
 	$(Q)$(CC) $(LINK) $^ $(call pkglibs,$(PKG_cli)) -o $@
 
 # The contract and the page are part of the program.
+WEB := $(sort $(wildcard $(addprefix api/web/*.,html css js svg)))
 $(BUILD)/gen/openapi.inc: openapi.yaml
-$(BUILD)/gen/index.inc: api/web/index.html
-$(BUILD)/gen/%.inc:
 	@mkdir -p $(@D)
 	$(Q)od -An -v -td1 $< | sed 's/ *\(-*[0-9][0-9]*\)/\1,/g' > $@
-GENERATED := $(BUILD)/gen/openapi.inc $(BUILD)/gen/index.inc
-$(BUILD)/obj/api/h_system.o: $(GENERATED)
+$(BUILD)/gen/web_files.inc: api/web/embed.sh $(WEB)
+	@mkdir -p $(@D)
+	$(Q)api/web/embed.sh $(WEB) > $@
+GENERATED := $(BUILD)/gen/openapi.inc $(BUILD)/gen/web_files.inc
+$(BUILD)/obj/api/h_system.o $(BUILD)/obj/api/h_web.o: $(GENERATED)
 
 # ---- core/nn once more in double, for gradient checks ---------------------------------
 NN64 := $(patsubst %.c,$(BUILD)/obj64/%.o,$(call SRC,core/nn))

@@ -7,9 +7,6 @@
 static const char contract[] = {
 #include "openapi.inc"
     0};
-static const char page[] = {
-#include "index.inc"
-    0};
 
 DEN_HANDLER(den_h_health)
 {
@@ -110,14 +107,5 @@ DEN_HANDLER(den_h_contract)
     (void)request;
     (void)err;
     den_reply_text(reply, "application/yaml", contract);
-    return true;
-}
-
-DEN_HANDLER(den_h_page)
-{
-    (void)app;
-    (void)request;
-    (void)err;
-    den_reply_text(reply, "text/html; charset=utf-8", page);
     return true;
 }

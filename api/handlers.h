@@ -57,6 +57,7 @@ DEN_HANDLER(den_h_ready);
 DEN_HANDLER(den_h_metrics);
 DEN_HANDLER(den_h_contract);
 DEN_HANDLER(den_h_page);
+DEN_HANDLER(den_h_web);
 
 /* ---- json_out.c ---- */
 /* 12 digits: 0.3 stays 0.3, and nothing here was measured to more. */

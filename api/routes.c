@@ -56,6 +56,7 @@ static const struct den_route routes[] = {
     {"GET", "/readyz", den_h_ready, DEN_BODY_NONE, NULL, NULL, false},
     {"GET", "/metrics", den_h_metrics, DEN_BODY_NONE, NULL, NULL, false},
     {"GET", "/openapi.yaml", den_h_contract, DEN_BODY_NONE, NULL, NULL, false},
+    {"GET", "/web/{file}", den_h_web, DEN_BODY_NONE, NULL, NULL, false},
     {"GET", "/", den_h_page, DEN_BODY_NONE, NULL, NULL, false},
     {NULL, NULL, NULL, DEN_BODY_NONE, NULL, NULL, false},
 };
