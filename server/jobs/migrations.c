@@ -155,6 +155,12 @@ const struct den_migration den_migrations[] = {
          " expires_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
          "CREATE INDEX uploads_owner ON uploads (owner);"
          "CREATE INDEX uploads_expires ON uploads (expires_ms);"},
+    {11, "CREATE TABLE aliases ("
+         " owner TEXT NOT NULL, name TEXT NOT NULL, alias TEXT NOT NULL,"
+         " version INTEGER NOT NULL, previous INTEGER NOT NULL,"
+         " updated_ms INTEGER NOT NULL, PRIMARY KEY (owner, name, alias),"
+         " FOREIGN KEY (owner, name, version) REFERENCES models) STRICT, WITHOUT ROWID;"
+         "CREATE INDEX aliases_version ON aliases (owner, name, version);"},
     {0, NULL},
 };
 

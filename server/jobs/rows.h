@@ -102,6 +102,14 @@ struct den_model_row {
     int64_t created_ms;
 };
 
+/* A name for a version of a model, "champion". */
+#define DEN_ALIAS_SIZE 65 /* a letter, then up to 63 of A-Z a-z 0-9 . _ - */
+struct den_alias_row {
+    char model[DEN_NAME_SIZE], name[DEN_ALIAS_SIZE];
+    int64_t version, previous; /* previous: the version before; 0 = none */
+    int64_t updated_ms;
+};
+
 /* One fact about a job, numbered from 1 within the job. */
 struct den_event_row {
     uint64_t seq;

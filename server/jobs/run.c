@@ -78,6 +78,34 @@ bool den_model_name_valid(const char *name)
                         "0123456789._-") == length;
 }
 
+bool den_alias_valid(const char *name)
+{
+    bool letter =
+        (name[0] >= 'A' && name[0] <= 'Z') || (name[0] >= 'a' && name[0] <= 'z');
+    return letter && den_model_name_valid(name);
+}
+
+/* What stands behind the @: a number, or an alias. */
+static bool version_of_text(struct den_service *service, const char *owner,
+                            const char *model, const char *text, int64_t *ret,
+                            struct den_err *err)
+{
+    struct den_alias_row alias;
+    struct den_model_row seen;
+    if (den_parse_int(text, 1, INT64_MAX, ret, NULL))
+        return true;
+    if (!den_alias_valid(text))
+        return den_err_set(err, DEN_E_INVALID,
+                           "behind the @ of a model comes a whole number from 1 or an "
+                           "alias, as in %s@1 or %s@champion",
+                           model, model);
+    if (!service->kind->model_get(service->store, owner, model, 0, &seen, err) ||
+        !service->kind->alias_get(service->store, owner, model, text, &alias, err))
+        return false;
+    *ret = alias.version;
+    return true;
+}
+
 bool den_model_of_name(struct den_service *service, const char *owner, const char *text,
                        const char *field, struct den_model_row *ret, struct den_err *err)
 {
@@ -92,11 +120,8 @@ bool den_model_of_name(struct den_service *service, const char *owner, const cha
         return den_err_field(err, DEN_E_INVALID, field,
                              "a model is named as name or name@version, where the name "
                              "has 1 to 64 of the characters A-Z a-z 0-9 . _ -");
-    if (at != NULL && !den_parse_int(at + 1, 1, INT64_MAX, &version, NULL))
-        return den_err_field(err, DEN_E_INVALID, field,
-                             "the version of a model is a whole number from 1, as in "
-                             "%s@1",
-                             name);
+    if (at != NULL && !version_of_text(service, owner, name, at + 1, &version, &inner))
+        return den_err_field(err, inner.code, field, "%s", inner.text);
     return service->kind->model_get(service->store, owner, name, version, ret, &inner) ||
            den_err_field(err, inner.code, field, "%s", inner.text);
 }

@@ -52,8 +52,8 @@ bool den_check_unused(const char *value, const char *field, const char *kind,
 bool den_err_under(const struct den_err *inner, const char *prefix, struct den_err *err);
 /* 1 to 64 of A-Z a-z 0-9 . _ - */
 bool den_model_name_valid(const char *name);
-/* The newest version of "name", or the one that "name@3" says, as the owner sees it;
- * errors are at `field`. */
+/* The newest version of "name", or the one that "name@3" or "name@champion" says, as the
+ * owner sees it; errors are at `field`. */
 bool den_model_of_name(struct den_service *service, const char *owner, const char *text,
                        const char *field, struct den_model_row *ret,
                        struct den_err *err) DEN_CHECKED;

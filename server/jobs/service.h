@@ -115,6 +115,9 @@ bool den_service_delete_model(struct den_service *service, const char *owner,
                               const char *name, int64_t version,
                               struct den_err *err) DEN_CHECKED;
 
+/* Can an alias have this name?  A letter, then up to 63 of A-Z a-z 0-9 . _ - */
+bool den_alias_valid(const char *name);
+
 /* Called (from any worker thread, no lock held) whenever a job got a new event; for
  * streams. */
 void den_service_on_event(struct den_service *service, void (*notify)(void *context),

@@ -18,6 +18,8 @@
 
 struct den_store;
 
+#define DEN_ALIASES 32 /* of a model */
+
 struct den_store_kind {
     const char *name, *doc;
     /* location: for sqlite the path of the database file; migrations run here. */
@@ -159,6 +161,25 @@ struct den_store_kind {
      * it; DEN_E_FORBIDDEN for one that another shares. */
     bool (*model_delete)(struct den_store *s, const char *owner, const char *name,
                          int64_t version, struct den_err *err);
+    /* aliases: of models that the owner may see; changed only by whoever has the model.
+     * set: the alias becomes ret->version of ret->model; if_version: the version it must
+     * have now, 0 = it must not be there, < 0 = whatever, else DEN_E_CONFLICT.  ret: the
+     * row after. */
+    bool (*alias_set)(struct den_store *s, const char *owner, struct den_alias_row *ret,
+                      int64_t if_version, struct den_err *err);
+    /* The version before takes the place of the version: done twice, nothing is changed.
+     * DEN_E_CONFLICT when there is none, or no more. */
+    bool (*alias_rollback)(struct den_store *s, const char *owner, const char *model,
+                           const char *name, struct den_alias_row *ret,
+                           struct den_err *err);
+    bool (*alias_get)(struct den_store *s, const char *owner, const char *model,
+                      const char *name, struct den_alias_row *ret, struct den_err *err);
+    bool (*alias_delete)(struct den_store *s, const char *owner, const char *model,
+                         const char *name, struct den_err *err);
+    /* By name, at most DEN_ALIASES. */
+    bool (*alias_list)(struct den_store *s, const char *owner, const char *model,
+                       struct den_alias_row *ret, size_t *ret_count, struct den_err *err);
+
     /* uploads in parts; add fails with DEN_E_BUSY when the owner has `most` unfinished
      * ones */
     bool (*upload_add)(struct den_store *s, const struct den_upload_row *row, size_t most,

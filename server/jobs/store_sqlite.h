@@ -225,6 +225,24 @@ bool den_sqlite_model_list(struct den_store *s, const char *owner, const char *n
                            size_t *ret_count, struct den_err *err);
 bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char *name,
                              int64_t version, struct den_err *err);
+/* Fails unless the owner has it: with DEN_E_FORBIDDEN where he may see another's. */
+void den_tx_own_model(struct den_tx *tx, const char *owner, const char *name,
+                      int64_t version);
+/* store_sqlite_aliases.c */
+bool den_sqlite_alias_set(struct den_store *s, const char *owner,
+                          struct den_alias_row *ret, int64_t if_version,
+                          struct den_err *err);
+bool den_sqlite_alias_rollback(struct den_store *s, const char *owner, const char *model,
+                               const char *name, struct den_alias_row *ret,
+                               struct den_err *err);
+bool den_sqlite_alias_get(struct den_store *s, const char *owner, const char *model,
+                          const char *name, struct den_alias_row *ret,
+                          struct den_err *err);
+bool den_sqlite_alias_delete(struct den_store *s, const char *owner, const char *model,
+                             const char *name, struct den_err *err);
+bool den_sqlite_alias_list(struct den_store *s, const char *owner, const char *model,
+                           struct den_alias_row *ret, size_t *ret_count,
+                           struct den_err *err);
 /* store_sqlite_uploads.c */
 bool den_sqlite_upload_add(struct den_store *s, const struct den_upload_row *row,
                            size_t most, struct den_err *err);

@@ -185,9 +185,8 @@ bool den_sqlite_model_list(struct den_store *s, const char *owner, const char *n
     return true;
 }
 
-/* Fails unless the owner has it: with DEN_E_FORBIDDEN where he may see another's. */
-static void need_own(struct den_tx *tx, const char *owner, const char *name,
-                     int64_t version)
+void den_tx_own_model(struct den_tx *tx, const char *owner, const char *name,
+                      int64_t version)
 {
     char whose[DEN_OWNER_SIZE];
     den_tx_query(tx,
@@ -205,6 +204,25 @@ static void need_own(struct den_tx *tx, const char *owner, const char *name,
                     "the model '%.64s' is shared by '%s', and only its owner can change "
                     "or delete it",
                     name, whose);
+}
+
+/* The whole of a model goes with its aliases. */
+static void need_no_alias(struct den_tx *tx, const char *owner, const char *name,
+                          int64_t version)
+{
+    char alias[DEN_ALIAS_SIZE];
+    den_tx_query(tx, "SELECT alias FROM aliases WHERE owner = ?1 AND name = ?2 AND "
+                     "version = ?3 LIMIT 1");
+    den_tx_text(tx, owner);
+    den_tx_text(tx, name);
+    den_tx_int(tx, version);
+    if (!den_tx_row(tx))
+        return;
+    den_tx_get_text(tx, alias, sizeof alias);
+    den_tx_fail(tx, DEN_E_CONFLICT,
+                "version %lld of the model '%.64s' is its '%s'; let that name another "
+                "version first",
+                (long long)version, name, alias);
 }
 
 /* Whoever's the job is. */
@@ -236,8 +254,14 @@ bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char 
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    need_own(&tx, owner, name, version);
+    den_tx_own_model(&tx, owner, name, version);
     need_unused(&tx, owner, name, version);
+    need_no_alias(&tx, owner, name, version);
+    den_tx_query(&tx, "DELETE FROM aliases WHERE owner = ?1 AND name = ?2 AND ?3 = 0");
+    den_tx_text(&tx, owner);
+    den_tx_text(&tx, name);
+    den_tx_int(&tx, version);
+    den_tx_run(&tx);
     den_tx_query(&tx, "DELETE FROM models WHERE owner = ?1 AND name = ?2 AND "
                       "(?3 = 0 OR version = ?3)");
     den_tx_text(&tx, owner);

@@ -277,7 +277,7 @@ START_TEST(a_denoise_job_that_cannot_be_is_refused_before_the_queue)
     assign(request.model, "nobody");
     refuse_job(&request, DEN_E_NOT_FOUND, "/model", "nobody");
     assign(request.model, "nobody@champion");
-    refuse_job(&request, DEN_E_INVALID, "/model", "whole number");
+    refuse_job(&request, DEN_E_NOT_FOUND, "/model", "nobody");
     assign(request.model, "nobody@0");
     refuse_job(&request, DEN_E_INVALID, "/model", "whole number");
     assign(request.method, "median");
