@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -84,32 +85,59 @@ static bool add_image_and_job(struct den_service *service, const char *path,
     return true;
 }
 
-static void write_on(enum mode mode, unsigned number, int acks)
+struct writer {
+    pthread_t thread;
+    struct den_service *service;
+    enum mode mode;
+    unsigned number; /* of its first image */
+    int acks;
+};
+
+static void *write_on(void *opaque)
 {
-    struct den_service *service = open_state();
-    struct den_blobs *blobs = den_service_blobs(service);
-    if (mode == NO_LOG_SYNC)
-        fault_arm("fsync:1:0:on", "denoised.db-wal");
-    if (mode == BLOBS_NO_FOLDER_SYNC)
-        fault_arm("fsync:1:0:on", "/state/blobs");
-    for (;; number++) {
+    const struct writer *w = opaque;
+    struct den_blobs *blobs = den_service_blobs(w->service);
+    bool only_blobs = w->mode == BLOBS || w->mode == BLOBS_NO_FOLDER_SYNC;
+    for (unsigned number = w->number;; number++) {
         struct den_err err = DEN_ERR_INIT;
         struct ack ack = {0};
         char path[4096];
         uint64_t bytes;
         den_blobs_temporary(blobs, path, sizeof path);
         bool done = save_image(path, number, &err);
-        if (mode == BLOBS || mode == BLOBS_NO_FOLDER_SYNC)
+        if (only_blobs)
             done = done && den_blobs_take(blobs, path, NULL, ack.sha256, &bytes, &err);
         else
-            done = done && add_image_and_job(service, path, &ack, &err);
-        if (!done || write(acks, &ack, sizeof ack) != sizeof ack)
+            done = done && add_image_and_job(w->service, path, &ack, &err);
+        if (!done || write(w->acks, &ack, sizeof ack) != sizeof ack)
             _exit(1); /* the power is gone */
         /* The sync of one makes those before durable, too: the last one decides. */
-        if ((mode == BLOBS || mode == BLOBS_NO_FOLDER_SYNC) && number % 4 == 3)
+        if (only_blobs && number % 4 == 3)
             for (;;)
                 (void)pause();
     }
+    return NULL;
+}
+
+/* Several at a time, so that commits are shared; one where the order matters. */
+static void write_all(enum mode mode, unsigned number, int acks)
+{
+    enum { WRITERS = 4, APART = 1 << 10 };
+    static struct writer writers[WRITERS];
+    struct den_service *service = open_state();
+    unsigned count = mode == WHOLE ? WRITERS : 1;
+    if (mode == NO_LOG_SYNC)
+        fault_arm("fsync:1:0:on", "denoised.db-wal");
+    if (mode == BLOBS_NO_FOLDER_SYNC)
+        fault_arm("fsync:1:0:on", "/state/blobs");
+    for (unsigned i = 0; i < count; i++) {
+        writers[i] = (struct writer){
+            .service = service, .mode = mode, .number = number + i * APART, .acks = acks};
+        if (pthread_create(&writers[i].thread, NULL, write_on, &writers[i]) != 0)
+            _exit(1);
+    }
+    for (;;)
+        (void)pause();
 }
 
 /* ---- after the cut ---- */
@@ -178,7 +206,7 @@ static void cut(enum mode mode, unsigned round, struct tally *tally)
     pid_t pid = fork();
     ck_assert_int_ge(pid, 0);
     if (pid == 0)
-        write_on(mode, round << 12, ends[1]);
+        write_all(mode, round << 12, ends[1]);
     (void)close(ends[1]);
     /* From the first acknowledgement on, for 50 to 250 ms. */
     ssize_t first = read(ends[0], acks, sizeof *acks);
