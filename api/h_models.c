@@ -86,6 +86,36 @@ DEN_HANDLER(den_h_model_delete)
     return true;
 }
 
+/* {"shared": true}, and nothing else. */
+static bool read_shared(const struct den_request *request, bool *ret, struct den_err *err)
+{
+    json_t *body = NULL;
+    if (!den_in_body(request, &body, err))
+        return false;
+    const json_t *value = json_object_get(body, "shared");
+    bool done = den_in_only(body, "", "shared", err);
+    if (done && !json_is_boolean(value))
+        done = den_err_field(err, DEN_E_MALFORMED, "/shared",
+                             "shared must be true or false, not %s",
+                             value != NULL ? den_json_kind(value) : "absent");
+    if (done)
+        *ret = json_is_true(value);
+    json_decref(body);
+    return done;
+}
+
+DEN_HANDLER(den_h_model_share)
+{
+    struct den_api *api = app;
+    struct den_model_row row;
+    bool shared = false;
+    return read_shared(request, &shared, err) &&
+           api->store_kind->model_share(api->store, den_request_owner(request),
+                                        den_request_param(request, "name"), shared, &row,
+                                        err) &&
+           den_reply_json(reply, 200, den_json_model(&row), err);
+}
+
 DEN_HANDLER(den_h_model_weights)
 {
     struct den_api *api = app;

@@ -50,6 +50,7 @@ DEN_HANDLER(den_h_model_list);
 DEN_HANDLER(den_h_model_versions);
 DEN_HANDLER(den_h_model_get);
 DEN_HANDLER(den_h_model_delete);
+DEN_HANDLER(den_h_model_share);
 DEN_HANDLER(den_h_model_weights);
 DEN_HANDLER(den_h_alias_list);
 DEN_HANDLER(den_h_alias_get);

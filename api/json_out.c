@@ -284,5 +284,7 @@ json_t *den_json_model(const struct den_model_row *row)
         "bytes", (json_int_t)row->bytes, "sha256", row->sha256, "weights", weights,
         "created_at", den_json_time(row->created_ms));
     (void)json_object_set_new(model, "base_model", den_json_base(row->config));
+    (void)json_object_set_new(model, "owner", json_string(row->owner));
+    (void)json_object_set_new(model, "shared", json_boolean(row->shared));
     return model;
 }

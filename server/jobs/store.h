@@ -161,6 +161,10 @@ struct den_store_kind {
      * it; DEN_E_FORBIDDEN for one that another shares. */
     bool (*model_delete)(struct den_store *s, const char *owner, const char *name,
                          int64_t version, struct den_err *err);
+    /* Of all versions; ret: the newest.  Among what is shared a name is unique:
+     * DEN_E_CONFLICT.  DEN_E_FORBIDDEN for one that another shares. */
+    bool (*model_share)(struct den_store *s, const char *owner, const char *name,
+                        bool shared, struct den_model_row *ret, struct den_err *err);
     /* aliases: of models that the owner may see; changed only by whoever has the model.
      * set: the alias becomes ret->version of ret->model; if_version: the version it must
      * have now, 0 = it must not be there, < 0 = whatever, else DEN_E_CONFLICT.  ret: the

@@ -325,6 +325,7 @@ static const struct den_store_kind sqlite_kind = {
     .model_own = den_sqlite_model_own,
     .model_list = den_sqlite_model_list,
     .model_delete = den_sqlite_model_delete,
+    .model_share = den_sqlite_model_share,
     .alias_set = den_sqlite_alias_set,
     .alias_rollback = den_sqlite_alias_rollback,
     .alias_get = den_sqlite_alias_get,

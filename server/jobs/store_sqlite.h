@@ -225,6 +225,8 @@ bool den_sqlite_model_list(struct den_store *s, const char *owner, const char *n
                            size_t *ret_count, struct den_err *err);
 bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char *name,
                              int64_t version, struct den_err *err);
+bool den_sqlite_model_share(struct den_store *s, const char *owner, const char *name,
+                            bool shared, struct den_model_row *ret, struct den_err *err);
 /* Fails unless the owner has it: with DEN_E_FORBIDDEN where he may see another's. */
 void den_tx_own_model(struct den_tx *tx, const char *owner, const char *name,
                       int64_t version);

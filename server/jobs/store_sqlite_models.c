@@ -97,20 +97,26 @@ static void no_model(struct den_tx *tx, const char *name, int64_t version)
 }
 
 /* sql: of ?1 = owner, ?2 = name, ?3 = version. */
+static void get_row(struct den_tx *tx, const char *sql, const char *owner,
+                    const char *name, int64_t version, struct den_model_row *row)
+{
+    den_tx_query(tx, sql);
+    den_tx_text(tx, owner);
+    den_tx_text(tx, name);
+    den_tx_int(tx, version);
+    if (den_tx_row(tx))
+        read_model(tx, row);
+    else
+        no_model(tx, name, version);
+}
+
 static bool get(struct den_store *s, const char *sql, const char *owner, const char *name,
                 int64_t version, struct den_model_row *ret, struct den_err *err)
 {
     struct den_tx tx;
     struct den_model_row row;
     den_tx_read(&tx, s, err);
-    den_tx_query(&tx, sql);
-    den_tx_text(&tx, owner);
-    den_tx_text(&tx, name);
-    den_tx_int(&tx, version);
-    if (den_tx_row(&tx))
-        read_model(&tx, &row);
-    else
-        no_model(&tx, name, version);
+    get_row(&tx, sql, owner, name, version, &row);
     if (!den_tx_end(&tx))
         return false;
     *ret = row;
@@ -119,6 +125,9 @@ static bool get(struct den_store *s, const char *sql, const char *owner, const c
 
 #define THIS_VERSION \
     "m.name = ?2 AND (?3 = 0 OR m.version = ?3) ORDER BY m.version DESC LIMIT 1"
+#define OWN_MODEL                                     \
+    "SELECT " MODEL_COLUMNS ", n.shared FROM " MODELS \
+    " WHERE m.owner = ?1 AND " THIS_VERSION
 
 bool den_sqlite_model_get(struct den_store *s, const char *owner, const char *name,
                           int64_t version, struct den_model_row *ret, struct den_err *err)
@@ -132,10 +141,7 @@ bool den_sqlite_model_get(struct den_store *s, const char *owner, const char *na
 bool den_sqlite_model_own(struct den_store *s, const char *owner, const char *name,
                           int64_t version, struct den_model_row *ret, struct den_err *err)
 {
-    return get(s,
-               "SELECT " MODEL_COLUMNS ", n.shared FROM " MODELS
-               " WHERE m.owner = ?1 AND " THIS_VERSION,
-               owner, name, version, ret, err);
+    return get(s, OWN_MODEL, owner, name, version, ret, err);
 }
 
 /* Cursor of all models: the name, of which the newest version gives the place in time.
@@ -276,4 +282,32 @@ bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char 
     den_tx_text(&tx, name);
     den_tx_run(&tx);
     return den_tx_end(&tx);
+}
+
+bool den_sqlite_model_share(struct den_store *s, const char *owner, const char *name,
+                            bool shared, struct den_model_row *ret, struct den_err *err)
+{
+    struct den_tx tx;
+    struct den_model_row row;
+    den_tx_write(&tx, s, err);
+    den_tx_own_model(&tx, owner, name, 0);
+    if (shared && den_tx_owned(&tx,
+                               "SELECT 1 FROM model_names WHERE owner <> ?1 AND "
+                               "name = ?2 AND shared = 1",
+                               owner, name) != 0)
+        den_tx_fail(&tx, DEN_E_CONFLICT,
+                    "another shares a model '%.64s' already, and a shared name must be "
+                    "unique",
+                    name);
+    den_tx_query(&tx,
+                 "UPDATE model_names SET shared = ?1 WHERE owner = ?2 AND name = ?3");
+    den_tx_int(&tx, shared);
+    den_tx_text(&tx, owner);
+    den_tx_text(&tx, name);
+    den_tx_run(&tx);
+    get_row(&tx, OWN_MODEL, owner, name, 0, &row);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = row;
+    return true;
 }

@@ -60,6 +60,34 @@ static void look_at_training(const char *id)
     answer_free(&a);
 }
 
+static void share(const char *name, const char *body, long status, bool shared)
+{
+    char path[64];
+    (void)snprintf(path, sizeof path, "/v1/models/%s/shared", name);
+    struct answer a =
+        ask("PUT", s.daemon.url, path, "application/json", body, strlen(body), NULL);
+    ck_assert_msg(a.status == status, "%s: %ld %s", body, a.status, a.body);
+    if (status == 200) {
+        ck_assert_str_eq(text_at(a.json, "owner"), "local");
+        ck_assert(json_is_boolean(at(a.json, "shared")));
+        ck_assert_int_eq(json_is_true(at(a.json, "shared")), shared);
+    }
+    answer_free(&a);
+}
+
+static void share_training(void)
+{
+    share("nuclei", "{\"shared\":true}", 200, true);
+    struct answer a = get(s.daemon.url, "/v1/models");
+    ck_assert(json_is_true(at(a.json, "models.0.shared")));
+    answer_free(&a);
+    share("nuclei", "{\"shared\":false}", 200, false);
+    share("nuclei", "{\"shared\":\"yes\"}", 400, false);
+    share("nuclei", "{}", 400, false);
+    share("nuclei", "{\"shared\":true,\"with\":\"all\"}", 400, false);
+    share("nobody", "{\"shared\":true}", 404, false);
+}
+
 static void look_at_events(const char *id)
 {
     struct answer a = get_of("/v1/jobs/%s/events", id);
@@ -151,6 +179,7 @@ START_TEST(a_model_is_trained_used_judged_and_looked_at)
     close_to(number_at(job, "attempts"), 1, 1e-12);
     json_decref(job);
     look_at_training(id);
+    share_training();
     look_at_events(id);
     static float first[PIXELS], second[PIXELS], filter[PIXELS];
     denoise("\"model\":\"nuclei@1\"", first);
