@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "experiment_api.h"
+#include "fs.h"
 #include "mem.h"
 #include "str.h"
 
@@ -299,4 +300,22 @@ DEN_HANDLER(den_h_job_result)
     den_blobs_path(den_service_blobs(api->service), row.result_sha256, path, sizeof path);
     return den_reply_file(reply, path, row.result_media, row.result_sha256,
                           row.result_name, err);
+}
+
+DEN_HANDLER(den_h_job_sample)
+{
+    struct den_api *api = app;
+    struct den_job_row row;
+    char path[PATH_MAX];
+    const char *id;
+    if (!den_api_id(request, "job_", &id, err) ||
+        !api->store_kind->job_get(api->store, den_request_owner(request), id, &row, err))
+        return false;
+    den_service_sample_path(api->service, row.id, path, sizeof path);
+    if (!den_fs_exists(path))
+        return den_err_set(err, DEN_E_NOT_FOUND,
+                           "the job '%s' has no sample: only a training has, from its "
+                           "first validation until it ends",
+                           row.id);
+    return den_reply_file(reply, path, "image/png", NULL, NULL, err);
 }

@@ -45,6 +45,7 @@ DEN_HANDLER(den_h_job_retry);
 DEN_HANDLER(den_h_job_events);
 DEN_HANDLER(den_h_job_report);
 DEN_HANDLER(den_h_job_result);
+DEN_HANDLER(den_h_job_sample);
 DEN_HANDLER(den_h_job_preview);
 DEN_HANDLER(den_h_model_list);
 DEN_HANDLER(den_h_model_versions);

@@ -37,6 +37,8 @@ static const struct den_route routes[] = {
      DEN_WAITS},
     {"GET", "/v1/jobs/{id}/events", den_h_job_events, DEN_BODY_NONE, NULL, "read", false},
     {"GET", "/v1/jobs/{id}/report", den_h_job_report, DEN_BODY_NONE, NULL, "read", false},
+    {"GET", "/v1/jobs/{id}/sample", den_h_job_sample, DEN_BODY_NONE, NULL, "read",
+     DEN_AT_ONCE},
     {"GET", "/v1/jobs/{id}/result", den_h_job_result, DEN_BODY_NONE, NULL, "read", false},
     {"GET", "/v1/jobs/{id}/preview", den_h_job_preview, DEN_BODY_NONE,
      "page channel size low high as", "read", true},

@@ -251,7 +251,9 @@ static void tried(bool ok, const char *what, const struct den_err *err)
 static bool measure(struct run *run, double *ret, struct den_err *err)
 {
     size_t done = run->at.step;
-    if (!den_validation_psnr(run->validation, run->model, ret, err))
+    const struct den_train_hooks *hooks = &run->job->hooks;
+    if (!den_validation_psnr(run->validation, run->model, hooks->show, hooks->context,
+                             ret, err))
         return false;
     if (!isfinite(*ret))
         return den_err_set(err, DEN_E_DIVERGED,

@@ -10,12 +10,15 @@
 #include "model.h"
 #include "progress.h"
 #include "train_config.h"
+#include "validation.h"
 
 struct den_train_hooks {
     struct den_progress progress; /* per iteration */
     /* A number for the history, e.g. "loss_l1", "loss_d", "lr", "validation_psnr"; may be
      * NULL. */
     void (*metric)(void *context, size_t step, const char *name, double value);
+    /* How a validation image comes out by now; may be NULL. */
+    void (*show)(void *context, const struct den_validation_view *view);
     /* A sentence about the run for people; may be NULL. */
     void (*note)(void *context, const char *text);
     void *context;

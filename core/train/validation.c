@@ -124,7 +124,9 @@ static bool psnr_of(const struct den_validation *v, const struct view *view,
 }
 
 bool den_validation_psnr(const struct den_validation *validation, struct den_model *model,
-                         double *ret, struct den_err *err)
+                         void (*show)(void *context,
+                                      const struct den_validation_view *view),
+                         void *context, double *ret, struct den_err *err)
 {
     assert(validation->count > 0);
     bool ok = false;
@@ -143,6 +145,10 @@ bool den_validation_psnr(const struct den_validation *validation, struct den_mod
         }
         if (!psnr_of(validation, view, infer, &psnr, err))
             goto out;
+        if (show != NULL && i == 0 && isfinite(psnr))
+            show(context,
+                 &(struct den_validation_view){view->width, view->height, view->noisy,
+                                               validation->denoised, view->target});
         sum += psnr > 200 ? 200 : psnr;
     }
     *ret = sum / (double)validation->count;

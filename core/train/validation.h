@@ -13,6 +13,12 @@
 
 struct den_validation;
 
+/* How one of the images comes out, for people to look at: grey values [height][width]. */
+struct den_validation_view {
+    size_t width, height;
+    const float *noisy, *denoised, *target;
+};
+
 /* From images[count] of the data set, evenly spaced when there are more than are used; an
  * image whose target is constant has no PSNR and is left out.  pool is borrowed. */
 bool den_validation_new(const struct den_dataset *dataset, const size_t *images,
@@ -21,9 +27,12 @@ bool den_validation_new(const struct den_dataset *dataset, const size_t *images,
 void den_validation_free(struct den_validation *validation);
 /* Images in use, 0 to DEN_VALIDATION_IMAGES. */
 size_t den_validation_size(const struct den_validation *validation);
-/* Mean over images of the PSNR in dB; NaN or -infinity when the net's output is not
- * finite. Images that are restored exactly count as 200 dB.  Size must be > 0. */
+/* show, may be NULL, gets the first of the images while it is measured.  Mean over images
+ * of the PSNR in dB; NaN or -infinity when the net's output is not finite. Images that
+ * are restored exactly count as 200 dB.  Size must be > 0. */
 bool den_validation_psnr(const struct den_validation *validation, struct den_model *model,
-                         double *ret, struct den_err *err) DEN_CHECKED;
+                         void (*show)(void *context,
+                                      const struct den_validation_view *view),
+                         void *context, double *ret, struct den_err *err) DEN_CHECKED;
 
 #endif

@@ -44,13 +44,14 @@ static struct window choose(const struct den_metric_case *c)
     return best;
 }
 
+/* Into a picture whose rows are `stride` pixels apart. */
 static void cut(const struct den_metric_case *c, const float *image,
-                const struct window *at, float *to)
+                const struct window *at, size_t stride, float *to)
 {
     for (size_t y = 0; y < at->h; y++)
         for (size_t x = 0; x < at->w; x++) {
             size_t i = (at->y + y) * c->width + at->x + x;
-            *to++ =
+            to[y * stride + x] =
                 image != NULL ? image[i] : (float)(c->a * (double)c->reference[i] + c->b);
         }
 }
@@ -61,18 +62,18 @@ static int ascending(const void *a, const void *b)
     return (*p > *q) - (*p < *q);
 }
 
-/* Pixels become 0 to 255; scratch[n] is overwritten. */
+/* n pixels become 0 to 255; scratch, of the size of the part, is overwritten. */
 static void stretch(const struct den_metric_case *c, const struct window *at,
-                    float *scratch, float *pixels)
+                    float *scratch, float *pixels, size_t count)
 {
     const double low = 0.005, high = 0.995;
     size_t n = at->w * at->h;
-    cut(c, NULL, at, scratch);
+    cut(c, NULL, at, at->w, scratch);
     qsort(scratch, n, sizeof *scratch, ascending);
     float lo = scratch[(size_t)(low * (double)(n - 1))];
     float hi = scratch[(size_t)(high * (double)(n - 1))];
     float scale = hi > lo ? 255.0F / (hi - lo) : 0.0F;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < count; i++)
         pixels[i] = fminf(fmaxf((pixels[i] - lo) * scale, 0.0F), 255.0F);
 }
 
@@ -91,29 +92,35 @@ static bool encode(const char *path, char **ret, struct den_err *err)
     return text != NULL;
 }
 
+bool den_crop_save(const struct den_metric_case *c, const float *const *images,
+                   size_t count, const char *path, struct den_err *err)
+{
+    bool done = false;
+    struct window at = choose(c);
+    size_t stride = at.w * count;
+    struct den_image picture = {.info = {.width = (uint32_t)stride,
+                                         .height = (uint32_t)at.h,
+                                         .pages = 1,
+                                         .channels = 1,
+                                         .dtype = DEN_U8}};
+    float *scratch = den_new(at.w * at.h, sizeof *scratch, err);
+    picture.pixels = den_new(stride * at.h, sizeof *picture.pixels, err);
+    if (scratch == NULL || picture.pixels == NULL)
+        goto out;
+    den_str_copy(picture.info.format, sizeof picture.info.format, "png");
+    for (size_t i = 0; i < count; i++)
+        cut(c, images[i], &at, stride, picture.pixels + i * at.w);
+    stretch(c, &at, scratch, picture.pixels, stride * at.h);
+    done = den_image_save(path, &picture, err);
+out:
+    den_free(scratch);
+    den_free(picture.pixels);
+    return done;
+}
+
 bool den_crop_png(const struct den_judge *judge, const float *image,
                   const char *temporary, char **ret, struct den_err *err)
 {
-    bool done = false;
-    struct window at = choose(&judge->c);
-    struct den_image crop = {.info = {.width = (uint32_t)at.w,
-                                      .height = (uint32_t)at.h,
-                                      .pages = 1,
-                                      .channels = 1,
-                                      .dtype = DEN_U8}};
-    float *scratch = den_new(at.w * at.h, sizeof *scratch, err);
-    crop.pixels = den_new(at.w * at.h, sizeof *crop.pixels, err);
-    if (scratch == NULL || crop.pixels == NULL)
-        goto out;
-    den_str_copy(crop.info.format, sizeof crop.info.format, "png");
-    cut(&judge->c, image, &at, crop.pixels);
-    stretch(&judge->c, &at, scratch, crop.pixels);
-    if (!den_image_save(temporary, &crop, err) || !encode(temporary, ret, err) ||
-        !den_fs_remove(temporary, err))
-        goto out;
-    done = true;
-out:
-    den_free(scratch);
-    den_free(crop.pixels);
-    return done;
+    return den_crop_save(&judge->c, &image, 1, temporary, err) &&
+           encode(temporary, ret, err) && den_fs_remove(temporary, err);
 }

@@ -1,13 +1,16 @@
 /* A model from a data set, from scratch or from another model. */
 
-#include "job_images.h"
 #include "run_kinds.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base_model.h"
 #include "clock.h"
+#include "crop.h"
+#include "job_images.h"
 #include "mem.h"
 #include "str.h"
 #include "trainer.h"
@@ -247,6 +250,28 @@ static void metric(void *opaque, size_t step, const char *name, double value)
     den_job_metric(t->context, step, name, value);
 }
 
+void den_service_sample_path(const struct den_service *service, const char *job, char *to,
+                             size_t size)
+{
+    char work[DEN_STATE_PATH + 64];
+    den_service_work_path(service, job, work, sizeof work);
+    den_str_format(to, size, "%s/sample.png", work);
+}
+
+/* For people to look at; a training does not end for want of a picture. */
+static void show(void *opaque, const struct den_validation_view *view)
+{
+    struct training *t = opaque;
+    char path[PATH_MAX], fresh[PATH_MAX];
+    struct den_metric_case c = {
+        view->width, view->height, view->target, view->denoised, 1, 0};
+    const float *const images[] = {view->noisy, view->denoised, NULL};
+    den_service_sample_path(t->context->service, t->context->job, path, sizeof path);
+    den_str_format(fresh, sizeof fresh, "%s/sample.new", t->context->work);
+    if (!den_crop_save(&c, images, 3, fresh, NULL) || rename(fresh, path) != 0)
+        unlink(fresh);
+}
+
 static void note(void *opaque, const char *text)
 {
     struct training *t = opaque;
@@ -345,6 +370,7 @@ static bool train(struct training *t, const struct den_job_row *row,
         .last_path = last,
         .hooks = {.progress = {.tick = tick, .context = t},
                   .metric = metric,
+                  .show = show,
                   .note = note,
                   .context = t},
     };

@@ -118,6 +118,11 @@ bool den_service_delete_model(struct den_service *service, const char *owner,
 /* Can an alias have this name?  A letter, then up to 63 of A-Z a-z 0-9 . _ - */
 bool den_alias_valid(const char *name);
 
+/* Where a running training puts a picture of a validation image: noisy, denoised and
+ * target side by side; into to[PATH_MAX].  There is none until it has validated. */
+void den_service_sample_path(const struct den_service *service, const char *job, char *to,
+                             size_t size);
+
 /* Called (from any worker thread, no lock held) whenever a job got a new event; for
  * streams. */
 void den_service_on_event(struct den_service *service, void (*notify)(void *context),

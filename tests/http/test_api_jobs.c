@@ -251,6 +251,41 @@ START_TEST(a_running_training_is_cancelled_and_can_be_retried)
 }
 END_TEST
 
+START_TEST(a_running_training_shows_how_a_validation_image_comes_out)
+{
+    char id[32], path[80], body[400];
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"seen\",\"preset\":"
+                   "\"cpu\",\"config\":{" TINY ",\"iterations\":1000000,"
+                   "\"validate_every\":5}}",
+                   s.training);
+    submit_job(s.daemon.url, body, id);
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/sample", id);
+    struct answer a = get(s.daemon.url, path);
+    for (int i = 0; i < 1000 && a.status == 404; i++) {
+        answer_free(&a);
+        (void)usleep(20000);
+        a = get(s.daemon.url, path);
+    }
+    char type[40];
+    ck_assert_msg(a.status == 200, "%ld %s", a.status, a.body);
+    ck_assert_str_eq(answer_header(&a, "Content-Type", type, sizeof type), "image/png");
+    /* Three squares of 64 pixels side by side, as the header of a PNG says. */
+    static const unsigned char sides[] = {0, 0, 0, 192, 0, 0, 0, 64};
+    ck_assert_uint_gt(a.length, 24);
+    ck_assert_mem_eq(a.body + 16, sides, sizeof sides);
+    answer_free(&a);
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/cancel", id);
+    a = ask("POST", s.daemon.url, path, NULL, NULL, 0, NULL);
+    answer_free(&a);
+    json_decref(wait_job(s.daemon.url, id, 10));
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/sample", id);
+    a = get(s.daemon.url, path);
+    ck_assert_int_eq(a.status, 404);
+    answer_free(&a);
+}
+END_TEST
+
 START_TEST(the_waiting_microscope_does_not_wait_for_the_training)
 {
     char train[32], body[128], id[32];
@@ -277,6 +312,7 @@ int main(void)
     tcase_add_test(tc, a_model_is_trained_used_judged_and_looked_at);
     tcase_add_test(tc, an_estimate_queues_nothing);
     tcase_add_test(tc, a_running_training_is_cancelled_and_can_be_retried);
+    tcase_add_test(tc, a_running_training_shows_how_a_validation_image_comes_out);
     tcase_add_test(tc, the_waiting_microscope_does_not_wait_for_the_training);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
