@@ -141,6 +141,16 @@ static json_t *estimate_of(const struct den_job_row *row,
     return out;
 }
 
+/* Denoising is everybody's; hours of training are not. */
+static bool may_run(struct den_api *api, const struct den_request *request,
+                    const char *job_kind, struct den_err *err)
+{
+    char what[32];
+    bool trains = strcmp(job_kind, "train") == 0 || strcmp(job_kind, "experiment") == 0;
+    (void)den_str_format(what, sizeof what, "a job of kind %s", job_kind);
+    return !trains || den_api_need_scope(api, request, "train", what, err);
+}
+
 DEN_HANDLER(den_h_job_add)
 {
     struct den_api *api = app;
@@ -154,7 +164,7 @@ DEN_HANDLER(den_h_job_add)
     struct den_job_row *row = den_new(1, sizeof *row, err);
     struct den_job_estimate estimate = {0};
     if (ask == NULL || row == NULL || !den_in_body(request, &body, err) ||
-        !read_request(body, ask, err) ||
+        !read_request(body, ask, err) || !may_run(api, request, ask->kind, err) ||
         !den_service_submit(api->service, den_request_owner(request), ask, dry_run, row,
                             &estimate, err))
         goto out;
@@ -270,6 +280,9 @@ DEN_HANDLER(den_h_job_retry)
     const char *id;
     struct den_job_row row;
     return den_api_id(request, "job_", &id, err) &&
+           api->store_kind->job_get(api->store, den_request_owner(request), id, &row,
+                                    err) &&
+           may_run(api, request, row.kind, err) &&
            den_service_retry(api->service, den_request_owner(request), id, &row, err) &&
            reply_job(api, reply, 200, &row, err);
 }

@@ -58,6 +58,10 @@ DEN_HANDLER(den_h_alias_get);
 DEN_HANDLER(den_h_alias_set);
 DEN_HANDLER(den_h_alias_delete);
 DEN_HANDLER(den_h_alias_rollback);
+DEN_HANDLER(den_h_me);
+DEN_HANDLER(den_h_token_list);
+DEN_HANDLER(den_h_token_add);
+DEN_HANDLER(den_h_token_delete);
 DEN_HANDLER(den_h_methods);
 DEN_HANDLER(den_h_health);
 DEN_HANDLER(den_h_ready);
@@ -87,6 +91,14 @@ json_t *den_json_dataset(const struct den_dataset_row *row);
 json_t *den_json_job(const struct den_job_row *row, size_t position);
 json_t *den_json_model(const struct den_model_row *row);
 json_t *den_json_metric(const struct den_metric *metric); /* all but the name */
+
+/* ---- auth.c ---- */
+/* What the token of the request may do (DEN_SCOPE_...); all, where none is needed. */
+unsigned den_api_scopes(struct den_api *api, const struct den_request *request);
+/* For what is more than its route says; "a train job" needs the scope train. */
+bool den_api_need_scope(struct den_api *api, const struct den_request *request,
+                        const char *scope, const char *what,
+                        struct den_err *err) DEN_CHECKED;
 
 /* ---- what handlers share (api.c) ---- */
 /* The path parameter {id}, checked for its prefix ("img_"): anything else is

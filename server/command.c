@@ -26,6 +26,29 @@ static bool take_flag(char **argv, const char *name, const char *other)
     return false;
 }
 
+/* A flag with a value, "--owner x" or "--owner=x"; NULL when it is not there.  The value
+ * stays the command line's. */
+static const char *take_value(char **argv, const char *name)
+{
+    size_t length = strlen(name);
+    for (char **at = argv; *at != NULL; at++) {
+        if (strncmp(*at, name, length) != 0)
+            continue;
+        const char *value = *at + length + 1;
+        if ((*at)[length] == '=') {
+            drop(at);
+            return value;
+        }
+        if ((*at)[length] != '\0' || at[1] == NULL)
+            continue;
+        value = at[1];
+        drop(at);
+        drop(at);
+        return value;
+    }
+    return NULL;
+}
+
 /* The daemon has another working directory. */
 static bool take_backup(char **argv, char *words, size_t size, struct den_err *err)
 {
@@ -47,6 +70,54 @@ static bool take_backup(char **argv, char *words, size_t size, struct den_err *e
     return true;
 }
 
+static bool plain_word(const char *word)
+{
+    return word != NULL && word[0] != '\0' && !den_str_starts(word, "--") &&
+           strpbrk(word, " \n") == NULL;
+}
+
+/* argv[1] is "token" still. */
+static bool take_token_create(char **argv, char *words, size_t size, struct den_err *err)
+{
+    const char *owner = take_value(argv, "--owner"),
+               *days = take_value(argv, "--expires"),
+               *scopes = take_value(argv, "--scope");
+    if (!plain_word(argv[3]) || !plain_word(owner) || !plain_word(scopes) ||
+        (days != NULL && !plain_word(days)))
+        return den_err_set(err, DEN_E_INVALID,
+                           "a token needs a name, an owner and scopes: denoised token "
+                           "create NAME --owner OWNER --scope read,submit,train,admin "
+                           "[--expires DAYS]");
+    return den_str_format(words, size, "token create %s %s %s %s", argv[3], owner, scopes,
+                          days != NULL ? days : "0") ||
+           den_err_set(err, DEN_E_INVALID, "these words are too long");
+}
+
+static bool take_token(char **argv, char *words, size_t size, struct den_err *err)
+{
+    const char *verb = argv[2] != NULL ? argv[2] : "";
+    bool done = false;
+    size_t used = 3; /* words of the command */
+    if (strcmp(verb, "create") == 0) {
+        done = take_token_create(argv, words, size, err);
+        used = 4;
+    } else if (strcmp(verb, "list") == 0) {
+        done = den_str_copy(words, size,
+                            take_flag(argv, "--json", "--json") ? "token list json"
+                                                                : "token list");
+    } else if (strcmp(verb, "revoke") == 0) {
+        done = plain_word(argv[3])
+                   ? den_str_format(words, size, "token revoke %s", argv[3])
+                   : den_err_set(err, DEN_E_INVALID,
+                                 "which token?  denoised token revoke ID or NAME");
+        used = 4;
+    } else
+        den_err_set(err, DEN_E_INVALID, "token needs the word create, list or revoke");
+    for (; done && used > 1; used--)
+        drop(argv + used - 1);
+    return done;
+}
+
 bool den_command_take(char **argv, char *words, size_t size, struct den_err *err)
 {
     words[0] = '\0';
@@ -54,6 +125,8 @@ bool den_command_take(char **argv, char *words, size_t size, struct den_err *err
         return true;
     if (strcmp(argv[1], "backup") == 0)
         return take_backup(argv, words, size, err);
+    if (strcmp(argv[1], "token") == 0)
+        return take_token(argv, words, size, err);
     if (strcmp(argv[1], "check") != 0)
         return true;
     drop(argv + 1);

@@ -23,7 +23,13 @@
 
 const struct den_config_row den_config_rows[] = {
     TEXT(listen, "127.0.0.1:8080", NULL,
-         "loopback address and port, port 0 = a free one"),
+         "address and port, port 0 = a free one; others than loopback need auth"),
+    TEXT(auth, "off", "off required",
+         "whether who asks must show an access token (denoised token create)"),
+    TEXT(plain_http, "refused", "refused allowed",
+         "whether tokens may cross a network unencrypted, as behind a proxy with TLS"),
+    INT(max_requests_per_s, "0", 0, 100000,
+        "requests of one token a second, 0 = no limit; more are refused with 429"),
     TEXT(hosts, "", NULL,
          "Host names besides localhost that a proxy in front passes on, by spaces"),
     TEXT(proxies, "", NULL,
@@ -229,6 +235,25 @@ static bool is_address(const char *address)
            inet_pton(AF_INET6, address, any) == 1;
 }
 
+/* Whom anybody can reach must know who asks, and nobody may read the tokens on the way.
+ */
+static bool may_be_public(const struct den_config *config, struct den_err *err)
+{
+    if (strcmp(config->auth, "required") != 0)
+        return den_err_field(err, DEN_E_INVALID, "listen",
+                             "listen: %s can be reached from other machines, so set auth "
+                             "= required, or listen on 127.0.0.1 and put a proxy that "
+                             "knows its users in front",
+                             config->address);
+    return config->tls_cert[0] != '\0' || strcmp(config->plain_http, "allowed") == 0 ||
+           den_err_field(err, DEN_E_INVALID, "listen",
+                         "listen: %s can be reached from other machines, and without TLS "
+                         "everybody on the way can read the access tokens: set tls_cert "
+                         "and tls_key, or plain_http = allowed where a proxy in front "
+                         "speaks TLS or the network is trusted",
+                         config->address);
+}
+
 /* "127.0.0.1:8080", "localhost:0" or "[::1]:8080" to address and port. */
 static bool split_listen(struct den_config *config, struct den_err *err)
 {
@@ -253,13 +278,8 @@ static bool split_listen(struct den_config *config, struct den_err *err)
     if (!is_address(config->address))
         return den_err_field(err, DEN_E_INVALID, "listen",
                              "listen: '%s' is not an IP address", config->address);
-    if (!is_loopback(config->address))
-        return den_err_field(
-            err, DEN_E_INVALID, "listen",
-            "listen: %s can be reached from other machines, and there are no access "
-            "tokens yet: listen on 127.0.0.1 and put a proxy that knows its users in "
-            "front",
-            config->address);
+    if (!is_loopback(config->address) && !may_be_public(config, err))
+        return false;
     config->port = (uint16_t)port;
     return true;
 }
@@ -591,6 +611,9 @@ void den_config_help(struct den_buf *out)
                       "       denoised config example\n"
                       "       denoised backup DIR [--state DIR]\n"
                       "       denoised check [--gc [--dry-run]] [--state DIR]\n"
+                      "       denoised token create NAME --owner OWNER --scope "
+                      "SCOPE,SCOPE [--expires DAYS]\n"
+                      "       denoised token list [--json] | revoke ID|NAME\n"
                       "       denoised --help | --version\n\n"
                       "Settings: a flag counts before DENOISED_KEY in the environment, "
                       "that before\n`key = value` in FILE, that before the default.\n\n");

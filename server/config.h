@@ -19,6 +19,8 @@ struct den_config {
     char listen[80], hosts[512], state[1024], store[32], backend[32], log_level[8],
         jail[16], log_format[8];
     char proxies[512], tls_cert[1024], tls_key[1024];
+    char auth[16], plain_http[16];
+    int64_t max_requests_per_s;
     int64_t threads, http_threads, max_connections, idle_timeout_s;
     int64_t max_connections_per_ip, max_streams, max_streams_per_client;
     int64_t header_timeout_s, body_timeout_s, min_bytes_per_s;
@@ -31,7 +33,7 @@ struct den_config {
     int64_t stall_seconds;
     double checkpoint_seconds;
 
-    /* From listen: a loopback address without brackets, and the port (0 = a free one). */
+    /* From listen: an IP address without brackets, and the port (0 = a free one). */
     char address[64];
     uint16_t port;
 

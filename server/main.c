@@ -22,10 +22,10 @@
 #include "log.h"
 #include "mem.h"
 #include "notify.h"
-#include "service.h"
+#include "service_accounts.h"
+#include "state_command.h"
 #include "str.h"
 #include "tls.h"
-#include "upkeep.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_SECOND_SIGNAL = 130 };
 
@@ -108,8 +108,9 @@ static void set_log(const struct den_config *config)
 }
 
 /* The settings are read once more, from where they came; those of the log hold at once.
- * What is wrong is logged, and all stays as it was. */
-static void reload(const struct den_config *running, char *const argv[])
+ * So are the tokens.  What is wrong is logged, and all stays as it was. */
+static void reload(const struct den_config *running, char *const argv[],
+                   struct den_service *service)
 {
     struct den_config fresh;
     enum den_config_action action;
@@ -120,7 +121,8 @@ static void reload(const struct den_config *running, char *const argv[])
     den_str_format(text, sizeof text, "RELOADING=1\nMONOTONIC_USEC=%lld",
                    (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     den_notify(text);
-    if (den_config_load(argv, environ, &fresh, &action, &err)) {
+    if (den_service_tokens_load(service, &err) &&
+        den_config_load(argv, environ, &fresh, &action, &err)) {
         char later[512];
         set_log(&fresh);
         memcpy(fresh.log_level, running->log_level, sizeof fresh.log_level);
@@ -135,7 +137,8 @@ static void reload(const struct den_config *running, char *const argv[])
     den_notify("READY=1");
 }
 
-static void wait_for_signal(const struct den_config *config, char *const argv[])
+static void wait_for_signal(const struct den_config *config, char *const argv[],
+                            struct den_service *service)
 {
     sigset_t set;
     stop_signals(&set);
@@ -145,7 +148,7 @@ static void wait_for_signal(const struct den_config *config, char *const argv[])
             ;
         if (stop_signal == 0 && reload_asked) {
             reload_asked = 0;
-            reload(config, argv);
+            reload(config, argv, service);
         }
     }
     den_log(DEN_INFO, "stopping", " signal=%d", (int)stop_signal);
@@ -227,6 +230,8 @@ static bool open_service(const struct den_config *c, struct parts *parts,
         .min_free = (uint64_t)c->min_free_mib * mib,
         .ballast = (uint64_t)c->ballast_mib * mib,
         .retention_days = c->retention_days,
+        .auth_required = strcmp(c->auth, "required") == 0,
+        .token_per_s = c->max_requests_per_s,
     };
     if (!den_service_open(&config, &parts->service, err) ||
         !den_api_new(parts->service, &parts->api, err))
@@ -274,7 +279,8 @@ static bool start_http(const struct den_config *c, struct parts *parts,
         .proxies = c->proxies,
         .tls_cert = c->tls_cert,
         .tls_key = c->tls_key,
-        .hosts = c->hosts,
+        .hosts =
+            strcmp(c->auth, "required") == 0 && c->hosts[0] == '\0' ? NULL : c->hosts,
         .routes = den_api_routes(),
         .app = parts->api,
         .started = http_started,
@@ -300,21 +306,45 @@ static void stop(struct parts *parts, unsigned drain_s)
     den_service_close(parts->service);
 }
 
+/* Where tokens are needed: nobody else may read what they protect, and there is one to
+ * begin with.  token[DEN_TOKEN_TEXT_SIZE]: its text, "" = there is one already. */
+static bool open_accounts(const struct parts *parts, char *token, struct den_err *err)
+{
+    token[0] = '\0';
+    return !den_service_auth_required(parts->service) ||
+           (den_service_private(parts->service, err) &&
+            den_service_first_token(parts->service, token, err));
+}
+
+static void tell_first_token(char *token)
+{
+    if (token[0] != '\0')
+        printf("admin token, told only now: %s\n"
+               "others: denoised token create NAME --owner OWNER --scope "
+               "read,submit,train; then revoke this one: denoised token revoke "
+               "first-admin\n",
+               token);
+    explicit_bzero(token, DEN_TOKEN_TEXT_SIZE);
+}
+
 static bool serve(const struct den_config *config, char *const argv[],
                   struct den_err *err)
 {
     struct parts parts = {.service = NULL};
+    char token[DEN_TOKEN_TEXT_SIZE];
     const char *bracket = strchr(config->address, ':') != NULL ? "[" : "";
-    bool done = open_service(config, &parts, err) && start_http(config, &parts, err) &&
+    bool done = open_service(config, &parts, err) && open_accounts(&parts, token, err) &&
+                start_http(config, &parts, err) &&
                 den_service_start(parts.service, err) &&
                 den_watchdog_start(alive, &parts, &parts.watchdog, err);
     if (done) {
         printf("listening on http%s://%s%s%s:%u\n", config->tls_cert[0] ? "s" : "",
                bracket, config->address, bracket[0] != '\0' ? "]" : "",
                den_http_port(parts.http));
+        tell_first_token(token);
         fflush(stdout);
         den_notify("READY=1");
-        wait_for_signal(config, argv);
+        wait_for_signal(config, argv, parts.service);
     }
     stop(&parts, (unsigned)config->drain_seconds);
     return done;
@@ -414,8 +444,10 @@ static int keep_up(const struct den_config *c, const char *words)
     struct den_err err = DEN_ERR_INIT;
     size_t wrong = 0;
     umask(0077);
-    if (!den_upkeep_command(&config, words, stdout, &wrong, &err))
+    if (!den_state_command(&config, words, stdout, &wrong, &err))
         return complain(&err, EXIT_FAILED);
+    if (den_str_starts(words, "token create "))
+        fputs("keep the token like a password: it is shown only now\n", stderr);
     return wrong > 0 || fflush(stdout) != 0 ? EXIT_FAILED : 0;
 }
 

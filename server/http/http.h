@@ -49,7 +49,8 @@ struct den_route {
     enum den_body body;
     const char
         *query; /* allowed query keys, "limit cursor"; others are 400; NULL = none */
-    const char *scope; /* read, submit, train, admin; NULL = open to all */
+    const char *scope; /* read, submit, train, admin; any = whoever is known; NULL = open
+                          to all */
     enum den_slow slow;
 };
 

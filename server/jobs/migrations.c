@@ -149,6 +149,31 @@ const struct den_migration den_migrations[] = {
      "CREATE INDEX models_sha256 ON models (sha256);"
      "CREATE INDEX models_name ON models (name);"
      "CREATE UNIQUE INDEX model_names_shared ON model_names (name) WHERE shared = 1;"},
+    /* Who may ask, what was changed by whom, and what was answered.  A token that was
+     * revoked stays: the audit table names it.  Rows of audit are only ever added: hash =
+     * SHA-256 of prev, which is the hash of the row before, and the row. */
+    {7, "CREATE TABLE tokens ("
+        " seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL,"
+        " owner TEXT NOT NULL, scopes INTEGER NOT NULL, hash TEXT NOT NULL,"
+        " created_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+        " revoked_ms INTEGER NOT NULL, used_ms INTEGER NOT NULL) STRICT;"
+        "CREATE UNIQUE INDEX tokens_name ON tokens (name) WHERE revoked_ms = 0;"
+        "CREATE TABLE audit ("
+        " seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL,"
+        " owner TEXT NOT NULL, token TEXT NOT NULL, action TEXT NOT NULL,"
+        " object TEXT NOT NULL, result TEXT NOT NULL, request TEXT NOT NULL,"
+        " prev TEXT NOT NULL, hash TEXT NOT NULL) STRICT;"
+        "CREATE TRIGGER audit_stays BEFORE UPDATE ON audit"
+        " BEGIN SELECT RAISE(ABORT, 'the audit table is only added to'); END;"
+        "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit"
+        " BEGIN SELECT RAISE(ABORT, 'the audit table is only added to'); END;"
+        /* status 0: the request took effect, and no answer went out */
+        "CREATE TABLE answers ("
+        " owner TEXT NOT NULL, key TEXT NOT NULL, request_sha256 TEXT NOT NULL,"
+        " object TEXT NOT NULL, status INTEGER NOT NULL, media TEXT NOT NULL,"
+        " location TEXT NOT NULL, body TEXT NOT NULL, created_ms INTEGER NOT NULL,"
+        " PRIMARY KEY (owner, key)) STRICT;"
+        "CREATE INDEX answers_age ON answers (created_ms);"},
     {10, "CREATE TABLE uploads ("
          " id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL,"
          " length INTEGER NOT NULL, image TEXT NOT NULL, created_ms INTEGER NOT NULL,"

@@ -10,6 +10,7 @@
 #include "fs.h"
 #include "log.h"
 #include "mem.h"
+#include "service_accounts.h"
 #include "str.h"
 #include "upkeep.h"
 
@@ -73,7 +74,8 @@ static bool init_locks(struct den_service *s, struct den_err *err)
                 pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 &&
                 pthread_cond_init(&s->wake, &attributes) == 0 &&
                 pthread_mutex_init(&s->lock, NULL) == 0 &&
-                pthread_mutex_init(&s->blob_lock, NULL) == 0;
+                pthread_mutex_init(&s->blob_lock, NULL) == 0 &&
+                pthread_mutex_init(&s->tokens_lock, NULL) == 0;
     pthread_condattr_destroy(&attributes);
     return done || den_err_set(err, DEN_E_NO_MEMORY, "a lock cannot be made");
 }
@@ -103,6 +105,8 @@ bool den_service_open(const struct den_service_config *config, struct den_servic
     if (!find_parts(s, config, err) || !den_fs_mkdirs(s->state, 0700, err) ||
         !take_lock(s, err) || !den_blobs_open(s->state, &s->blobs, err) ||
         !open_store(s, err) ||
+        !den_tokens_new(config->token_per_s, &s->tokens, err) ||
+        !den_service_tokens_load(s, err) ||
         (!config->as_it_is && (!recover(s, err) || !den_service_sweep(s, err))))
         goto fail;
     *ret = s;
@@ -138,6 +142,8 @@ void den_service_close(struct den_service *service)
     pthread_cond_destroy(&service->wake);
     pthread_mutex_destroy(&service->lock);
     pthread_mutex_destroy(&service->blob_lock);
+    pthread_mutex_destroy(&service->tokens_lock);
+    den_tokens_free(service->tokens);
     den_rates_release(&service->rates);
     den_free(service);
 }

@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "rates.h"
 #include "service.h"
+#include "tokens.h"
 
 #define DEN_WORKERS 2
 #define DEN_STATE_PATH (PATH_MAX / 2) /* leaves room for names below the state folder */
@@ -55,6 +56,9 @@ struct den_service {
      * row to removing its blob: else one upload could lose the bytes that another
      * deletion finds unused in between.  The one lock that is held over I/O. */
     pthread_mutex_t blob_lock;
+
+    struct den_tokens *tokens;   /* all that hold */
+    pthread_mutex_t tokens_lock; /* from reading them in the store to having them here */
 
     struct den_upkeep *upkeep; /* upkeep.h */
     struct den_rates rates;    /* has a lock of its own */

@@ -14,6 +14,7 @@
  * shared: then everybody may see and use them.  Functions without an owner are the
  * machine's own; what these add belongs to the owner of the job. */
 
+#include "accounts.h"
 #include "rows.h"
 
 struct den_store;
@@ -226,6 +227,19 @@ struct den_store_kind {
      * were neither uploaded nor used, and are in no data set. */
     bool (*expire)(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                    size_t *ret_images, struct den_err *err);
+
+    /* ---- access tokens; DEN_E_CONFLICT when one that holds has the name ---- */
+    bool (*token_add)(struct den_store *s, const struct den_token_row *row,
+                      struct den_err *err);
+    /* All there ever were, revoked ones too. */
+    bool (*token_list)(struct den_store *s, const char *after, size_t limit,
+                       struct den_token_row *ret, size_t *ret_count, struct den_err *err);
+    /* By id or name; ret: the row after.  DEN_E_NOT_FOUND for one that was revoked. */
+    bool (*token_revoke)(struct den_store *s, const char *which, int64_t now_ms,
+                         struct den_token_row *ret, struct den_err *err);
+    /* Writes used_ms of each row, found by its id. */
+    bool (*token_used)(struct den_store *s, const struct den_token_row *rows,
+                       size_t count, struct den_err *err);
 };
 
 extern const struct den_store_kind

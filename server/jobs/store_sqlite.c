@@ -345,6 +345,10 @@ static const struct den_store_kind sqlite_kind = {
     .tidy = den_sqlite_tidy,
     .ballast = den_sqlite_ballast,
     .expire = den_sqlite_expire,
+    .token_add = den_sqlite_token_add,
+    .token_list = den_sqlite_token_list,
+    .token_revoke = den_sqlite_token_revoke,
+    .token_used = den_sqlite_token_used,
 };
 
 const struct den_store_kind *const den_stores[] = {&sqlite_kind, NULL};

@@ -272,6 +272,16 @@ bool den_sqlite_blob_each(struct den_store *s,
                           void *context, struct den_err *err);
 bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                        size_t *ret_images, struct den_err *err);
+/* store_sqlite_tokens.c */
+bool den_sqlite_token_add(struct den_store *s, const struct den_token_row *row,
+                          struct den_err *err);
+bool den_sqlite_token_list(struct den_store *s, const char *after, size_t limit,
+                           struct den_token_row *ret, size_t *ret_count,
+                           struct den_err *err);
+bool den_sqlite_token_revoke(struct den_store *s, const char *which, int64_t now_ms,
+                             struct den_token_row *ret, struct den_err *err);
+bool den_sqlite_token_used(struct den_store *s, const struct den_token_row *rows,
+                           size_t count, struct den_err *err);
 /* Adds events, numbered on. */
 void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
                        size_t count);

@@ -12,7 +12,9 @@
 #include "fs.h"
 #include "log.h"
 #include "mem.h"
+#include "service_accounts.h"
 #include "service_private.h"
+#include "state_command.h"
 #include "str.h"
 #include "uploads.h"
 
@@ -20,7 +22,8 @@ struct den_upkeep {
     struct den_service *service;
     pthread_t thread;
     int listener, stop; /* a socket; an eventfd that is written to once */
-    double collected_at, ballast_at, swept_at; /* monotonic seconds; 0 = never */
+    double collected_at, ballast_at, swept_at,
+        noted_at; /* monotonic seconds; 0 = never */
 };
 
 /* ---- words ---- */
@@ -55,7 +58,7 @@ static void answer(struct den_upkeep *upkeep, int fd)
     if (!den_control_read(fd, words, sizeof words))
         return;
     den_log(DEN_INFO, "asked", " words=%.6s", words);
-    if (den_upkeep_do(upkeep->service, words, say_to_socket, &fd, &wrong, &err)) {
+    if (den_state_do(upkeep->service, words, say_to_socket, &fd, &wrong, &err)) {
         den_str_format(text, sizeof text, "%zu", wrong);
         den_control_line(fd, "=", text);
     } else {
@@ -89,7 +92,7 @@ static void collect(struct den_service *s)
 
 static void chores(struct den_upkeep *upkeep)
 {
-    const double collect_s = 3600, ballast_s = 30, sweep_s = 300;
+    const double collect_s = 3600, ballast_s = 30, sweep_s = 300, note_s = 30;
     struct den_service *s = upkeep->service;
     struct den_err err = DEN_ERR_INIT;
     double now = den_monotonic_s();
@@ -107,6 +110,12 @@ static void chores(struct den_upkeep *upkeep)
         upkeep->swept_at = now;
         if (!den_service_sweep_uploads(s, &err))
             failed("uploads", &err);
+    }
+    err = DEN_ERR_INIT;
+    if (upkeep->noted_at <= 0 || now - upkeep->noted_at >= note_s) {
+        upkeep->noted_at = now;
+        if (!den_service_tokens_note(s, &err))
+            failed("tokens", &err);
     }
     if (now - upkeep->collected_at >= collect_s) {
         upkeep->collected_at = now;

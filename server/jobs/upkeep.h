@@ -46,10 +46,4 @@ void den_upkeep_stop(struct den_upkeep *upkeep); /* NULL is fine */
 bool den_upkeep_do(struct den_service *service, const char *words, den_say *say,
                    void *context, size_t *ret_wrong, struct den_err *err) DEN_CHECKED;
 
-/* ---- command.c ---- */
-/* The same for a program of its own: asks the daemon that has the folder, or opens it
- * itself when there is none. */
-bool den_upkeep_command(const struct den_service_config *config, const char *words,
-                        FILE *out, size_t *ret_wrong, struct den_err *err) DEN_CHECKED;
-
 #endif

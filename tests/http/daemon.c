@@ -65,27 +65,28 @@ static void launch_to(struct daemon *d, const char *const *extra, char *line, si
         line[length] = '\0';
     }
     (void)close(ends[0]);
+    (void)den_str_copy(d->said, sizeof d->said, line);
     line[strcspn(line, "\n")] = '\0';
 }
 
 static void launch(struct daemon *d, const char *const *extra)
 {
     static const char lead[] = "listening on ";
-    char line[128];
+    char line[600];
     launch_to(d, extra, line, sizeof line);
     ck_assert_msg(strncmp(line, lead, strlen(lead)) == 0, "the daemon said '%s'", line);
-    (void)den_str_copy(d->url, sizeof d->url, line + strlen(lead));
+    ck_assert(den_str_copy(d->url, sizeof d->url, line + strlen(lead)));
 }
 
 int daemon_try(struct daemon *d, const char *const *extra_args)
 {
     static const char lead[] = "listening on ";
-    char line[128];
+    char line[600];
     ck_assert_int_eq(d->pid, 0);
     launch_to(d, extra_args, line, sizeof line);
     if (strncmp(line, lead, strlen(lead)) != 0)
         return daemon_wait(d);
-    (void)den_str_copy(d->url, sizeof d->url, line + strlen(lead));
+    ck_assert(den_str_copy(d->url, sizeof d->url, line + strlen(lead)));
     return 0;
 }
 

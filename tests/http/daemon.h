@@ -11,6 +11,7 @@ struct daemon {
     char url[64];   /* http://127.0.0.1:PORT */
     char state[64]; /* folder; removed by daemon_remove */
     char log[80];   /* what it wrote to stderr */
+    char said[600]; /* and to stdout, when it listened */
 };
 
 /* Makes the folder and starts; aborts the test when the daemon does not say that it

@@ -6,7 +6,7 @@
 
 #include "ballast.h"
 #include "service_case.h"
-#include "upkeep.h"
+#include "state_command.h"
 
 static char said[8192];
 
@@ -220,7 +220,7 @@ static size_t command(const char *words, char *to, size_t size)
     size_t wrong = 99;
     FILE *out = fmemopen(to, size, "w");
     ck_assert_ptr_nonnull(out);
-    must(den_upkeep_command(&config, words, out, &wrong, &err));
+    must(den_state_command(&config, words, out, &wrong, &err));
     ck_assert_int_eq(fclose(out), 0);
     return wrong;
 }
@@ -243,10 +243,10 @@ START_TEST(a_command_asks_the_daemon_or_does_it_alone)
     must(den_fs_remove(path, &err));
     ck_assert_uint_eq(command("check dry-run", asked, sizeof asked), 1);
     ck_assert_msg(strstr(asked, "missing") != NULL, "%s", asked);
-    must_fail(den_upkeep_command(&nowhere, "check", stdout, &wrong, &err),
+    must_fail(den_state_command(&nowhere, "check", stdout, &wrong, &err),
               DEN_E_NOT_FOUND, "no database");
     config.state = folder;
-    must_fail(den_upkeep_command(&config, "dance", stdout, &wrong, &err), DEN_E_IO,
+    must_fail(den_state_command(&config, "dance", stdout, &wrong, &err), DEN_E_IO,
               "knows backup and check");
 }
 END_TEST

@@ -7,7 +7,7 @@
 #include "str.h"
 
 static const struct {
-    const char *argv[7], *words, *left;
+    const char *argv[12], *words, *left;
 } cases[] = {
     {{"denoised", "--state", "s"}, "", " --state s"},
     {{"denoised"}, "", ""},
@@ -20,12 +20,24 @@ static const struct {
      "check dry-run",
      " --state=s"},
     {{"denoised", "check", "--gc", "--dry_run"}, "check dry-run", ""},
+    {{"denoised", "token", "create", "scope-2", "--owner", "ann", "--scope=read,submit"},
+     "token create scope-2 ann read,submit 0",
+     ""},
+    {{"denoised", "token", "create", "n", "--state", "s", "--scope", "read", "--expires",
+      "90", "--owner=o"},
+     "token create n o read 90",
+     " --state s"},
+    {{"denoised", "token", "list", "--state=s", "--json"},
+     "token list json",
+     " --state=s"},
+    {{"denoised", "token", "list"}, "token list", ""},
+    {{"denoised", "token", "revoke", "n", "--state=s"}, "token revoke n", " --state=s"},
 };
 
 START_TEST(a_command_is_taken_out_of_the_flags)
 {
     struct den_err err = DEN_ERR_INIT;
-    char *argv[8] = {NULL}, words[4200], left[100] = "";
+    char *argv[13] = {NULL}, words[4200], left[100] = "";
     for (size_t i = 0; cases[_i].argv[i] != NULL; i++)
         argv[i] = strdup(cases[_i].argv[i]);
     must(den_command_take(argv, words, sizeof words, &err));
@@ -41,19 +53,26 @@ START_TEST(a_command_is_taken_out_of_the_flags)
 END_TEST
 
 static const struct {
-    const char *argv[4], *says;
+    const char *argv[8], *says;
 } bad[] = {
     {{"denoised", "backup"}, "needs a folder"},
     {{"denoised", "backup", "--state"}, "needs a folder"},
     {{"denoised", "backup", "/a\nb"}, "more than one line"},
     {{"denoised", "check", "--dry-run"}, "goes with --gc"},
+    {{"denoised", "token"}, "create, list or revoke"},
+    {{"denoised", "token", "make"}, "create, list or revoke"},
+    {{"denoised", "token", "create", "n", "--owner", "o"}, "needs a name, an owner"},
+    {{"denoised", "token", "create", "n", "--owner", "o", "--scope"}, "needs a name"},
+    {{"denoised", "token", "create", "--owner", "o", "--scope", "read"}, "needs a name"},
+    {{"denoised", "token", "create", "a b", "--owner", "o", "--scope=read"}, "a name"},
+    {{"denoised", "token", "revoke"}, "which token"},
 };
 
 START_TEST(what_is_no_command_is_refused)
 {
     struct den_err err = DEN_ERR_INIT;
-    char *argv[5] = {NULL}, words[4200];
-    for (size_t i = 0; i < 4 && bad[_i].argv[i] != NULL; i++)
+    char *argv[9] = {NULL}, words[4200];
+    for (size_t i = 0; i < 8 && bad[_i].argv[i] != NULL; i++)
         argv[i] = strdup(bad[_i].argv[i]);
     must_fail(den_command_take(argv, words, sizeof words, &err), DEN_E_INVALID,
               bad[_i].says);

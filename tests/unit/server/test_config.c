@@ -201,8 +201,23 @@ static const struct {
     {"part of a choice", "", {{"--log_level=inf"}}, {{NULL}}, "not one of"},
     {"an empty text", "", {{"--state="}}, {{NULL}}, "empty"},
     {"a control character", "", {{"--state=a\nb"}}, {{NULL}}, "printable"},
-    {"every address", "", {{"--listen=0.0.0.0:80"}}, {{NULL}}, "no access tokens"},
-    {"every address of IPv6", "", {{"--listen=[::]:80"}}, {{NULL}}, "no access tokens"},
+    {"every address", "", {{"--listen=0.0.0.0:80"}}, {{NULL}}, "set auth = required"},
+    {"every address of IPv6", "", {{"--listen=[::]:80"}}, {{NULL}}, "auth = required"},
+    {"tokens that all can read",
+     "",
+     {{"--listen=0.0.0.0:80", "--auth=required"}},
+     {{NULL}},
+     "without TLS"},
+    {"TLS without tokens",
+     "",
+     {{"--listen=0.0.0.0:80", "--tls_cert=c", "--tls_key=k"}},
+     {{NULL}},
+     "set auth = required"},
+    {"plain HTTP without tokens",
+     "",
+     {{"--listen=0.0.0.0:80", "--plain_http=allowed"}},
+     {{NULL}},
+     "set auth = required"},
     {"an address of the network",
      "",
      {{"--listen", "192.168.1.1:80"}},
@@ -232,6 +247,27 @@ START_TEST(what_is_wrong_is_said)
     ck_assert_msg(strstr(err.text, refused[_i].words) != NULL, "%s: %s", refused[_i].name,
                   err.text);
     ck_assert_int_eq(config.tile, 77); /* untouched */
+}
+END_TEST
+
+static const struct {
+    const char *name;
+    struct words arguments;
+} public[] = {
+    {"tokens and TLS",
+     {{"--listen=0.0.0.0:80", "--auth=required", "--tls_cert=c", "--tls_key=k"}}},
+    {"tokens, and plain HTTP allowed",
+     {{"--listen=[::]:80", "--auth=required", "--plain_http=allowed"}}},
+};
+
+START_TEST(who_asks_everybody_for_a_token_may_be_public)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    ck_assert_msg(load(&public[_i].arguments, NULL, &config, &action, &err), "%s: %s",
+                  public[_i].name, err.text);
+    ck_assert_uint_eq(config.port, 80);
 }
 END_TEST
 
@@ -403,6 +439,8 @@ int main(void)
     tcase_add_checked_fixture(tc, NULL, remove_file);
     tcase_add_test(tc, every_default_is_allowed_and_told);
     tcase_add_loop_test(tc, the_nearest_source_wins, 0, COUNT(sources));
+    tcase_add_loop_test(tc, who_asks_everybody_for_a_token_may_be_public, 0,
+                        COUNT(public));
     tcase_add_loop_test(tc, what_is_wrong_is_said, 0, COUNT(refused));
     tcase_add_loop_test(tc, loopback_addresses_are_taken_apart, 0, COUNT(places));
     tcase_add_test(tc, show_can_be_read_back);

@@ -1,6 +1,4 @@
-/* Upkeep as a command: by the daemon that has the state folder, else here. */
-
-#include "upkeep.h"
+#include "state_command.h"
 
 #include <limits.h>
 #include <string.h>
@@ -8,7 +6,17 @@
 
 #include "control.h"
 #include "fs.h"
+#include "service_accounts.h"
 #include "str.h"
+
+bool den_state_do(struct den_service *service, const char *words, den_say *say,
+                  void *context, size_t *ret_wrong, struct den_err *err)
+{
+    *ret_wrong = 0;
+    if (den_str_starts(words, "token "))
+        return den_service_accounts_do(service, words, say, context, err);
+    return den_upkeep_do(service, words, say, context, ret_wrong, err);
+}
 
 static void say_to_file(void *context, const char *line)
 {
@@ -42,26 +50,34 @@ static bool ask(const char *state, const char *words, FILE *out, size_t *ret_wro
     return done;
 }
 
-bool den_upkeep_command(const struct den_service_config *config, const char *words,
-                        FILE *out, size_t *ret_wrong, struct den_err *err)
+/* Backup and check are about what is there; a first token may come before it. */
+static bool find_database(const char *state, const char *words, struct den_err *err)
+{
+    char database[PATH_MAX];
+    return den_str_starts(words, "token create ") ||
+           (den_str_format(database, sizeof database, "%s/denoised.db", state) &&
+            den_fs_exists(database)) ||
+           den_err_field(err, DEN_E_NOT_FOUND, "state",
+                         "there is no database in the state folder");
+}
+
+bool den_state_command(const struct den_service_config *config, const char *words,
+                       FILE *out, size_t *ret_wrong, struct den_err *err)
 {
     struct den_service_config quiet = *config;
     struct den_service *service = NULL;
     struct den_err why = DEN_ERR_INIT;
-    char database[PATH_MAX];
     quiet.with_workers = false;
     quiet.as_it_is = true;
-    if (!den_str_format(database, sizeof database, "%s/denoised.db", config->state) ||
-        !den_fs_exists(database))
-        return den_err_field(err, DEN_E_NOT_FOUND, "state",
-                             "there is no database in the state folder");
+    if (!find_database(config->state, words, err))
+        return false;
     if (!den_service_open(&quiet, &service, &why)) {
         if (why.code == DEN_E_CONFLICT)
             return ask(config->state, words, out, ret_wrong, err);
         return den_err_set(err, why.code, "%s", why.text);
     }
     size_t wrong = 0;
-    bool done = den_upkeep_do(service, words, say_to_file, out, &wrong, err);
+    bool done = den_state_do(service, words, say_to_file, out, &wrong, err);
     den_service_close(service);
     if (done)
         *ret_wrong = wrong;
