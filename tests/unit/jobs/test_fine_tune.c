@@ -154,7 +154,8 @@ static const struct {
 } refusals[] = {
     {"nobody", NULL, NULL, DEN_E_NOT_FOUND, "/base_model", "there is no model 'nobody'"},
     {"cells@9", NULL, NULL, DEN_E_NOT_FOUND, "/base_model", "no version 9"},
-    {"cells@x", NULL, NULL, DEN_E_INVALID, "/base_model", "as in cells@1"},
+    {"cells@x", NULL, NULL, DEN_E_NOT_FOUND, "/base_model", "no alias 'x'"},
+    {"cells@0", NULL, NULL, DEN_E_INVALID, "/base_model", "as in cells@1"},
     {"../cells", NULL, NULL, DEN_E_INVALID, "/base_model", "name@version"},
     {"cells", "ngf", "8", DEN_E_INVALID, "/config/ngf",
      "ngf is 8, but the base model cells@1 has 4; leave it out"},
