@@ -72,7 +72,7 @@ PKG_jobs    := $(PKG_train) sqlite3 nettle zlib
 PKG_http    := libmicrohttpd gnutls nettle
 PKG_server  :=
 PKG_api     := $(PKG_jobs) $(PKG_http) jansson
-PKG_cli     := $(PKG_restore) libcurl jansson
+PKG_cli     := $(PKG_restore) libcurl jansson nettle
 pkgflags = $(if $(1),$(shell pkg-config --cflags $(1)))
 pkglibs  = $(if $(1),$(shell pkg-config --libs $(1))) -lm
 

@@ -1,22 +1,11 @@
-#include <string.h>
-
+#include "denoise_request.h"
 #include "follow.h"
 #include "http_client.h"
 #include "json_get.h"
-#include "settings.h"
 #include "str.h"
 
 static const struct den_option options[] = {
-    {"model", 'm', DEN_OPTION_VALUE, "NAME[@VERSION]", "a model of the server"},
-    {"method", 0, DEN_OPTION_VALUE, "FILTER",
-     "a filter instead (`denoise methods` lists them)"},
-    {"sigma", 0, DEN_OPTION_VALUE, "PIXELS", "of --method gaussian"},
-    {"radius", 0, DEN_OPTION_VALUE, "PIXELS", "of --method median"},
-    {"set", 0, DEN_OPTION_REPEAT, "KEY=VALUE", "any other option of the filter"},
-    {"channels", 0, DEN_OPTION_VALUE, "LIST",
-     "only these channels, as in 0,2; the first is 0 (default all)"},
-    {"pages", 0, DEN_OPTION_VALUE, "LIST",
-     "only these pages, as in 0-9,12; the first is 0 (default all)"},
+    DEN_DENOISE_OPTIONS,
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait until the jobs have ended"},
     {"output", 'o', DEN_OPTION_VALUE, "DIR",
      "wait, and write the results into this folder"},
@@ -25,55 +14,12 @@ static const struct den_option options[] = {
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
 
-/* Options that are settings of the filter under the same name. */
-static const char *const shortcuts[] = {"sigma", "radius"};
-
-/* "0,2" as [0, 2]. */
-static bool read_channels(const char *text, json_t **ret, struct den_err *err)
-{
-    json_t *list = text != NULL ? json_array() : NULL;
-    for (const char *at = text; at != NULL;) {
-        char word[16];
-        int64_t number = 0;
-        size_t length = strcspn(at, ",");
-        if (!den_str_format(word, sizeof word, "%.*s", (int)length, at) ||
-            !den_parse_int(word, 0, UINT32_MAX, &number, NULL)) {
-            json_decref(list);
-            return den_err_set(err, DEN_E_INVALID,
-                               "--channels '%.60s' is not a list of numbers, as in 0,2",
-                               text);
-        }
-        (void)json_array_append_new(list, json_integer(number));
-        at = at[length] == ',' ? at + length + 1 : NULL;
-    }
-    *ret = list;
-    return true;
-}
-
 static json_t *request_of(const struct den_args *args, const char *image,
                           struct den_err *err)
 {
-    json_t *config = json_object(), *channels = NULL;
-    if (!den_settings_add(args, config, err) ||
-        !read_channels(den_args_text(args, "channels"), &channels, err)) {
-        json_decref(config);
-        return NULL;
-    }
-    for (size_t i = 0; i < sizeof shortcuts / sizeof shortcuts[0]; i++) {
-        const char *text = den_args_text(args, shortcuts[i]);
-        if (text != NULL)
-            (void)json_object_set_new(config, shortcuts[i], den_setting_value(text));
-    }
-    json_t *request =
-        json_pack("{ss ss ss* ss* ss* so*}", "kind", "denoise", "image", image, "model",
-                  den_args_text(args, "model"), "method", den_args_text(args, "method"),
-                  "pages", den_args_text(args, "pages"), "channels", channels);
-    if (json_object_size(config) > 0)
-        (void)json_object_set_new(request, "config", config);
-    else
-        json_decref(config);
-    if (request == NULL)
-        (void)den_err_set(err, DEN_E_INVALID, "names must be UTF-8");
+    json_t *request = den_denoise_request(args, err);
+    if (request != NULL)
+        (void)json_object_set_new(request, "image", json_string(image));
     return request;
 }
 
@@ -138,9 +84,10 @@ static bool finish_all(struct den_cli *cli, const struct den_args *args,
 
 static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
-    if (den_args_has(args, "model") == den_args_has(args, "method"))
-        return den_err_set(err, DEN_E_INVALID,
-                           "give either --model NAME or --method FILTER");
+    json_t *request = den_denoise_request(args, err); /* before anything is uploaded */
+    if (request == NULL)
+        return false;
+    json_decref(request);
     bool wait = den_args_has(args, "wait") || den_args_has(args, "output");
     json_t *jobs = json_array();
     bool done = true;

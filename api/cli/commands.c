@@ -3,10 +3,23 @@
 #include "cli.h"
 
 const struct den_command *const den_commands[] = {
-    &den_cmd_submit,  &den_cmd_train,  &den_cmd_experiment, &den_cmd_evaluate,
-    &den_cmd_status,  &den_cmd_wait,   &den_cmd_fetch,      &den_cmd_models,
-    &den_cmd_report,  &den_cmd_cancel, &den_cmd_methods,    &den_cmd_simulate,
-    &den_cmd_preview, &den_cmd_pairs,  &den_cmd_verify,     NULL,
+    &den_cmd_submit,
+    &den_cmd_watch,
+    &den_cmd_train,
+    &den_cmd_experiment,
+    &den_cmd_evaluate,
+    &den_cmd_status,
+    &den_cmd_wait,
+    &den_cmd_fetch,
+    &den_cmd_models,
+    &den_cmd_report,
+    &den_cmd_cancel,
+    &den_cmd_methods,
+    &den_cmd_simulate,
+    &den_cmd_preview,
+    &den_cmd_pairs,
+    &den_cmd_verify,
+    NULL,
 };
 
 const struct den_option den_global_options[] = {
@@ -70,5 +83,9 @@ void den_help_command(FILE *to, const struct den_command *command)
 
 bool den_err_about(struct den_err *err, const char *subject, const struct den_err *cause)
 {
-    return den_err_set(err, cause->code, "%.160s: %s", subject, cause->text);
+    (void)den_err_field(err, cause->code, cause->field, "%.160s: %s", subject,
+                        cause->text);
+    if (err != NULL)
+        err->retry_s = cause->retry_s;
+    return false;
 }

@@ -114,6 +114,7 @@ static bool begin(struct exchange *x, struct den_cli *cli, const char *path,
                   struct den_err *err)
 {
     *x = (struct exchange){.cli = cli};
+    cli->status = 0;
     den_buf_init(&x->body, ANSWER_MAX);
     if (cli->curl == NULL)
         cli->curl = curl_easy_init();

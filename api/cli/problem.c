@@ -87,6 +87,13 @@ static void fill_note(struct den_cli *cli, long status, const json_t *problem)
     }
 }
 
+static const char *first_pointer(const json_t *problem)
+{
+    const json_t *first = json_array_get(json_object_get(problem, "errors"), 0);
+    const char *pointer = json_string_value(json_object_get(first, "pointer"));
+    return pointer != NULL ? pointer : "";
+}
+
 bool den_problem_http(struct den_cli *cli, long status, const char *body, size_t length,
                       struct den_err *err)
 {
@@ -103,7 +110,7 @@ bool den_problem_http(struct den_cli *cli, long status, const char *body, size_t
     else
         cli->note[0] = '\0';
     if (ours)
-        (void)den_err_set(err, code, "%s", detail);
+        (void)den_err_field(err, code, first_pointer(problem), "%s", detail);
     else
         (void)den_err_set(err, DEN_E_IO,
                           "%.100s answers HTTP %ld without a reason; is it denoised?",
