@@ -129,12 +129,17 @@ static void arm_point(const char *text)
     (void)snprintf(point.name, sizeof point.name, "%s", parts[0]);
 }
 
+static unsigned slow_sync_us; /* what a slow disk takes for an fsync */
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *text = getenv("DEN_FAULT");
     (void)pthread_atfork(NULL, NULL, disarm);
     if (text != NULL)
         fault_arm(text, getenv("DEN_FAULT_UNDER"));
+    text = getenv("DEN_SLOW_SYNC_US");
+    if (text != NULL)
+        slow_sync_us = (unsigned)number(text);
     text = getenv("DEN_FAIL");
     if (text != NULL)
         arm_point(text);
@@ -230,14 +235,23 @@ ssize_t pwrite64(int fd, const void *data, size_t length, off64_t at)
     return pwrite(fd, data, length, at);
 }
 
+static int sync_fd(long call, int fd)
+{
+    if (fails_fd(FSYNC, fd))
+        return lies_or_fails();
+    if (slow_sync_us > 0)
+        (void)usleep(slow_sync_us);
+    return (int)syscall(call, fd);
+}
+
 int fsync(int fd)
 {
-    return fails_fd(FSYNC, fd) ? lies_or_fails() : (int)syscall(SYS_fsync, fd);
+    return sync_fd(SYS_fsync, fd);
 }
 
 int fdatasync(int fd)
 {
-    return fails_fd(FSYNC, fd) ? lies_or_fails() : (int)syscall(SYS_fdatasync, fd);
+    return sync_fd(SYS_fdatasync, fd);
 }
 
 int rename(const char *from, const char *to)

@@ -12,7 +12,8 @@
  * that fails with errno 0 says that it is done.  Only files whose path
  * holds DEN_FAULT_UNDER count.  The functions stand in front of those of libc, so
  * that libraries (SQLite) come through here as well.  Processes forked later have none.
- */
+ *
+ * DEN_SLOW_SYNC_US=N lets each fsync take so many microseconds more, as slow disks do. */
 
 #include <stdbool.h>
 #include <stddef.h>
