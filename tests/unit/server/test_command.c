@@ -34,12 +34,27 @@ static const struct {
     {{"denoised", "token", "revoke", "n", "--state=s"}, "token revoke n", " --state=s"},
 };
 
+enum { WORDS = 13 };
+
+/* What is a command's own is taken out of argv; `all` keeps every word for free(). */
+static void copy_words(const char *const *words, size_t most, char *argv[WORDS],
+                       char *all[WORDS])
+{
+    for (size_t i = 0; i < most && words[i] != NULL; i++)
+        argv[i] = all[i] = strdup(words[i]);
+}
+
+static void free_words(char *all[WORDS])
+{
+    for (size_t i = 0; i < WORDS; i++)
+        free(all[i]);
+}
+
 START_TEST(a_command_is_taken_out_of_the_flags)
 {
     struct den_err err = DEN_ERR_INIT;
-    char *argv[13] = {NULL}, words[4200], left[100] = "";
-    for (size_t i = 0; cases[_i].argv[i] != NULL; i++)
-        argv[i] = strdup(cases[_i].argv[i]);
+    char *argv[WORDS] = {NULL}, *all[WORDS] = {NULL}, words[4200], left[100] = "";
+    copy_words(cases[_i].argv, 12, argv, all);
     must(den_command_take(argv, words, sizeof words, &err));
     ck_assert_str_eq(words, cases[_i].words);
     for (size_t i = 1; argv[i] != NULL; i++) {
@@ -47,8 +62,7 @@ START_TEST(a_command_is_taken_out_of_the_flags)
         (void)den_str_format(left + used, sizeof left - used, " %s", argv[i]);
     }
     ck_assert_str_eq(left, cases[_i].left);
-    for (size_t i = 0; argv[i] != NULL; i++)
-        free(argv[i]);
+    free_words(all);
 }
 END_TEST
 
@@ -71,28 +85,26 @@ static const struct {
 START_TEST(what_is_no_command_is_refused)
 {
     struct den_err err = DEN_ERR_INIT;
-    char *argv[9] = {NULL}, words[4200];
-    for (size_t i = 0; i < 8 && bad[_i].argv[i] != NULL; i++)
-        argv[i] = strdup(bad[_i].argv[i]);
+    char *argv[WORDS] = {NULL}, *all[WORDS] = {NULL}, words[4200];
+    copy_words(bad[_i].argv, 8, argv, all);
     must_fail(den_command_take(argv, words, sizeof words, &err), DEN_E_INVALID,
               bad[_i].says);
-    for (size_t i = 0; argv[i] != NULL; i++)
-        free(argv[i]);
+    free_words(all);
 }
 END_TEST
 
 START_TEST(a_folder_gets_its_whole_name)
 {
     struct den_err err = DEN_ERR_INIT;
-    char *argv[] = {strdup("denoised"), strdup("backup"), strdup("copy"), NULL};
+    static const char *const backup[] = {"denoised", "backup", "copy"};
+    char *argv[WORDS] = {NULL}, *all[WORDS] = {NULL};
     char words[4200], here[4000], want[4200];
-    char *all[] = {argv[0], argv[1], argv[2]};
+    copy_words(backup, 3, argv, all);
     ck_assert_ptr_nonnull(getcwd(here, sizeof here));
     must(den_command_take(argv, words, sizeof words, &err));
     (void)snprintf(want, sizeof want, "backup %s/copy", here);
     ck_assert_str_eq(words, want);
-    for (size_t i = 0; i < 3; i++)
-        free(all[i]);
+    free_words(all);
 }
 END_TEST
 
