@@ -120,3 +120,14 @@ bool den_problem_http(struct den_cli *cli, long status, const char *body, size_t
     json_decref(problem);
     return false;
 }
+
+bool den_problem_for_all(const struct den_cli *cli, const struct den_err *err)
+{
+    static const char *const members[] = {"/model", "/method", "/config", "/priority"};
+    if (cli->failure == DEN_EXIT_AUTH)
+        return true;
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
+        if (den_str_starts(err->field, members[i]))
+            return true;
+    return false;
+}

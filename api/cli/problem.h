@@ -16,4 +16,8 @@ bool den_problem_http(struct den_cli *cli, long status, const char *body, size_t
 /* A good status with an answer that is none of ours. */
 bool den_problem_stranger(struct den_cli *cli, struct den_err *err);
 
+/* A request about one of many files has failed: is it the others' fault, too?  So it is
+ * when the server does not know us, or not the model, filter or option. */
+bool den_problem_for_all(const struct den_cli *cli, const struct den_err *err);
+
 #endif

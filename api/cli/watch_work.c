@@ -13,6 +13,7 @@
 #include "image.h"
 #include "image_files.h"
 #include "json_get.h"
+#include "problem.h"
 #include "str.h"
 #include "watch_result.h"
 
@@ -90,18 +91,6 @@ static void is_back(struct den_watch *w)
     w->pause = w->away_until = 0;
 }
 
-/* No file would fare better. */
-static bool is_about_all(const struct den_watch *w, const struct den_err *cause)
-{
-    static const char *const members[] = {"/model", "/method", "/config", "/priority"};
-    if (w->cli->failure == DEN_EXIT_AUTH)
-        return true;
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++)
-        if (den_str_starts(cause->field, members[i]))
-            return true;
-    return false;
-}
-
 static bool is_about_this(const struct den_watch *w, const struct den_err *cause)
 {
     static const long refusals[] = {400, 404, 411, 415, 422};
@@ -119,7 +108,7 @@ static bool judge(struct den_watch *w, struct den_watched *e, const struct den_e
 {
     if (cause->code == DEN_E_CANCELLED)
         return true; /* the loop sees the signal */
-    if (is_about_all(w, cause)) {
+    if (den_problem_for_all(w->cli, cause)) {
         *err = *cause;
         return false;
     }

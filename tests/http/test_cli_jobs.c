@@ -92,6 +92,73 @@ START_TEST(a_model_is_trained_judged_and_used_by_the_client)
 }
 END_TEST
 
+static void put_text(const char *name, const char *text)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    must(den_fs_write(path, text, strlen(text), &err));
+}
+
+/* data has scene01 to scene04, each with frame_01.tif, frame_02.tif and clean.tif. */
+static const struct {
+    const char *words[4];
+    size_t results;
+    const char *one; /* of them */
+} folders[] = {
+    {{"data", "--recursive"}, 12, "out/scene03/frame_02_denoised.tif\n"},
+    {{"data/scene02"}, 3, "out/clean_denoised.tif\n"},
+    {{"data/scene02/", "data/scene0[13]", "-r"}, 9, "out/frame_01_denoised.tif\n"},
+    {{"data/*/frame_01.tif"}, 4, "out/frame_01_denoised.tif\n"},
+    {{"data/scene02/*.tif", "new.tif"}, 4, "out/new_denoised.tif\n"},
+};
+
+START_TEST(folders_and_patterns_name_their_images)
+{
+    const char *args[16] = {"submit", "--method=median", "-o", "out", "--force"};
+    struct outcome o = DENOISE(folder, NULL, "simulate", "d", "--scenes=1", "--frames=1",
+                               "--size=16x16");
+    outcome_free(&o);
+    char from[256], to[256];
+    (void)snprintf(from, sizeof from, "%s/d/scene01/frame_01.tif", folder);
+    (void)snprintf(to, sizeof to, "%s/new.tif", folder);
+    ck_assert_int_eq(rename(from, to), 0);
+    (void)snprintf(to, sizeof to, "%s/data/scene02/old_denoised.tif", folder);
+    put_text("data/scene02/old_denoised.tif", "a result, no image to be denoised");
+    for (size_t i = 0; folders[_i].words[i] != NULL; i++)
+        args[5 + i] = folders[_i].words[i];
+    bool pattern = strstr(folders[_i].words[0], "/*.tif") != NULL;
+    if (pattern) /* takes what it says */
+        ck_assert_int_eq(unlink(to), 0);
+    o = run_denoise(folder, d.url, args);
+    must_end(&o, 0, "");
+    size_t n = 0;
+    for (const char *at = o.out; (at = strchr(at, '\n')) != NULL; at++)
+        n++;
+    ck_assert_msg(n == folders[_i].results && strstr(o.out, folders[_i].one) != NULL,
+                  "%s", o.out);
+    outcome_free(&o);
+}
+END_TEST
+
+START_TEST(one_bad_image_does_not_keep_the_rest_from_being_done)
+{
+    put_text("data/scene02/bad.tif", "no image");
+    struct outcome o = DENOISE(folder, d.url, "submit", "data/scene02", "nowhere.tif",
+                               "--method=median", "-o", "out");
+    must_end(&o, 5, "nowhere.tif: it cannot be read");
+    ck_assert_msg(strstr(o.err, "data/scene02/bad.tif: ") != NULL, "%s", o.err);
+    ck_assert_str_eq(o.out, "out/clean_denoised.tif\nout/frame_01_denoised.tif\n"
+                            "out/frame_02_denoised.tif\n");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "submit", "data", "-r", "--model", "nix");
+    must_end(&o, 5, "there is no model 'nix'");
+    ck_assert_msg(strstr(strstr(o.err, "nix") + 1, "nix") == NULL, "%s",
+                  o.err); /* once */
+    outcome_free(&o);
+}
+END_TEST
+
 START_TEST(the_scores_are_those_that_were_asked_for)
 {
     static const struct {
@@ -416,6 +483,9 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_set_timeout(all, 120);
     tcase_add_test(all, a_model_is_trained_judged_and_used_by_the_client);
+    tcase_add_loop_test(all, folders_and_patterns_name_their_images, 0,
+                        (int)(sizeof folders / sizeof folders[0]));
+    tcase_add_test(all, one_bad_image_does_not_keep_the_rest_from_being_done);
     tcase_add_test(all, the_scores_are_those_that_were_asked_for);
     tcase_add_test(all, a_model_is_tuned_from_another);
     tcase_add_test(all, a_result_is_fetched_to_where_it_is_wanted);
