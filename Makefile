@@ -307,8 +307,9 @@ deb:  ## Debian packages into build/deb; they are built and their tests run, wit
 	@deploy/setup.sh build deb
 	@BUILD=$(BUILD) deploy/deb.sh
 
-test-deb:  ## the packages' life in a fresh Debian, as root with debootstrap
+test-deb:  ## packages and container file in fresh Debians, as root with debootstrap
 	@tests/deploy/package.sh $(BUILD)
+	@tests/deploy/container.sh $(BUILD)
 
 clean:  ## remove what was built
 	rm -rf $(BUILD)
