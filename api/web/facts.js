@@ -66,8 +66,7 @@ export function validationText(model) {
 
 /** A sentence from an evaluation: its PSNR and what it gained over the noisy images. */
 export function evaluationText({ job, report }, sets) {
-  const method = Object.keys(report.mean).find((m) => m !== "noisy" && report.mean[m].psnr_matched &&
-    (m === report.model || m.startsWith(job.model))) ?? "model";
+  const method = report.model;
   const metric = report.mean[method]?.psnr_matched ? "psnr_matched" : "psnr";
   const own = report.mean[method]?.[metric]?.mean;
   const noisy = report.mean.noisy?.[metric]?.mean;

@@ -27,7 +27,7 @@ export function fixed(n, places) {
 export function value(n) {
   if (!Number.isFinite(n)) return none;
   const size = Math.abs(n);
-  if (size !== 0 && (size < 0.001 || size >= 1e9)) return n.toExponential(2);
+  if (size !== 0 && (size < 0.001 || size >= 1e9)) return n.toExponential(2).replace(/\.?0+e/, "e");
   return digits(0, size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 4).format(n);
 }
 

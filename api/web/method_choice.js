@@ -17,8 +17,8 @@ async function modelFacts(model, place, signal) {
       el("p", { class: "facts" }, el("a", { href: `#/models/${model.name}` }, "All about this model")));
 }
 
-/** {node, get() -> {model} | {method, config} | null}. */
-export async function methodChoice(signal, onChange) {
+/** wanted: the name of the model to begin with, or null. {node, get() -> {model} | {method, config} | null}. */
+export async function methodChoice(signal, wanted, onChange) {
   const [models, methods] = await Promise.all([
     list("/v1/models", "models", { signal }), get("/v1/methods", { signal })]);
   const group = newId("by");
@@ -47,7 +47,7 @@ export async function methodChoice(signal, onChange) {
   };
 
   const modelItem = (model) => {
-    const item = {};
+    const item = { name: model.name };
     const version = select([["", `newest (${model.version})`]], "");
     version.addEventListener("change", onChange);
     item.value = () => ({ model: version.value ? `${model.name}@${version.value}` : model.name });
@@ -94,7 +94,7 @@ export async function methodChoice(signal, onChange) {
       : emptyBox("No model yet", "Train one on a few pairs of your own images, or begin with a filter.",
         el("a", { class: "button", href: "#/training/new" }, "Train a model\u2026")),
     el("h4", {}, "Filters"), filterCards.map((c) => c.node));
-  const first = modelCards[0] ?? filterCards.find((c) => c.item.value().method === "median") ?? filterCards[0];
+  const first = modelCards.find((c) => c.item.name === wanted) ?? modelCards[0] ?? filterCards.find((c) => c.item.value().method === "median") ?? filterCards[0];
   if (first) choose(first.item, first.item.radio);
   return { node, get: () => chosen?.value() ?? null };
 }

@@ -117,7 +117,7 @@ export async function show(root, { query, signal }) {
     el("section", { class: "panel queue" }, queueHeading, queue.node)));
   part.node.addEventListener("change", draw);
   await shelf.reload(signal);
-  choice = await methodChoice(signal, draw);
+  choice = await methodChoice(signal, query.get("model"), draw);
   clear(how, choice.node);
   draw();
 }
