@@ -86,7 +86,7 @@ src_of = $(if $(filter server cli,$(1)),$(SRC_$(1)),$(call SRC,$(DIR_$(1))))
 
 PROGRAMS := $(BUILD)/denoised $(BUILD)/denoise
 
-.PHONY: all setup demo test test-full run install uninstall clean format lint asan tsan fuzz help \
+.PHONY: all setup demo test test-full test-contract run install uninstall clean format lint asan tsan fuzz help \
         check-all bench bench-peers bench-http
 all: $(PROGRAMS)  ## build denoised and denoise into build/
 
@@ -252,6 +252,12 @@ test:  ## set up, build and run all tests (under 10 minutes on 2 cores)
 test-full:  ## the same tests with the long forms of those that have one
 	@DENOISED_TEST_FULL=1 $(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory test-deb
+
+HTTP_TESTS := $(filter $(BUILD)/tests/http/%,$(TESTS))
+test-contract:  ## openapi.yaml linted, and the HTTP tests' answers held against it (needs npm)
+	@deploy/setup.sh build
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(HTTP_TESTS)
+	@tests/contract/run.sh $(BUILD) $(HTTP_TESTS)
 
 .PHONY: check-programs
 check-programs: $(TESTS)
