@@ -17,8 +17,9 @@ static bool list(struct den_api *api, struct den_request *request, const char *n
         return false;
     bool done = api->store_kind->model_list(api->store, den_request_owner(request), name,
                                             after, limit, rows, &count, err);
-    if (done && name != NULL && count == 0 && after[0] == '\0')
-        done = den_err_set(err, DEN_E_NOT_FOUND, "there is no model '%.64s'", name);
+    if (done && name != NULL && count == 0) /* behind the last, or of no model */
+        done = api->store_kind->model_get(api->store, den_request_owner(request), name, 0,
+                                          &rows[0], err);
     if (done) {
         json_t *items = json_array();
         char cursor[DEN_NAME_SIZE] = "";

@@ -48,7 +48,7 @@ static const struct den_route routes[] = {
     {"DELETE", "/v1/models/{name}", den_h_model_delete, DEN_BODY_NONE, NULL, "train",
      DEN_WAITS},
     {"PUT", "/v1/models/{name}/shared", den_h_model_share, DEN_BODY_JSON, NULL, "train",
-     false},
+     DEN_WAITS},
     {"GET", "/v1/models/{name}/versions/{version}", den_h_model_get, DEN_BODY_NONE, NULL,
      "read", false},
     {"DELETE", "/v1/models/{name}/versions/{version}", den_h_model_delete, DEN_BODY_NONE,
