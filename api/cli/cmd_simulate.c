@@ -16,7 +16,8 @@
 static const struct den_option options[] = {
     {"scenes", 0, DEN_OPTION_VALUE, "N", "different scenes (default 10)"},
     {"frames", 0, DEN_OPTION_VALUE, "N", "noisy frames of each scene (default 4)"},
-    {"kind", 0, DEN_OPTION_VALUE, "KIND", "nuclei, filaments or fibres"},
+    {"kind", 0, DEN_OPTION_VALUE, "nuclei|filaments|fibres",
+     "what is seen (default: nuclei)"},
     {"size", 0, DEN_OPTION_VALUE, "WxH", "pixels (default 256x256)"},
     {"seed", 0, DEN_OPTION_VALUE, "N", "same seed, same bytes (default 1)"},
     {"peak-photons", 0, DEN_OPTION_VALUE, "N", "photons of the brightest pixel"},

@@ -8,9 +8,9 @@
 #include "table.h"
 
 static const struct den_option options[] = {
-    {"state", 0, DEN_OPTION_VALUE, "STATE",
-     "only queued, running, succeeded, failed, cancelling or cancelled jobs"},
-    {"kind", 0, DEN_OPTION_VALUE, "KIND", "only train, denoise or evaluate jobs"},
+    {"state", 0, DEN_OPTION_VALUE, "queued|running|succeeded|failed|cancelling|cancelled",
+     "only jobs in this state"},
+    {"kind", 0, DEN_OPTION_VALUE, "train|denoise|evaluate|experiment", "only such jobs"},
     {"limit", 0, DEN_OPTION_VALUE, "N", "the newest N jobs (default 20)"},
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };

@@ -3,23 +3,12 @@
 #include "cli.h"
 
 const struct den_command *const den_commands[] = {
-    &den_cmd_submit,
-    &den_cmd_watch,
-    &den_cmd_train,
-    &den_cmd_experiment,
-    &den_cmd_evaluate,
-    &den_cmd_status,
-    &den_cmd_wait,
-    &den_cmd_fetch,
-    &den_cmd_models,
-    &den_cmd_report,
-    &den_cmd_cancel,
-    &den_cmd_methods,
-    &den_cmd_simulate,
-    &den_cmd_preview,
-    &den_cmd_pairs,
-    &den_cmd_verify,
-    NULL,
+    &den_cmd_submit,     &den_cmd_watch,      &den_cmd_train,
+    &den_cmd_experiment, &den_cmd_evaluate,   &den_cmd_status,
+    &den_cmd_wait,       &den_cmd_fetch,      &den_cmd_models,
+    &den_cmd_report,     &den_cmd_cancel,     &den_cmd_methods,
+    &den_cmd_simulate,   &den_cmd_preview,    &den_cmd_pairs,
+    &den_cmd_verify,     &den_cmd_completion, NULL,
 };
 
 const struct den_option den_global_options[] = {
@@ -61,7 +50,7 @@ void den_help(FILE *to)
                 "Denoises microscopy images on a denoised server.\n\ncommands:\n",
                 to);
     for (size_t i = 0; den_commands[i] != NULL; i++)
-        (void)fprintf(to, "  %-10s %s\n", den_commands[i]->name, den_commands[i]->doc);
+        (void)fprintf(to, "  %-11s %s\n", den_commands[i]->name, den_commands[i]->doc);
     (void)fputs("\noptions of every command:\n", to);
     help_options(to, den_global_options);
     (void)fputs("\nexit status: 0 done, 1 a job failed, 2 usage or a local file, "
