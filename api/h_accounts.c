@@ -1,4 +1,4 @@
-/* Tokens, and what a token is good for. */
+/* Tokens, what a token is good for, and what was done with them. */
 
 #include <string.h>
 
@@ -133,4 +133,44 @@ DEN_HANDLER(den_h_token_delete)
         return false;
     den_reply_status(reply, 204);
     return true;
+}
+
+/* ---- audit ---- */
+
+static json_t *json_of_change(const struct den_audit_row *row)
+{
+    return json_pack("{sI so ss so ss ss ss so ss ss}", "seq", (json_int_t)row->seq,
+                     "time", den_json_time(row->time_ms), "owner", row->owner, "token",
+                     den_json_text(row->token), "action", row->action, "object",
+                     row->object, "result", row->result, "request_id",
+                     den_json_text(row->request), "prev", row->prev, "hash", row->hash);
+}
+
+DEN_HANDLER(den_h_audit_list)
+{
+    struct den_api *api = app;
+    size_t limit, count = 0;
+    const char *after;
+    int64_t from = 0;
+    char cursor[24] = "";
+    if (!den_api_page(request, NULL, &limit, &after, err))
+        return false;
+    if (after[0] != '\0' && !den_parse_int(after, 1, INT64_MAX, &from, NULL))
+        return den_err_field(err, DEN_E_MALFORMED, "cursor",
+                             "query key 'cursor' is not a next_cursor of this list");
+    struct den_audit_row *rows = den_new(limit, sizeof *rows, err);
+    json_t *items = json_array();
+    bool done = rows != NULL && api->store_kind->audit_list(api->store, false, from,
+                                                            limit, rows, &count, err);
+    for (size_t i = 0; done && i < count; i++)
+        (void)json_array_append_new(items, json_of_change(&rows[i]));
+    if (count == limit && count > 0 && rows[count - 1].seq > 1)
+        (void)den_str_format(cursor, sizeof cursor, "%lld",
+                             (long long)rows[count - 1].seq);
+    if (done)
+        done = den_reply_list(reply, "audit", items, cursor, err);
+    else
+        json_decref(items);
+    den_free(rows);
+    return done;
 }

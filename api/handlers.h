@@ -62,6 +62,7 @@ DEN_HANDLER(den_h_me);
 DEN_HANDLER(den_h_token_list);
 DEN_HANDLER(den_h_token_add);
 DEN_HANDLER(den_h_token_delete);
+DEN_HANDLER(den_h_audit_list);
 DEN_HANDLER(den_h_methods);
 DEN_HANDLER(den_h_health);
 DEN_HANDLER(den_h_ready);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "str.h"
@@ -118,6 +119,41 @@ static bool take_token(char **argv, char *words, size_t size, struct den_err *er
     return done;
 }
 
+/* "2026-11-23" or "2026-11-23T09:30:00Z", UTC, in milliseconds since 1970. */
+static bool read_time(const char *text, int64_t *ret)
+{
+    struct tm tm = {.tm_mday = 1};
+    const char *rest = strptime(text, "%Y-%m-%d", &tm);
+    if (rest != NULL && *rest != '\0')
+        rest = strptime(rest, "T%H:%M:%SZ", &tm);
+    if (rest == NULL || *rest != '\0')
+        return false;
+    *ret = (int64_t)timegm(&tm) * 1000;
+    return *ret >= 0;
+}
+
+static bool take_audit(char **argv, char *words, size_t size, struct den_err *err)
+{
+    const char *verb = argv[2] != NULL ? argv[2] : "", *since = NULL;
+    int64_t since_ms = 0;
+    bool done = true;
+    if (strcmp(verb, "verify") == 0)
+        done = den_str_copy(words, size, "audit verify");
+    else if (strcmp(verb, "show") != 0)
+        return den_err_set(err, DEN_E_INVALID, "audit needs the word show or verify");
+    else if ((since = take_value(argv, "--since")) != NULL &&
+             !read_time(since, &since_ms))
+        return den_err_set(err, DEN_E_INVALID,
+                           "--since needs a day such as 2026-11-23, or a time such as "
+                           "2026-11-23T09:30:00Z");
+    else
+        done = den_str_format(words, size, "audit show %lld%s", (long long)since_ms,
+                              take_flag(argv, "--json", "--json") ? " json" : "");
+    drop(argv + 2);
+    drop(argv + 1);
+    return done;
+}
+
 bool den_command_take(char **argv, char *words, size_t size, struct den_err *err)
 {
     words[0] = '\0';
@@ -127,6 +163,8 @@ bool den_command_take(char **argv, char *words, size_t size, struct den_err *err
         return take_backup(argv, words, size, err);
     if (strcmp(argv[1], "token") == 0)
         return take_token(argv, words, size, err);
+    if (strcmp(argv[1], "audit") == 0)
+        return take_audit(argv, words, size, err);
     if (strcmp(argv[1], "check") != 0)
         return true;
     drop(argv + 1);

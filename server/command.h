@@ -3,8 +3,8 @@
 
 /* Commands about a state folder: `denoised backup DIR`, `denoised check [--gc
  * [--dry-run]]`, `denoised token create NAME --owner O --scope S,S [--expires DAYS]`,
- * `token list [--json]`, `token revoke ID|NAME`, each with flags for settings around
- * them. */
+ * `token list [--json]`, `token revoke ID|NAME`, `audit verify`, `audit show [--since
+ * TIME] [--json]`, each with flags for settings around them. */
 
 #include <stddef.h>
 

@@ -614,6 +614,7 @@ void den_config_help(struct den_buf *out)
                       "       denoised token create NAME --owner OWNER --scope "
                       "SCOPE,SCOPE [--expires DAYS]\n"
                       "       denoised token list [--json] | revoke ID|NAME\n"
+                      "       denoised audit verify | show [--since DAY] [--json]\n"
                       "       denoised --help | --version\n\n"
                       "Settings: a flag counts before DENOISED_KEY in the environment, "
                       "that before\n`key = value` in FILE, that before the default.\n\n");

@@ -115,6 +115,7 @@ bool den_http_draining(const struct den_http *http);
 /* ---- request: strings live as long as the request ---- */
 const char *den_request_id(const struct den_request *r); /* X-Request-Id */
 const char *den_request_method(const struct den_request *r);
+const struct den_route *den_request_route(const struct den_request *r); /* its row */
 const char *den_request_path(const struct den_request *r);
 const char *den_request_param(const struct den_request *r,
                               const char *name); /* {name}, decoded */

@@ -217,6 +217,11 @@ const char *den_request_method(const struct den_request *r)
     return r->method;
 }
 
+const struct den_route *den_request_route(const struct den_request *r)
+{
+    return r->match.route;
+}
+
 const char *den_request_path(const struct den_request *r)
 {
     return r->uri;

@@ -7,6 +7,7 @@
 #include "control.h"
 #include "fs.h"
 #include "service_accounts.h"
+#include "service_audit.h"
 #include "str.h"
 
 bool den_state_do(struct den_service *service, const char *words, den_say *say,
@@ -15,6 +16,8 @@ bool den_state_do(struct den_service *service, const char *words, den_say *say,
     *ret_wrong = 0;
     if (den_str_starts(words, "token "))
         return den_service_accounts_do(service, words, say, context, err);
+    if (den_str_starts(words, "audit "))
+        return den_service_audit_do(service, words, say, context, ret_wrong, err);
     return den_upkeep_do(service, words, say, context, ret_wrong, err);
 }
 

@@ -2,7 +2,8 @@
 #define DEN_STATE_COMMAND_H
 
 /* Commands about a state folder, as words: "backup FOLDER", "check", "check gc", "check
- * dry-run" (upkeep.h), and "token ..." (service_accounts.h). */
+ * dry-run" (upkeep.h), "token ..." (service_accounts.h) and "audit ..."
+ * (service_audit.h). */
 
 #include "upkeep.h"
 

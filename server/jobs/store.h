@@ -15,6 +15,7 @@
  * machine's own; what these add belongs to the owner of the job. */
 
 #include "accounts.h"
+#include "audit.h"
 #include "rows.h"
 
 struct den_store;
@@ -240,6 +241,14 @@ struct den_store_kind {
     /* Writes used_ms of each row, found by its id. */
     bool (*token_used)(struct den_store *s, const struct den_token_row *rows,
                        size_t count, struct den_err *err);
+
+    /* ---- audit: every function above that changes what users have adds a row ---- */
+    /* forward: those behind `from`, oldest first; else those before it (0 = from the
+     * end), newest first. */
+    bool (*audit_list)(struct den_store *s, bool forward, int64_t from, size_t limit,
+                       struct den_audit_row *ret, size_t *ret_count, struct den_err *err);
+    /* How many rows there have ever been. */
+    bool (*audit_end)(struct den_store *s, int64_t *ret, struct den_err *err);
 };
 
 extern const struct den_store_kind

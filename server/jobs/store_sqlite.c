@@ -349,6 +349,8 @@ static const struct den_store_kind sqlite_kind = {
     .token_list = den_sqlite_token_list,
     .token_revoke = den_sqlite_token_revoke,
     .token_used = den_sqlite_token_used,
+    .audit_list = den_sqlite_audit_list,
+    .audit_end = den_sqlite_audit_end,
 };
 
 const struct den_store_kind *const den_stores[] = {&sqlite_kind, NULL};

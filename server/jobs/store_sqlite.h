@@ -282,6 +282,15 @@ bool den_sqlite_token_revoke(struct den_store *s, const char *which, int64_t now
                              struct den_token_row *ret, struct den_err *err);
 bool den_sqlite_token_used(struct den_store *s, const struct den_token_row *rows,
                            size_t count, struct den_err *err);
+/* store_sqlite_audit.c */
+bool den_sqlite_audit_list(struct den_store *s, bool forward, int64_t from, size_t limit,
+                           struct den_audit_row *ret, size_t *ret_count,
+                           struct den_err *err);
+bool den_sqlite_audit_end(struct den_store *s, int64_t *ret, struct den_err *err);
+/* A row about what this transaction changes, by the thread's actor (actor.h).  object: an
+ * id, or name@version; result: "done", or the state that a job is in now. */
+void den_tx_audit(struct den_tx *tx, const char *action, const char *object,
+                  const char *result);
 /* Adds events, numbered on. */
 void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
                        size_t count);

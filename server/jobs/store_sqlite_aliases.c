@@ -115,6 +115,14 @@ static void need_version(struct den_tx *tx, const struct den_alias_row *row,
                     row->model, (long long)row->version);
 }
 
+static void audit(struct den_tx *tx, const char *action, const char *model,
+                  const char *alias)
+{
+    char object[160];
+    den_str_format(object, sizeof object, "%s@%s", model, alias);
+    den_tx_audit(tx, action, object, "done");
+}
+
 bool den_sqlite_alias_set(struct den_store *s, const char *owner,
                           struct den_alias_row *ret, int64_t if_version,
                           struct den_err *err)
@@ -134,6 +142,7 @@ bool den_sqlite_alias_set(struct den_store *s, const char *owner,
         row.version = ret->version;
         row.updated_ms = den_wall_ms();
         put(&tx, owner, &row);
+        audit(&tx, "alias.set", row.model, row.name);
     }
     if (!den_tx_end(&tx))
         return false;
@@ -163,6 +172,7 @@ bool den_sqlite_alias_rollback(struct den_store *s, const char *owner, const cha
         row.version = back;
         row.updated_ms = den_wall_ms();
         put(&tx, owner, &row);
+        audit(&tx, "alias.rollback", row.model, row.name);
     }
     if (!den_tx_end(&tx))
         return false;
@@ -184,5 +194,6 @@ bool den_sqlite_alias_delete(struct den_store *s, const char *owner, const char 
     den_tx_run(&tx);
     if (den_tx_changes(&tx) == 0)
         none(&tx, model, name);
+    audit(&tx, "alias.delete", model, name);
     return den_tx_end(&tx);
 }

@@ -154,6 +154,7 @@ bool den_sqlite_image_add(struct den_store *s, const char *owner,
         learn_axes(&tx, &own, &there);
     } else {
         insert_image(&tx, &own);
+        den_tx_audit(&tx, "image.create", own.id, "done");
     }
     if (!den_tx_end(&tx))
         return false;
@@ -232,6 +233,7 @@ bool den_sqlite_image_delete(struct den_store *s, const char *owner, const char 
     den_tx_text(&tx, id);
     den_tx_text(&tx, owner);
     den_tx_run(&tx);
+    den_tx_audit(&tx, "image.delete", id, "done");
     return den_tx_end(&tx);
 }
 
@@ -287,6 +289,7 @@ bool den_sqlite_dataset_add(struct den_store *s, const char *owner,
     den_tx_run(&tx);
     for (size_t i = 0; tx.ok && i < count; i++)
         add_item(&tx, owner, row->id, i, &items[i]);
+    den_tx_audit(&tx, "dataset.create", row->id, "done");
     return den_tx_end(&tx);
 }
 
@@ -399,5 +402,6 @@ bool den_sqlite_dataset_delete(struct den_store *s, const char *owner, const cha
     den_tx_text(&tx, id);
     den_tx_text(&tx, owner);
     den_tx_run(&tx);
+    den_tx_audit(&tx, "dataset.delete", id, "done");
     return den_tx_end(&tx);
 }

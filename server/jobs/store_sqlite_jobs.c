@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "actor.h"
 #include "clock.h"
 #include "str.h"
 
@@ -105,6 +106,8 @@ void den_tx_tell_state(struct den_tx *tx, const struct den_job_row *row)
     events[1] = events[0];
     den_str_copy(events[1].type, sizeof events[1].type, "done");
     den_tx_add_events(tx, row->id, events, ended ? 2 : 1);
+    if (ended && den_actor() == NULL) /* else it is part of what somebody did */
+        den_tx_audit(tx, "job.end", row->id, den_job_state_name(row->state));
 }
 
 /* Whoever submitted may have lost a race with a deletion since the checks. */
@@ -143,6 +146,7 @@ void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_r
     need_objects(tx, owner, row);
     insert_job(tx, owner, row);
     den_tx_tell_state(tx, row);
+    den_tx_audit(tx, "job.create", row->id, den_job_state_name(row->state));
 }
 
 bool den_sqlite_job_add(struct den_store *s, const char *owner,
@@ -244,6 +248,7 @@ bool den_sqlite_job_delete(struct den_store *s, const char *owner, const char *i
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "the job '%.40s' is %s; only a job that has ended can be deleted", id,
                     den_job_state_name(row.state));
+    den_tx_audit(&tx, "job.delete", id, "done");
     return den_tx_end(&tx);
 }
 
@@ -269,12 +274,15 @@ bool den_sqlite_job_cancel(struct den_store *s, const char *owner, const char *i
     struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
     den_tx_own_job(&tx, owner, id, &row);
+    const enum den_job_state before = row.state;
     den_tx_change_job(&tx,
                       "UPDATE jobs SET finished_ms = CASE state WHEN 'queued' THEN ?2 "
                       "ELSE finished_ms END, state = CASE state WHEN 'queued' THEN "
                       "'cancelled' ELSE 'cancelling' END "
                       "WHERE id = ?1 AND state IN ('queued', 'running')",
                       id, &row);
+    if (row.state != before)
+        den_tx_audit(&tx, "job.cancel", id, den_job_state_name(row.state));
     if (!den_tx_end(&tx))
         return false;
     *ret = row;
@@ -288,6 +296,7 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
     struct den_job_row row = {0};
     den_tx_write(&tx, s, err);
     den_tx_own_job(&tx, owner, id, &row);
+    const enum den_job_state before = row.state;
     if (row.state == DEN_JOB_SUCCEEDED)
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "the job '%.40s' has succeeded; only a failed or cancelled job can "
@@ -301,6 +310,8 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
         "max(place) + 1 FROM jobs) "
         "WHERE id = ?1 AND state IN ('failed', 'cancelled')",
         id, &row);
+    if (row.state != before)
+        den_tx_audit(&tx, "job.retry", id, den_job_state_name(row.state));
     /* After the new event, so that no number is given twice. */
     den_tx_query(&tx, "DELETE FROM events WHERE job = ?1 AND type = 'done'");
     den_tx_text(&tx, id);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "str.h"
+
 /* With n, their name; both have the columns that a query of m and n gives. */
 #define MODEL_COLUMNS                                                             \
     "m.owner, m.name, m.version, m.job, m.dataset, m.sha256, m.bytes, m.seed, "   \
@@ -281,6 +283,12 @@ bool den_sqlite_model_delete(struct den_store *s, const char *owner, const char 
     den_tx_text(&tx, owner);
     den_tx_text(&tx, name);
     den_tx_run(&tx);
+    char object[160];
+    if (version == 0)
+        den_str_copy(object, sizeof object, name);
+    else
+        den_str_format(object, sizeof object, "%s@%lld", name, (long long)version);
+    den_tx_audit(&tx, "model.delete", object, "done");
     return den_tx_end(&tx);
 }
 
@@ -305,6 +313,7 @@ bool den_sqlite_model_share(struct den_store *s, const char *owner, const char *
     den_tx_text(&tx, owner);
     den_tx_text(&tx, name);
     den_tx_run(&tx);
+    den_tx_audit(&tx, shared ? "model.share" : "model.unshare", name, "done");
     get_row(&tx, OWN_MODEL, owner, name, 0, &row);
     if (!den_tx_end(&tx))
         return false;

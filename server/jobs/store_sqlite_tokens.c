@@ -49,6 +49,7 @@ bool den_sqlite_token_add(struct den_store *s, const struct den_token_row *row,
     den_tx_int(&tx, row->created_ms);
     den_tx_int(&tx, row->expires_ms);
     den_tx_run(&tx);
+    den_tx_audit(&tx, "token.create", row->id, "done");
     return den_tx_end(&tx);
 }
 
@@ -85,6 +86,7 @@ bool den_sqlite_token_revoke(struct den_store *s, const char *which, int64_t now
     if (den_tx_row(&tx)) {
         read_token(&tx, &row);
         den_tx_run(&tx);
+        den_tx_audit(&tx, "token.revoke", row.id, "done");
     } else
         den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no token '%.64s' that holds", which);
     if (!den_tx_end(&tx))

@@ -169,29 +169,53 @@ bool den_sqlite_blob_each(struct den_store *s,
     }
 }
 
+/* Deletes what `find` gives, some at a time, and says so of each.  find: a query of
+ * (before, limit). */
+static size_t expire_all(struct den_tx *tx, const char *find, const char *remove,
+                         const char *action, int64_t before_ms)
+{
+    enum { SOME = 64 };
+    char ids[SOME][DEN_ID_SIZE];
+    size_t all = 0, count = SOME;
+    while (tx->ok && count == SOME) {
+        den_tx_query(tx, find);
+        den_tx_int(tx, before_ms);
+        den_tx_int(tx, SOME);
+        for (count = 0; count < SOME && den_tx_row(tx); count++)
+            den_tx_get_text(tx, ids[count], sizeof ids[count]);
+        for (size_t i = 0; i < count; i++) {
+            den_tx_query(tx, remove);
+            den_tx_text(tx, ids[i]);
+            den_tx_run(tx);
+            den_tx_audit(tx, action, ids[i], "done");
+        }
+        all += count;
+    }
+    return all;
+}
+
 /* Jobs with a result first: an image that only they used is then free, too. */
 bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                        size_t *ret_images, struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    den_tx_query(&tx, "DELETE FROM jobs WHERE result_sha256 <> '' AND finished_ms > 0 "
-                      "AND finished_ms < ?1 AND state IN ('succeeded', 'failed', "
-                      "'cancelled')");
-    den_tx_int(&tx, before_ms);
-    den_tx_run(&tx);
-    int jobs = den_tx_changes(&tx);
-    den_tx_query(&tx, "DELETE FROM images WHERE created_ms < ?1 AND id NOT IN "
-                      "(SELECT noisy FROM dataset_items) AND id NOT IN "
-                      "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
-                      "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
-                      "finished_ms >= ?1)");
-    den_tx_int(&tx, before_ms);
-    den_tx_run(&tx);
-    int images = den_tx_changes(&tx);
+    size_t jobs = expire_all(&tx,
+                             "SELECT id FROM jobs WHERE result_sha256 <> '' AND "
+                             "finished_ms > 0 AND finished_ms < ?1 AND state IN "
+                             "('succeeded', 'failed', 'cancelled') LIMIT ?2",
+                             "DELETE FROM jobs WHERE id = ?1", "job.expire", before_ms);
+    size_t images =
+        expire_all(&tx,
+                   "SELECT id FROM images WHERE created_ms < ?1 AND id NOT IN "
+                   "(SELECT noisy FROM dataset_items) AND id NOT IN "
+                   "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
+                   "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
+                   "finished_ms >= ?1) LIMIT ?2",
+                   "DELETE FROM images WHERE id = ?1", "image.expire", before_ms);
     if (!den_tx_end(&tx))
         return false;
-    *ret_jobs = (size_t)jobs;
-    *ret_images = (size_t)images;
+    *ret_jobs = jobs;
+    *ret_images = images;
     return true;
 }

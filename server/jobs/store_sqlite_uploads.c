@@ -28,6 +28,7 @@ bool den_sqlite_upload_add(struct den_store *s, const struct den_upload_row *row
     den_tx_int(&tx, row->created_ms);
     den_tx_int(&tx, row->expires_ms);
     den_tx_run(&tx);
+    den_tx_audit(&tx, "upload.create", row->id, "done");
     return den_tx_end(&tx);
 }
 
@@ -96,6 +97,7 @@ bool den_sqlite_upload_delete(struct den_store *s, const char *owner, const char
     den_tx_query(&tx, "DELETE FROM uploads WHERE owner = ?1 AND id = ?2");
     den_tx_text(&tx, owner);
     update(&tx, id);
+    den_tx_audit(&tx, "upload.delete", id, "done");
     return den_tx_end(&tx);
 }
 

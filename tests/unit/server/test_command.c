@@ -31,6 +31,14 @@ static const struct {
      "token list json",
      " --state=s"},
     {{"denoised", "token", "list"}, "token list", ""},
+    {{"denoised", "audit", "verify", "--state=s"}, "audit verify", " --state=s"},
+    {{"denoised", "audit", "show"}, "audit show 0", ""},
+    {{"denoised", "audit", "show", "--json", "--since", "2026-11-23", "--state=s"},
+     "audit show 1795392000000 json",
+     " --state=s"},
+    {{"denoised", "audit", "show", "--since=2026-11-23T00:00:01Z"},
+     "audit show 1795392001000",
+     ""},
     {{"denoised", "token", "revoke", "n", "--state=s"}, "token revoke n", " --state=s"},
 };
 
@@ -80,6 +88,10 @@ static const struct {
     {{"denoised", "token", "create", "--owner", "o", "--scope", "read"}, "needs a name"},
     {{"denoised", "token", "create", "a b", "--owner", "o", "--scope=read"}, "a name"},
     {{"denoised", "token", "revoke"}, "which token"},
+    {{"denoised", "audit"}, "show or verify"},
+    {{"denoised", "audit", "delete"}, "show or verify"},
+    {{"denoised", "audit", "show", "--since", "yesterday"}, "needs a day"},
+    {{"denoised", "audit", "show", "--since", "2026-11-23T09:30"}, "needs a day"},
 };
 
 START_TEST(what_is_no_command_is_refused)
