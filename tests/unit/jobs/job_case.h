@@ -49,7 +49,7 @@ static inline struct den_job_row get_job(const char *id)
 
 static inline struct den_job_row wait_for(const char *id, enum den_job_state state)
 {
-    double until = den_monotonic_s() + WAIT_S;
+    double until = wait_end();
     struct den_job_row row = get_job(id);
     while (row.state != state && den_monotonic_s() < until) {
         ck_assert_msg(row.state != DEN_JOB_FAILED, "failed: %s", row.error_text);
@@ -68,7 +68,7 @@ static inline bool has_event(const char *job, const char *type, const char *word
     enum { MOST = 4000 };
     struct den_err err = DEN_ERR_INIT;
     struct den_event_row *rows = den_calloc(MOST, sizeof *rows);
-    double until = den_monotonic_s() + WAIT_S;
+    double until = wait_end();
     bool found = false;
     do {
         size_t count = 0;

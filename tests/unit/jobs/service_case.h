@@ -19,6 +19,12 @@
 
 enum { SIDE = 64, WAIT_S = 60 };
 
+/* Until when to wait for a job; sanitizers make everything slower. */
+static inline double wait_end(void)
+{
+    return den_monotonic_s() + (test_sanitized() ? 5.0 * WAIT_S : WAIT_S);
+}
+
 static char folder[64];
 static struct den_service *service;
 static const struct den_store_kind *kind;

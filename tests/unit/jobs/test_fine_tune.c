@@ -111,7 +111,7 @@ END_TEST
 
 static struct den_job_row wait_for_the_end(const char *id)
 {
-    double until = den_monotonic_s() + WAIT_S;
+    double until = wait_end();
     struct den_job_row row = get_job(id);
     while (row.finished_ms == 0 && den_monotonic_s() < until) {
         usleep(2000);

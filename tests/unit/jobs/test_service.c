@@ -277,7 +277,7 @@ START_TEST(a_training_goes_on_after_kill_9)
         for (;;)
             pause();
     }
-    double until = den_monotonic_s() + WAIT_S;
+    double until = wait_end();
     while (!den_fs_exists(checkpoint) && den_monotonic_s() < until)
         usleep(500);
     ck_assert_int_eq(kill(child, SIGKILL), 0);
@@ -298,7 +298,7 @@ START_TEST(a_training_that_diverges_fails_with_a_sentence)
     struct den_job_estimate estimate;
     must(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job, &estimate,
                             &err));
-    double until = den_monotonic_s() + WAIT_S;
+    double until = wait_end();
     do
         usleep(2000);
     while ((job = get_job(job.id)).finished_ms == 0 && den_monotonic_s() < until);
