@@ -243,8 +243,8 @@ START_TEST(a_command_asks_the_daemon_or_does_it_alone)
     must(den_fs_remove(path, &err));
     ck_assert_uint_eq(command("check dry-run", asked, sizeof asked), 1);
     ck_assert_msg(strstr(asked, "missing") != NULL, "%s", asked);
-    must_fail(den_state_command(&nowhere, "check", stdout, &wrong, &err),
-              DEN_E_NOT_FOUND, "no database");
+    must_fail(den_state_command(&nowhere, "check", stdout, &wrong, &err), DEN_E_NOT_FOUND,
+              "no database");
     config.state = folder;
     must_fail(den_state_command(&config, "dance", stdout, &wrong, &err), DEN_E_IO,
               "knows backup and check");
