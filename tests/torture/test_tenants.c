@@ -125,12 +125,12 @@ static void probe(const struct probe *p)
     by_status[there.status < 600 ? there.status : 599]++;
     const char *who = caller_names[p->caller];
     ck_assert_msg(strcmp(there.text, absent.text) == 0,
-                  "%s, %s %s %s: the answer is\n%.1000s\nand of nothing\n%.1000s", who, p->method,
-                  p->there, p->json_there != NULL ? p->json_there : "", there.text,
-                  absent.text);
+                  "%s, %s %s %s: the answer is\n%.1000s\nand of nothing\n%.1000s", who,
+                  p->method, p->there, p->json_there != NULL ? p->json_there : "",
+                  there.text, absent.text);
     secret = tenant_leak(there.text);
-    ck_assert_msg(secret == NULL, "%s, %s %s: tells %s\n%.1000s", who, p->method, p->there,
-                  secret, there.text);
+    ck_assert_msg(secret == NULL, "%s, %s %s: tells %s\n%.1000s", who, p->method,
+                  p->there, secret, there.text);
     ck_assert_msg(p->status == 0 ? there.status >= 400 && there.status < 500
                                  : there.status == p->status,
                   "%s, %s %s %s: wanted %ld\n%.1000s", who, p->method, p->there,
@@ -223,8 +223,8 @@ static void probe_plain(const struct den_route *r)
         const char *secret = tenant_leak(told.text);
         if (caller == NARROW || (caller == CHIEF && strcmp(r->scope, "admin") == 0))
             secret = NULL; /* the owner himself, and who may see tokens */
-        ck_assert_msg(secret == NULL, "%s, %s %s: tells %s\n%.1000s", caller_names[caller],
-                      r->method, r->pattern, secret, told.text);
+        ck_assert_msg(secret == NULL, "%s, %s %s: tells %s\n%.1000s",
+                      caller_names[caller], r->method, r->pattern, secret, told.text);
         ck_assert_msg(caller <= CHIEF || told.status == want, "%s, %s %s: %s",
                       caller_names[caller], r->method, r->pattern, told.text);
         told_free(&told);
@@ -442,8 +442,8 @@ static void probe_lists(void)
         "/v1/jobs?kind=evaluate",
         "/v1/jobs?kind=experiment",
         "/v1/models?limit=500",
-        "/v1/models?cursor=" MODEL,
-        "/v1/models?cursor=" NO_MODEL,
+        ("/v1/models?cursor=" MODEL),
+        ("/v1/models?cursor=" NO_MODEL),
         "/v1/me",
         "/v1/methods",
         "/metrics",
@@ -467,35 +467,37 @@ static void probe_lists(void)
 /* ---- what the owner has stays as it is ---- */
 
 /* Everything the owner sees, as one text; of jobs at work only the state. */
+static void tell_thing(FILE *to, const struct den_route *r, const struct thing *t)
+{
+    char path[200];
+    bool moving = t->there == scene.jobs[RUNNING];
+    if (strcmp(r->method, "GET") != 0 || strstr(r->pattern, "/events") != NULL ||
+        strcmp(t->under, "/v1/tokens/") == 0 ||
+        strncmp(r->pattern, t->under, strlen(t->under)) != 0 ||
+        (moving && strstr(r->pattern, "}/") != NULL))
+        return;
+    path_of(r->pattern, t->there, "", path, sizeof path);
+    struct told told = scene_ask(&scene, scene.owner, "GET", path, NULL, TUS, NULL);
+    const char *state = strstr(told.text, "\"state\":");
+    if (moving) {
+        ck_assert_ptr_nonnull(state);
+        (void)fprintf(to, "%s %.*s\n", path, (int)strcspn(state, ","), state);
+    } else {
+        (void)fprintf(to, "%s %s\n", path, told.text);
+    }
+    told_free(&told);
+}
+
 static char *everything(void)
 {
-    char *all = strdup(""), path[200];
+    char *all = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&all, &size);
+    ck_assert_ptr_nonnull(to);
     for (const struct den_route *r = den_api_routes(); r->method != NULL; r++)
-        for (size_t t = 0; t < thing_count; t++) {
-            if (strcmp(r->method, "GET") != 0 || strstr(r->pattern, "/events") != NULL ||
-                strcmp(things[t].under, "/v1/tokens/") == 0 ||
-                strncmp(r->pattern, things[t].under, strlen(things[t].under)) != 0)
-                continue;
-            bool moving = things[t].there == scene.jobs[RUNNING];
-            if (moving && strstr(r->pattern, "}/") != NULL)
-                continue;
-            path_of(r->pattern, things[t].there, "", path, sizeof path);
-            struct told told =
-                scene_ask(&scene, scene.owner, "GET", path, NULL, TUS, NULL);
-            const char *text = told.text, *state = strstr(text, "\"state\":");
-            int length = (int)strlen(text);
-            if (moving) {
-                ck_assert_ptr_nonnull(state);
-                text = state;
-                length = (int)strcspn(state, ",");
-            }
-            size_t room = strlen(all) + (size_t)length + sizeof path + 4;
-            all = realloc(all, room);
-            ck_assert_ptr_nonnull(all);
-            size_t used = strlen(all);
-            (void)snprintf(all + used, room - used, "%s %.*s\n", path, length, text);
-            told_free(&told);
-        }
+        for (size_t t = 0; t < thing_count; t++)
+            tell_thing(to, r, &things[t]);
+    ck_assert_int_eq(fclose(to), 0);
     return all;
 }
 
@@ -512,7 +514,8 @@ static void print_counts(const char *what)
         if (by_status[i] > 0)
             printf(" %zu: %u", i, by_status[i]);
     printf("; %u attempts, 0 leaks\n", total + guessed);
-    ck_assert_uint_ge(total, test_full() ? 10000 : 1000);
+    /* Not counting the methods that nothing has, nor the ids of nothing. */
+    ck_assert_uint_ge(total - by_status[405], test_full() ? 10000 : 1000);
 }
 
 START_TEST(nobody_gets_at_what_is_anothers)
@@ -520,7 +523,7 @@ START_TEST(nobody_gets_at_what_is_anothers)
     list_things();
     char *before = everything();
     ck_assert_ptr_nonnull(strstr(before, scene.story.training));
-    for (int round = 0; round < (test_full() ? 4 : 1); round++) {
+    for (int round = 0; round < (test_full() ? 6 : 1); round++) {
         guess_absent();
         probe_routes();
         probe_forms();

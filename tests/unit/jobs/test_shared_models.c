@@ -1,0 +1,106 @@
+/* Models that their owners share: seen and used by everybody, changed by one. */
+
+#include "owner_case.h"
+
+START_TEST(a_shared_model_is_everybodys_to_use_and_its_owners_to_change)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model_row model, rows[4];
+    struct den_job_row job = new_job("denoise");
+    size_t count = 0;
+    add_own_model(ALICE, "cells", 1);
+    add_own_model(ALICE, "cells", 2);
+    must(kind->model_share(store, ALICE, "cells", true, &model, &err));
+    ck_assert(model.shared);
+    ck_assert_int_eq(model.version, 2);
+    must(kind->model_get(store, BOB, "cells", 1, &model, &err));
+    ck_assert_str_eq(model.owner, ALICE);
+    ck_assert(model.shared);
+    must(kind->model_list(store, BOB, NULL, "", 4, rows, &count, &err));
+    ck_assert_uint_eq(count, 1);
+    must(kind->model_list(store, BOB, "cells", "", 4, rows, &count, &err));
+    ck_assert_uint_eq(count, 2);
+    must_fail(kind->model_own(store, BOB, "cells", 1, &model, &err), DEN_E_NOT_FOUND,
+              "cells");
+    struct den_alias_row alias = {.model = "cells", .name = "best", .version = 2};
+    must_fail(kind->alias_set(store, BOB, &alias, -1, &err), DEN_E_FORBIDDEN, ALICE);
+    must(kind->alias_set(store, ALICE, &alias, -1, &err));
+    must(kind->alias_get(store, BOB, "cells", "best", &alias, &err));
+    ck_assert_int_eq(alias.version, 2);
+    must_fail(kind->alias_delete(store, BOB, "cells", "best", &err), DEN_E_FORBIDDEN,
+              ALICE);
+    must_fail(kind->alias_rollback(store, BOB, "cells", "best", &alias, &err),
+              DEN_E_FORBIDDEN, ALICE);
+    must(kind->alias_delete(store, ALICE, "cells", "best", &err));
+    must_fail(kind->model_delete(store, BOB, "cells", 0, &err), DEN_E_FORBIDDEN, ALICE);
+    must_fail(kind->model_delete(store, BOB, "cells", 2, &err), DEN_E_FORBIDDEN, ALICE);
+    must_fail(kind->model_delete(store, BOB, "cells", 9, &err), DEN_E_NOT_FOUND, "9");
+    must_fail(kind->model_share(store, BOB, "cells", false, &model, &err),
+              DEN_E_FORBIDDEN, ALICE);
+    /* A job of anybody holds it, also when it is no longer shared. */
+    assign(job.model, "cells");
+    assign(job.model_owner, ALICE);
+    job.version = 1;
+    must(kind->job_add(store, BOB, &job, 0, &err));
+    must(kind->model_share(store, ALICE, "cells", false, &model, &err));
+    ck_assert(!model.shared);
+    must_fail(kind->model_get(store, BOB, "cells", 0, &model, &err), DEN_E_NOT_FOUND,
+              "cells");
+    must_fail(kind->model_delete(store, ALICE, "cells", 1, &err), DEN_E_CONFLICT,
+              "another user");
+    ck_assert_ptr_null(strstr(err.text, job.id));
+    err = DEN_ERR_INIT;
+    must(kind->model_delete(store, ALICE, "cells", 2, &err)); /* which it does not use */
+    must(kind->job_cancel(store, BOB, job.id, &job, &err));
+    must(kind->model_delete(store, ALICE, "cells", 1, &err));
+    struct den_job_row late = new_job("denoise");
+    assign(late.model, "cells");
+    assign(late.model_owner, ALICE);
+    late.version = 1;
+    must_fail(kind->job_add(store, BOB, &late, 0, &err), DEN_E_NOT_FOUND, "cells");
+}
+END_TEST
+
+START_TEST(an_own_model_comes_before_a_shared_one)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model_row model, rows[4];
+    size_t count = 0;
+    add_own_model(ALICE, "cells", 1);
+    add_own_model(ALICE, "cells", 2);
+    must(kind->model_share(store, ALICE, "cells", true, &model, &err));
+    add_own_model(BOB, "cells", 3);
+    must(kind->model_get(store, BOB, "cells", 0, &model, &err));
+    ck_assert_str_eq(model.owner, BOB);
+    /* ... and its aliases with it. */
+    struct den_alias_row alias = {.model = "cells", .name = "best", .version = 2};
+    must(kind->alias_set(store, ALICE, &alias, -1, &err));
+    must_fail(kind->alias_get(store, BOB, "cells", "best", &alias, &err), DEN_E_NOT_FOUND,
+              "best");
+    must_fail(kind->model_get(store, BOB, "cells", 2, &model, &err), DEN_E_NOT_FOUND,
+              "version 2");
+    must(kind->model_list(store, BOB, NULL, "", 4, rows, &count, &err));
+    ck_assert_uint_eq(count, 1);
+    ck_assert_str_eq(rows[0].owner, BOB);
+    must_fail(kind->model_share(store, BOB, "cells", true, &model, &err), DEN_E_CONFLICT,
+              "cells");
+    /* When his own is gone, he sees hers again. */
+    must(kind->model_delete(store, BOB, "cells", 0, &err));
+    must(kind->model_get(store, BOB, "cells", 0, &model, &err));
+    ck_assert_str_eq(model.owner, ALICE);
+    /* A name of which no version is left is free to be shared by others. */
+    must(kind->model_delete(store, ALICE, "cells", 0, &err));
+    add_own_model(BOB, "cells", 4);
+    must(kind->model_share(store, BOB, "cells", true, &model, &err));
+    ck_assert_int_eq(model.version, 2);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        a_shared_model_is_everybodys_to_use_and_its_owners_to_change,
+        an_own_model_comes_before_a_shared_one,
+    };
+    return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
+}
