@@ -287,10 +287,31 @@ TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/denoised
 CONF := $(DESTDIR)$(SYSCONFDIR)/denoised/denoised.conf
 
-install: all  ## install into DESTDIR and PREFIX
+# Manual pages and completion scripts: prose of docs/man, the rest from the programs' tables.
+MAN := $(addprefix $(BUILD)/man/,denoise.1 denoised.8 denoised.conf.5)
+$(BUILD)/man/%: docs/man/% docs/man/make.sh $(PROGRAMS) VERSION
+	@mkdir -p $(@D)
+	$(call say,man,$@)
+	$(Q)docs/man/make.sh $(BUILD) $(VERSION) $< >$@.part && mv $@.part $@
+COMPLETIONS := $(addprefix $(BUILD)/completion/,bash zsh fish)
+$(COMPLETIONS): $(BUILD)/denoise
+	@mkdir -p $(@D)
+	$(Q)$(BUILD)/denoise completion $(@F) >$@.part && mv $@.part $@
+.PHONY: man
+man: $(MAN)  ## manual pages into build/man
+
+install: all $(MAN) $(COMPLETIONS)  ## install into DESTDIR and PREFIX
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/denoised $(DESTDIR)$(DOCDIR)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 openapi.yaml LICENSE $(DESTDIR)$(PREFIX)/share/denoised
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man5 man/man8 \
+	    bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)
+	install -m 644 $(BUILD)/man/denoise.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(BUILD)/man/denoised.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 $(BUILD)/man/denoised.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/denoise
+	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_denoise
+	install -m 644 $(BUILD)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/denoise.fish
 	install -m 644 README.md CHANGELOG.md docs/*.md docs/*.png deploy/nginx.conf $(DESTDIR)$(DOCDIR)
 
 install-service:  ## install the unit, its user, and /etc/denoised/denoised.conf where there is none
@@ -306,6 +327,9 @@ uninstall:  ## remove both again, but for settings and state
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,denoised denoise)
 	rm -f $(DESTDIR)$(UNITDIR)/denoised.service $(DESTDIR)$(SYSUSERSDIR)/denoised.conf \
 	    $(DESTDIR)$(TMPFILESDIR)/denoised.conf
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1/denoise.1 man/man5/denoised.conf.5 \
+	    man/man8/denoised.8 bash-completion/completions/denoise zsh/vendor-completions/_denoise \
+	    fish/vendor_completions.d/denoise.fish)
 	rm -rf $(DESTDIR)$(PREFIX)/share/denoised $(DESTDIR)$(DOCDIR)
 
 .PHONY: install-service deb test-deb
