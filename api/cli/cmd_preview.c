@@ -2,6 +2,7 @@
 
 #include "cli.h"
 #include "convert.h"
+#include "follow.h"
 #include "image.h"
 #include "mem.h"
 #include "str.h"
@@ -219,7 +220,6 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
     struct view view = {0};
     const char *path = den_args_text(args, "output");
     bool done = false;
-    (void)cli;
     if (path == NULL)
         return den_err_set(err, DEN_E_INVALID, "name the picture to write with -o PNG");
     if (!den_str_ends(path, ".png")) /* so that no image of a series is overwritten */
@@ -232,7 +232,7 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
             goto out;
     done = stretch_all(&view, err) && write_picture(&view, path, err);
     if (done)
-        (void)puts(path);
+        den_print_path(cli, "picture", path);
 out:
     den_free(view.panels);
     den_free(view.grey);

@@ -8,6 +8,7 @@
 #include "table.h"
 
 static const struct den_option options[] = {
+    {"markdown", 0, DEN_OPTION_FLAG, NULL, "tables as Markdown, for a pull request"},
     DEN_SCORE_OPTIONS,
     {"picture", 0, DEN_OPTION_VALUE, "FILE",
      "of an experiment, instead: an SVG picture; - is stdout"},
@@ -18,13 +19,13 @@ static const struct den_option options[] = {
 static bool print_training(const json_t *report, const struct den_args *args,
                            struct den_err *err)
 {
-    (void)args;
     static const char *const heads[] = {"curve", ">points",  ">first",
                                         ">last", ">at step", NULL};
     struct den_table table;
     const char *name;
     json_t *curve;
     den_table_init(&table, heads);
+    table.markdown = den_args_has(args, "markdown");
     json_object_foreach(json_object_get(report, "history"), name, curve)
     {
         size_t n = json_array_size(curve);
@@ -39,10 +40,11 @@ static bool print_training(const json_t *report, const struct den_args *args,
         den_table_add(&table, "%.0f", json_number_value(json_array_get(last, 0)));
     }
     bool done = den_table_print(&table, stdout, err);
-    den_table_release(&table);
     const json_t *psnr = json_object_get(report, "validation_psnr");
     if (done && json_is_number(psnr))
-        (void)printf("best validation PSNR: %.2f dB\n", json_number_value(psnr));
+        (void)printf("%sbest validation PSNR: %.2f dB\n", table.markdown ? "\n" : "",
+                     json_number_value(psnr));
+    den_table_release(&table);
     return done;
 }
 
@@ -68,11 +70,12 @@ static const struct {
 static bool print(const json_t *report, const struct den_args *args, struct den_err *err)
 {
     const char *kind = den_get_text(report, "kind");
-    (void)printf("%s of %s, %.1f s\n", kind,
-                 den_get_text(report, "model")[0] != '\0'
-                     ? den_get_text(report, "model")
-                     : den_get_text(report, "method"),
-                 den_get_number(report, "seconds"));
+    bool markdown = den_args_has(args, "markdown");
+    (void)printf(
+        markdown ? "# %s of %s\n\nJob `%s`, %.1f s.\n\n" : "%s of %s, %s%.1f s\n", kind,
+        den_get_text(report, "model")[0] != '\0' ? den_get_text(report, "model")
+                                                 : den_get_text(report, "method"),
+        markdown ? den_get_text(report, "job") : "", den_get_number(report, "seconds"));
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         if (strcmp(kinds[i].kind, kind) == 0)
             return kinds[i].print(report, args, err);

@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "cli.h"
+#include "follow.h"
 #include "fs.h"
 #include "image.h"
 #include "mem.h"
@@ -160,7 +161,6 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
     struct plan plan = {0};
     char list[PATH_SIZE];
     bool done = false;
-    (void)cli;
     den_buf_init(&plan.list, LIST_MAX);
     den_buf_puts(&plan.list, "id,noisy,gt\n");
     if (!read_plan(args, &plan, err))
@@ -184,7 +184,7 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
     done = den_buf_ok(&plan.list, err) &&
            den_fs_write(list, plan.list.data, plan.list.length, err);
     if (done)
-        (void)puts(list);
+        den_print_path(cli, "pairs", list);
 out:
     den_free(plan.clean);
     den_free(plan.frame);

@@ -182,3 +182,13 @@ void den_print_json(const json_t *value)
     (void)json_dumpf(value, stdout, JSON_COMPACT);
     (void)putchar('\n');
 }
+
+void den_print_path(const struct den_cli *cli, const char *key, const char *path)
+{
+    json_t *line = cli->json ? json_pack("{ss}", key, path) : NULL;
+    if (line != NULL)
+        den_print_json(line);
+    else
+        (void)puts(path); /* also where the path is no UTF-8, as JSON wants it */
+    json_decref(line);
+}

@@ -36,6 +36,9 @@ bool den_job_fetch(struct den_cli *cli, const json_t *job, const char *where, bo
 bool den_download_file(struct den_cli *cli, const char *href, const char *accept,
                        const char *path, struct den_err *err) DEN_CHECKED;
 
+/* A file that was written: its path, or {key: path} with --json. */
+void den_print_path(const struct den_cli *cli, const char *key, const char *path);
+
 /* One line of JSON on stdout. */
 void den_print_json(const json_t *value);
 

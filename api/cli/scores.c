@@ -135,7 +135,7 @@ static void add_score(struct den_table *table, const json_t *score, int digits)
 }
 
 static bool print_table(const json_t *report, const struct columns *columns,
-                        struct den_err *err)
+                        bool markdown, struct den_err *err)
 {
     char text[COLUMNS_MAX][HEAD];
     const char *heads[COLUMNS_MAX + 3] = {"method"};
@@ -146,6 +146,7 @@ static bool print_table(const json_t *report, const struct columns *columns,
     }
     heads[columns->count + 1] = ">n";
     den_table_init(&table, heads);
+    table.markdown = markdown;
     const char *method;
     json_t *scores;
     json_object_foreach(json_object_get(report, "mean"), method, scores)
@@ -166,23 +167,26 @@ static bool print_table(const json_t *report, const struct columns *columns,
 }
 
 /* What the columns mean that are not there every time. */
-static void explain(const struct columns *columns)
+static void explain(const struct columns *columns, bool markdown)
 {
-    (void)fputs("mean +- standard deviation over images; with ': the clean image is "
-                "first fitted to the noisy one in gain and offset\n",
-                stderr);
+    FILE *to = markdown ? stdout : stderr;
+    (void)fprintf(to,
+                  "%smean +- standard deviation over images; with ': the clean image is "
+                  "first fitted to the noisy one in gain and offset\n",
+                  markdown ? "\n" : "");
     for (size_t i = 0; i < columns->count; i++)
         if (usual_head(columns->metric[i]) == NULL)
-            (void)fprintf(stderr, "%s: %s\n", columns->metric[i]->name,
-                          columns->metric[i]->definition);
+            (void)fprintf(to, markdown ? "\n* `%s`: %s\n" : "%s: %s\n",
+                          columns->metric[i]->name, columns->metric[i]->definition);
 }
 
 bool den_scores_print(const json_t *report, const struct den_args *args,
                       struct den_err *err)
 {
     struct columns columns;
-    if (!choose(args, &columns, err) || !print_table(report, &columns, err))
+    bool markdown = den_args_has(args, "markdown");
+    if (!choose(args, &columns, err) || !print_table(report, &columns, markdown, err))
         return false;
-    explain(&columns);
+    explain(&columns, markdown);
     return true;
 }

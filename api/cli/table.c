@@ -97,11 +97,43 @@ static void print_cell(const struct den_table *table, FILE *to, size_t column,
                   right || last ? 0 : pad, "", last ? "\n" : "");
 }
 
+/* A bar within a cell would end it. */
+static void print_escaped(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '|' || *text == '\\')
+            (void)fputc('\\', to);
+        (void)fputc(*text, to);
+    }
+}
+
+static void print_markdown(const struct den_table *table, FILE *to)
+{
+    for (size_t c = 0; c < table->columns; c++) {
+        (void)fputs(c > 0 ? " | " : "| ", to);
+        print_escaped(to, title(table, c));
+    }
+    (void)fputs(" |\n", to);
+    for (size_t c = 0; c < table->columns; c++)
+        (void)fputs(table->heads[c][0] == '>' ? "|---:" : "|---", to);
+    (void)fputs("|\n", to);
+    for (size_t i = 0; i < table->count; i++) {
+        (void)fputs(i % table->columns > 0 ? " | " : "| ", to);
+        print_escaped(to, table->cells[i]);
+        if ((i + 1) % table->columns == 0)
+            (void)fputs(" |\n", to);
+    }
+}
+
 bool den_table_print(const struct den_table *table, FILE *to, struct den_err *err)
 {
     if (table->failed)
         return den_err_set(err, DEN_E_NO_MEMORY, "there is no memory left for a table");
     assert(table->columns > 0);
+    if (table->markdown) {
+        print_markdown(table, to);
+        return true;
+    }
     for (size_t c = 0; c < table->columns; c++)
         print_cell(table, to, c, title(table, c));
     for (size_t i = 0; i < table->count; i++)

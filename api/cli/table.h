@@ -12,7 +12,8 @@ struct den_table {
     size_t columns;
     char **cells; /* row by row, owned */
     size_t count, capacity;
-    bool failed; /* a cell could not be kept */
+    bool failed;   /* a cell could not be kept */
+    bool markdown; /* print it as a table of GitHub's Markdown */
 };
 
 void den_table_init(struct den_table *table, const char *const *heads);

@@ -182,6 +182,17 @@ START_TEST(simulated_images_have_the_size_and_types_promised)
                             "scene02_01\ta/scene02/frame_01.tif\ta/scene02/clean.tif\n"
                             "scene02_02\ta/scene02/frame_02.tif\ta/scene02/clean.tif\n");
     outcome_free(&o);
+    o = DENOISE(folder, NULL, "pairs", "a/pairs.csv", "--where", "02_02", "--json");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out,
+                     "[{\"id\":\"scene02_02\",\"noisy\":\"a/scene02/frame_02.tif\","
+                     "\"clean\":\"a/scene02/clean.tif\"}]\n");
+    outcome_free(&o);
+    o = DENOISE(folder, NULL, "simulate", "json", "--scenes=1", "--frames=1", "--json",
+                "--size=16x16");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out, "{\"pairs\":\"json/pairs.csv\"}\n");
+    outcome_free(&o);
     o = DENOISE(folder, NULL, "simulate", "a");
     must_end(&o, 2, "a holds a data set already");
     outcome_free(&o);

@@ -191,6 +191,12 @@ START_TEST(the_scores_are_those_that_were_asked_for)
                       "%s: %s", rows[i].option, o.out);
         outcome_free(&o);
     }
+    o = DENOISE(folder, d.url, "report", id, "--metrics=frc_high", "--markdown");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.err, "");
+    ck_assert_msg(strstr(o.out, "\n|---|---:|---:|\n| noisy | ") != NULL, "%s", o.out);
+    ck_assert_msg(strstr(o.out, "\n* `frc_high`: Fourier") != NULL, "%s", o.out);
+    outcome_free(&o);
     o = DENOISE(folder, d.url, "report", id, "--metrics=psnr,,ssim");
     must_end(&o, 2, "there is no metric ''; `denoise methods --json` lists them");
     outcome_free(&o);
@@ -381,6 +387,12 @@ START_TEST(reports_are_printed_for_each_kind_of_job)
     must_end(&o, 0, "");
     ck_assert_msg(strstr(o.out, "train of cells@1, ") != NULL, "%s", o.out);
     ck_assert_msg(strstr(o.out, "\nloss_l1 ") != NULL, "%s", o.out);
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "report", id, "--markdown");
+    must_end(&o, 0, "");
+    ck_assert_msg(strstr(o.out, "# train of cells@1\n\nJob `job_") == o.out, "%s", o.out);
+    ck_assert_msg(strstr(o.out, "\n| curve | points |") != NULL, "%s", o.out);
+    ck_assert_msg(strstr(o.out, "\n|---|---:|---:|---:|---:|\n| ") != NULL, "%s", o.out);
     outcome_free(&o);
     o = DENOISE(folder, d.url, "fetch", id);
     must_end(&o, 2, "is a train job and has no image");
