@@ -4,6 +4,7 @@
 /* The HTTP interface of denoised: openapi.yaml in C.  One file per resource, one row per
  * endpoint. */
 
+#include "courier.h"
 #include "http.h"
 #include "service.h"
 
@@ -18,6 +19,13 @@ void den_api_set_http(struct den_api *api, struct den_http *http);
 /* Seconds of a worker's silence after which the server is not ready; 0, as at first: it
  * may be silent.  Before den_http_start. */
 void den_api_set_stall(struct den_api *api, double seconds);
+/* From now on jobs may name a webhook on one of the hosts (as of webhook_url.h), and the
+ * courier, which is borrowed, takes messages there, signed with the key in the file.
+ * Before den_http_start. */
+bool den_webhooks_start(struct den_api *api, struct den_courier *courier,
+                        const char *hosts, const char *key_file,
+                        struct den_err *err) DEN_CHECKED;
+void den_webhooks_stop(struct den_api *api); /* before den_api_free; NULL is fine */
 /* Ends with method NULL.  app of the handlers is the struct den_api. */
 const struct den_route *den_api_routes(void);
 /* For struct den_http_config. */

@@ -93,7 +93,7 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
     int64_t seed = 0;
     if (!den_in_only(body, "",
                      "kind dataset image model base_model method preset config seed "
-                     "grid pages channels",
+                     "grid pages channels webhook",
                      err) ||
         !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
         !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
@@ -103,6 +103,7 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
                      err) ||
         !copy_member(body, "method", false, ask->method, sizeof ask->method, err) ||
         !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
+        !copy_member(body, "webhook", false, ask->webhook, sizeof ask->webhook, err) ||
         !copy_member(body, "pages", false, ask->pages, sizeof ask->pages, err) ||
         !read_channels(body, ask, err) || !read_settings(body, ask, err) ||
         !read_grid(body, ask, err) ||
@@ -151,6 +152,13 @@ static bool may_run(struct den_api *api, const struct den_request *request,
     return !trains || den_api_need_scope(api, request, "train", what, err);
 }
 
+static bool may_call(struct den_api *api, const char *url, struct den_err *err)
+{
+    struct den_err inner = DEN_ERR_INIT;
+    return url[0] == '\0' || den_webhook_check(url, api->webhook_hosts, &inner) ||
+           den_err_field(err, inner.code, "/webhook", "%s", inner.text);
+}
+
 DEN_HANDLER(den_h_job_add)
 {
     struct den_api *api = app;
@@ -164,7 +172,8 @@ DEN_HANDLER(den_h_job_add)
     struct den_job_row *row = den_new(1, sizeof *row, err);
     struct den_job_estimate estimate = {0};
     if (ask == NULL || row == NULL || !den_in_body(request, &body, err) ||
-        !read_request(body, ask, err) || !may_run(api, request, ask->kind, err) ||
+        !read_request(body, ask, err) || !may_call(api, ask->webhook, err) ||
+        !may_run(api, request, ask->kind, err) ||
         !den_service_submit(api->service, den_request_owner(request), ask, dry_run, row,
                             &estimate, err))
         goto out;

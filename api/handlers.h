@@ -13,8 +13,10 @@ struct den_api {
     struct den_service *service;
     const struct den_store_kind *store_kind;
     struct den_store *store;
-    struct den_http *http; /* NULL until den_api_set_http */
-    double stall_s;        /* as of den_api_set_stall */
+    struct den_http *http;         /* NULL until den_api_set_http */
+    double stall_s;                /* as of den_api_set_stall */
+    char webhook_hosts[1024];      /* that may be called; "" = none */
+    struct den_webhooks *webhooks; /* NULL = off */
 };
 
 #define DEN_HANDLER(name)                                                      \

@@ -19,6 +19,7 @@ struct den_config {
     char listen[80], hosts[512], state[1024], store[32], backend[32], log_level[8],
         jail[16], log_format[8];
     char proxies[512], tls_cert[1024], tls_key[1024];
+    char webhook_hosts[1024], webhook_networks[1024], webhook_key[1024], webhook_ca[1024];
     char auth[16], plain_http[16];
     int64_t max_requests_per_s;
     int64_t threads, http_threads, max_connections, idle_timeout_s;

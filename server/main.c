@@ -200,6 +200,7 @@ struct parts {
     struct den_api *api;
     struct den_http *http;
     struct den_watchdog *watchdog;
+    struct den_courier *courier; /* NULL: webhooks are off */
     double stall_s;
 };
 
@@ -301,6 +302,7 @@ static void stop(struct parts *parts, unsigned drain_s)
     den_http_stop(parts->http, drain_s);
     if (parts->service != NULL)
         den_service_stop(parts->service);
+    den_webhooks_stop(parts->api);
     den_api_free(parts->api); /* no event reaches http after this */
     den_http_free(parts->http);
     den_service_close(parts->service);
@@ -327,14 +329,22 @@ static void tell_first_token(char *token)
     explicit_bzero(token, DEN_TOKEN_TEXT_SIZE);
 }
 
-static bool serve(const struct den_config *config, char *const argv[],
-                  struct den_err *err)
+static bool start_webhooks(const struct den_config *c, const struct parts *parts,
+                           struct den_err *err)
 {
-    struct parts parts = {.service = NULL};
+    return parts->courier == NULL ||
+           den_webhooks_start(parts->api, parts->courier, c->webhook_hosts,
+                              c->webhook_key, err);
+}
+
+static bool serve(const struct den_config *config, char *const argv[],
+                  struct den_courier *courier, struct den_err *err)
+{
+    struct parts parts = {.courier = courier};
     char token[DEN_TOKEN_TEXT_SIZE];
     const char *bracket = strchr(config->address, ':') != NULL ? "[" : "";
     bool done = open_service(config, &parts, err) && open_accounts(&parts, token, err) &&
-                start_http(config, &parts, err) &&
+                start_webhooks(config, &parts, err) && start_http(config, &parts, err) &&
                 den_service_start(parts.service, err) &&
                 den_watchdog_start(alive, &parts, &parts.watchdog, err);
     if (done) {
@@ -420,15 +430,32 @@ static bool start_jail(const struct den_config *config, struct den_err *err)
     return true;
 }
 
+/* As early as the jail, and for the same reason. */
+static bool start_courier(const struct den_config *c, struct den_courier **ret,
+                          struct den_err *err)
+{
+    struct den_networks networks;
+    if (c->webhook_hosts[0] == '\0')
+        return true;
+    if (c->webhook_key[0] == '\0')
+        return den_err_set(err, DEN_E_INVALID,
+                           "webhook_hosts needs webhook_key, a file with the key that "
+                           "signs messages");
+    return den_networks_read(c->webhook_networks, &networks, err) &&
+           den_courier_start(&networks, c->webhook_ca, ret, err);
+}
+
 static int serve_until_told(const struct den_config *config, char *const argv[])
 {
     struct den_err err = DEN_ERR_INIT;
+    struct den_courier *courier = NULL;
     umask(0077);
     set_log(config);
-    if (!start_jail(config, &err))
+    if (!start_jail(config, &err) || !start_courier(config, &courier, &err))
         return complain(&err, EXIT_FAILED);
     raise_file_limit();
-    bool served = catch_signals(&err) && serve(config, argv, &err);
+    bool served = catch_signals(&err) && serve(config, argv, courier, &err);
+    den_courier_stop(courier);
     den_jail_stop();
     if (!served)
         return complain(&err, EXIT_FAILED);

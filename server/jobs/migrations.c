@@ -186,6 +186,11 @@ const struct den_migration den_migrations[] = {
          " updated_ms INTEGER NOT NULL, PRIMARY KEY (owner, name, alias),"
          " FOREIGN KEY (owner, name, version) REFERENCES models) STRICT, WITHOUT ROWID;"
          "CREATE INDEX aliases_version ON aliases (owner, name, version);"},
+    {12, "CREATE TABLE webhooks ("
+         " job TEXT PRIMARY KEY REFERENCES jobs ON DELETE CASCADE, url TEXT NOT NULL,"
+         " attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL,"
+         " told_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+         "CREATE INDEX webhooks_next ON webhooks (next_ms);"},
     {0, NULL},
 };
 

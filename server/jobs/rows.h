@@ -22,6 +22,13 @@ struct den_image_row {
     int64_t created_ms;
 };
 
+/* Somebody who wants to be told that a job has ended. */
+#define DEN_WEBHOOK_URL_SIZE 512
+struct den_webhook_row {
+    char job[DEN_ID_SIZE], owner[DEN_OWNER_SIZE], url[DEN_WEBHOOK_URL_SIZE];
+    int64_t attempts, finished_ms;
+};
+
 /* A file that comes in parts. */
 struct den_upload_row {
     char id[DEN_ID_SIZE], owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
@@ -71,7 +78,8 @@ struct den_job_row {
     char method[32], preset[32];
     char config[DEN_CONFIG_SIZE]; /* every key, resolved */
     uint64_t seed;
-    uint64_t peak_bytes; /* of memory, as admitted; 0 = not known */
+    uint64_t peak_bytes;                /* of memory, as admitted; 0 = not known */
+    char webhook[DEN_WEBHOOK_URL_SIZE]; /* only on its way in; "" = none */
     /* how it goes */
     int64_t created_ms, started_ms, finished_ms;
     int64_t attempts;

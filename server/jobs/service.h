@@ -91,6 +91,7 @@ struct den_job_request { /* "" or 0 where the client said nothing */
     /* kind experiment: its grid, put together but not finished; the caller's.  The checks
      * complete it.  NULL for other kinds. */
     struct den_experiment *experiment;
+    char webhook[DEN_WEBHOOK_URL_SIZE]; /* to be told of the end; checked by the caller */
     /* denoise: which planes, as of selection.h; "" = all */
     char pages[DEN_PAGES_SIZE], channels[DEN_CHANNELS_SIZE];
 };

@@ -51,6 +51,7 @@ static bool check(struct den_service *s, const struct den_job_request *request,
     if (!kind->check(s, request, row, estimate, err))
         return false;
     row->steps = estimate->steps;
+    den_str_copy(row->webhook, sizeof row->webhook, request->webhook);
     row->peak_bytes = estimate->bytes;
     size_t limit = s->config.memory_limit;
     if (limit > 0 && estimate->bytes > limit)

@@ -186,6 +186,15 @@ struct den_store_kind {
     bool (*alias_list)(struct den_store *s, const char *owner, const char *model,
                        struct den_alias_row *ret, size_t *ret_count, struct den_err *err);
 
+    /* webhooks, which job_add puts in: one whose job has ended and which is due */
+    bool (*webhook_due)(struct den_store *s, int64_t now_ms, struct den_webhook_row *ret,
+                        bool *ret_found, struct den_err *err);
+    /* Told (or given up) of the end at that time; to be tried again then. */
+    bool (*webhook_told)(struct den_store *s, const char *job, int64_t told_ms,
+                         struct den_err *err);
+    bool (*webhook_later)(struct den_store *s, const char *job, int64_t next_ms,
+                          struct den_err *err);
+
     /* uploads in parts; add fails with DEN_E_BUSY when the owner has `most` unfinished
      * ones */
     bool (*upload_add)(struct den_store *s, const struct den_upload_row *row, size_t most,

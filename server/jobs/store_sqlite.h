@@ -245,6 +245,15 @@ bool den_sqlite_alias_delete(struct den_store *s, const char *owner, const char 
 bool den_sqlite_alias_list(struct den_store *s, const char *owner, const char *model,
                            struct den_alias_row *ret, size_t *ret_count,
                            struct den_err *err);
+/* store_sqlite_webhooks.c; add: inside job_add, nothing for "" */
+void den_tx_add_webhook(struct den_tx *tx, const char *job, const char *url);
+bool den_sqlite_webhook_due(struct den_store *s, int64_t now_ms,
+                            struct den_webhook_row *ret, bool *ret_found,
+                            struct den_err *err);
+bool den_sqlite_webhook_told(struct den_store *s, const char *job, int64_t told_ms,
+                             struct den_err *err);
+bool den_sqlite_webhook_later(struct den_store *s, const char *job, int64_t next_ms,
+                              struct den_err *err);
 /* store_sqlite_uploads.c */
 bool den_sqlite_upload_add(struct den_store *s, const struct den_upload_row *row,
                            size_t most, struct den_err *err);

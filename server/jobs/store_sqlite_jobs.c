@@ -145,6 +145,7 @@ void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_r
     }
     need_objects(tx, owner, row);
     insert_job(tx, owner, row);
+    den_tx_add_webhook(tx, row->id, row->webhook);
     den_tx_tell_state(tx, row);
     den_tx_audit(tx, "job.create", row->id, den_job_state_name(row->state));
 }

@@ -1,0 +1,366 @@
+/* Webhooks: the real daemon tells a real HTTPS server of the ends of its jobs. */
+
+#include <arpa/inet.h>
+#include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
+#include <microhttpd.h>
+#include <nettle/base64.h>
+#include <nettle/hmac.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fs.h"
+#include "story.h"
+#include "str.h"
+#include "wire.h"
+
+#define KEY "a key of more than twenty-four bytes"
+
+enum { PEM = 8192, MESSAGES = 16 };
+
+/* ---- the other side ------------------------------------------------------------------
+ */
+
+struct heard {
+    char body[8192], id[128], timestamp[32], signature[128];
+    size_t length;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct heard heard[MESSAGES];
+    int count, refuse; /* answer 500 so often */
+    struct MHD_Daemon *server;
+    unsigned port;
+    char crt[PEM], key[PEM];
+} other = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static char folder[64], file[96];
+static struct daemon d;
+
+static void header(struct MHD_Connection *c, const char *name, char *to, size_t size)
+{
+    const char *value = MHD_lookup_connection_value(c, MHD_HEADER_KIND, name);
+    den_str_copy(to, size, value != NULL ? value : "");
+}
+
+static enum MHD_Result answer(struct MHD_Connection *c, unsigned status)
+{
+    struct MHD_Response *r =
+        MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (status == 302)
+        MHD_add_response_header(r, "Location", "https://localhost:1/");
+    enum MHD_Result result = MHD_queue_response(c, status, r);
+    MHD_destroy_response(r);
+    return result;
+}
+
+static enum MHD_Result take(void *cls, struct MHD_Connection *c, const char *url,
+                            const char *method, const char *version, const char *data,
+                            size_t *size, void **context)
+{
+    (void)cls, (void)version;
+    struct heard *now = *context;
+    if (now == NULL) {
+        *context = calloc(1, sizeof *now);
+        return MHD_YES;
+    }
+    if (*size > 0) {
+        size_t room = sizeof now->body - 1 - now->length;
+        size_t n = *size < room ? *size : room;
+        memcpy(now->body + now->length, data, n);
+        now->length += n;
+        *size = 0;
+        return MHD_YES;
+    }
+    header(c, "webhook-id", now->id, sizeof now->id);
+    header(c, "webhook-timestamp", now->timestamp, sizeof now->timestamp);
+    header(c, "webhook-signature", now->signature, sizeof now->signature);
+    pthread_mutex_lock(&other.lock);
+    bool refuse = other.refuse > 0;
+    other.refuse -= refuse;
+    if (other.count < MESSAGES && strcmp(method, "POST") == 0)
+        other.heard[other.count++] = *now;
+    pthread_mutex_unlock(&other.lock);
+    free(now);
+    *context = NULL;
+    return answer(c, strcmp(url, "/moved") == 0 ? 302 : refuse ? 500 : 200);
+}
+
+static void make_pair(void)
+{
+    gnutls_x509_privkey_t key;
+    gnutls_x509_crt_t crt;
+    size_t length = PEM;
+    const time_t day = 86400;
+    ck_assert_int_eq(gnutls_x509_privkey_init(&key), 0);
+    ck_assert_int_eq(gnutls_x509_crt_init(&crt), 0);
+    ck_assert_int_eq(
+        gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
+                                     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+        0);
+    gnutls_x509_crt_set_version(crt, 3);
+    gnutls_x509_crt_set_serial(crt, "\x01", 1);
+    gnutls_x509_crt_set_activation_time(crt, time(NULL) - day);
+    gnutls_x509_crt_set_expiration_time(crt, time(NULL) + day);
+    gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
+    gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, "localhost", 9,
+                                         GNUTLS_FSAN_SET);
+    gnutls_x509_crt_set_basic_constraints(crt, 1, -1);
+    gnutls_x509_crt_set_key(crt, key);
+    ck_assert_int_eq(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0), 0);
+    ck_assert_int_eq(gnutls_x509_crt_export(crt, GNUTLS_X509_FMT_PEM, other.crt, &length),
+                     0);
+    length = PEM;
+    ck_assert_int_eq(
+        gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, other.key, &length), 0);
+    gnutls_x509_crt_deinit(crt);
+    gnutls_x509_privkey_deinit(key);
+}
+
+static void listen_there(void)
+{
+    const struct sockaddr_in at = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    make_pair();
+    other.count = other.refuse = 0;
+    other.server =
+        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS, 0, NULL, NULL,
+                         take, NULL, MHD_OPTION_SOCK_ADDR, &at, MHD_OPTION_HTTPS_MEM_CERT,
+                         other.crt, MHD_OPTION_HTTPS_MEM_KEY, other.key, MHD_OPTION_END);
+    ck_assert_ptr_nonnull(other.server);
+    other.port = MHD_get_daemon_info(other.server, MHD_DAEMON_INFO_BIND_PORT)->port;
+}
+
+/* ---- the daemon ----------------------------------------------------------------------
+ */
+
+static void save(const char *name, const char *text, char *path, size_t size)
+{
+    struct den_err err = DEN_ERR_INIT;
+    (void)snprintf(path, size, "%s/%s", folder, name);
+    must(den_fs_write(path, text, strlen(text), &err));
+}
+
+static void start(const char *networks)
+{
+    char key[96], ca[96], hosts[64];
+    save("key", KEY "\n", key, sizeof key);
+    save("ca.crt", other.crt, ca, sizeof ca);
+    (void)snprintf(hosts, sizeof hosts, "localhost:%u", other.port);
+    const char *args[] = {"--webhook_hosts",
+                          hosts,
+                          "--webhook_networks",
+                          networks,
+                          "--webhook_key",
+                          key,
+                          "--webhook_ca",
+                          ca,
+                          NULL};
+    daemon_start(&d, args);
+}
+
+static void setup(void)
+{
+    listen_there();
+    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    scene_write(folder, 1, 64, 1);
+    (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", folder);
+}
+
+static void teardown(void)
+{
+    struct den_err err = DEN_ERR_INIT;
+    daemon_remove(&d);
+    MHD_stop_daemon(other.server);
+    must(den_fs_remove_tree(folder, &err));
+}
+
+/* A job that is told of at this path; its id into id[32]. */
+static void submit(const char *path, char *id)
+{
+    char body[400], image[32];
+    upload(d.url, file, image);
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\","
+                   "\"webhook\":\"https://localhost:%u%s\"}",
+                   image, other.port, path);
+    submit_job(d.url, body, id);
+    json_decref(wait_job(d.url, id, 30));
+}
+
+static int heard(void)
+{
+    pthread_mutex_lock(&other.lock);
+    int count = other.count;
+    pthread_mutex_unlock(&other.lock);
+    return count;
+}
+
+static void wait_for(int count, int seconds)
+{
+    for (int i = 0; i < seconds * 20 && heard() < count; i++)
+        (void)usleep(50000);
+    ck_assert_int_eq(heard(), count);
+}
+
+static void wait_for_log(const char *words)
+{
+    struct den_err err = DEN_ERR_INIT;
+    bool found = false;
+    for (int i = 0; i < 300 && !found; i++) {
+        char *text = NULL;
+        size_t length;
+        must(den_fs_read(d.log, 1 << 24, &text, &length, &err));
+        found = strstr(text, words) != NULL;
+        den_free(text);
+        (void)usleep(50000);
+    }
+    ck_assert_msg(found, "'%s' was never logged", words);
+}
+
+/* As a receiver does it, by the specification. */
+static void signature_fits(const struct heard *m)
+{
+    char all[9000], want[128] = "v1,";
+    uint8_t hash[SHA256_DIGEST_SIZE];
+    struct hmac_sha256_ctx state;
+    int n = snprintf(all, sizeof all, "%s.%s.%s", m->id, m->timestamp, m->body);
+    hmac_sha256_set_key(&state, strlen(KEY), (const uint8_t *)KEY);
+    hmac_sha256_update(&state, (size_t)n, (const uint8_t *)all);
+    hmac_sha256_digest(&state, sizeof hash, hash);
+    base64_encode_raw(want + 3, sizeof hash, hash);
+    want[3 + BASE64_ENCODE_RAW_LENGTH(sizeof hash)] = '\0';
+    ck_assert_str_eq(m->signature, want);
+}
+
+START_TEST(the_end_of_a_job_is_told_once_and_signed)
+{
+    char id[32];
+    start("127.0.0.0/8 ::1/128");
+    submit("/hook", id);
+    wait_for(1, 20);
+    json_t *body = json_loads(other.heard[0].body, 0, NULL);
+    ck_assert_str_eq(text_at(body, "type"), "job.succeeded");
+    ck_assert_str_eq(text_at(body, "data.id"), id);
+    ck_assert_str_eq(text_at(body, "data.state"), "succeeded");
+    json_decref(body);
+    signature_fits(&other.heard[0]);
+    ck_assert(den_str_starts(other.heard[0].id, id));
+    (void)sleep(3);
+    ck_assert_int_eq(heard(), 1);
+}
+END_TEST
+
+/* 10 seconds lie between the first two attempts, which is long for a short test; the
+ * restart is in between. */
+START_TEST(who_fails_is_told_again_also_by_the_next_daemon)
+{
+    char id[32];
+    start("127.0.0.0/8 ::1/128");
+    other.refuse = 1;
+    submit("/hook", id);
+    wait_for(1, 20);
+    wait_for_log("webhook_not_taken");
+    daemon_kill(&d);
+    char key[96], ca[96], hosts[64];
+    (void)snprintf(key, sizeof key, "%s/key", folder);
+    (void)snprintf(ca, sizeof ca, "%s/ca.crt", folder);
+    (void)snprintf(hosts, sizeof hosts, "localhost:%u", other.port);
+    const char *args[] = {"--webhook_hosts",
+                          hosts,
+                          "--webhook_networks",
+                          "127.0.0.0/8",
+                          "--webhook_key",
+                          key,
+                          "--webhook_ca",
+                          ca,
+                          NULL};
+    daemon_restart(&d, args);
+    wait_for(2, 30);
+    ck_assert_str_eq(other.heard[0].id, other.heard[1].id);
+    ck_assert_str_eq(other.heard[0].body, other.heard[1].body);
+}
+END_TEST
+
+START_TEST(an_address_inside_is_not_called)
+{
+    char id[32];
+    start("10.0.0.0/8");
+    submit("/hook", id);
+    wait_for_log("has no address that may be called");
+    ck_assert_int_eq(heard(), 0);
+}
+END_TEST
+
+START_TEST(a_redirection_is_not_followed)
+{
+    char id[32];
+    start("127.0.0.0/8 ::1/128");
+    submit("/moved", id);
+    wait_for(1, 20);
+    wait_for_log("status 302");
+}
+END_TEST
+
+static const char *const refused[] = {
+    "http://localhost/",
+    "https://localhost/",
+    "https://127.0.0.1/",
+    "https://x@localhost/",
+    "x",
+};
+
+START_TEST(other_places_are_refused_with_the_job)
+{
+    char body[300], image[32];
+    start("127.0.0.0/8 ::1/128");
+    upload(d.url, file, image);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        (void)snprintf(body, sizeof body,
+                       "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\","
+                       "\"webhook\":\"%s\"}",
+                       image, refused[i]);
+        struct answer a = post_json(d.url, "/v1/jobs", body);
+        ck_assert_msg(a.status == 422, "%s: %ld %s", refused[i], a.status, a.body);
+        ck_assert_str_eq(text_at(a.json, "errors.0.pointer"), "/webhook");
+        answer_free(&a);
+    }
+}
+END_TEST
+
+START_TEST(webhooks_are_off_at_first)
+{
+    char body[300], image[32];
+    daemon_start(&d, NULL);
+    upload(d.url, file, image);
+    (void)snprintf(body, sizeof body,
+                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\","
+                   "\"webhook\":\"https://localhost/\"}",
+                   image);
+    struct answer a = post_json(d.url, "/v1/jobs", body);
+    ck_assert_int_eq(a.status, 422);
+    ck_assert_ptr_nonnull(strstr(a.body, "webhook_hosts"));
+    answer_free(&a);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("webhooks");
+    TCase *tc = tcase_create("webhooks");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 90);
+    tcase_add_test(tc, the_end_of_a_job_is_told_once_and_signed);
+    if (test_full())
+        tcase_add_test(tc, who_fails_is_told_again_also_by_the_next_daemon);
+    tcase_add_test(tc, an_address_inside_is_not_called);
+    tcase_add_test(tc, a_redirection_is_not_followed);
+    tcase_add_test(tc, other_places_are_refused_with_the_job);
+    tcase_add_test(tc, webhooks_are_off_at_first);
+    suite_add_tcase(suite, tc);
+    return den_check_main(suite);
+}
