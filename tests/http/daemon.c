@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "den_check.h"
 #include "fs.h"
 #include "str.h"
 
@@ -133,11 +134,33 @@ int daemon_stop(struct daemon *d)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* What a sanitizer found in the daemon stands in its log: it is told from the first
+ * report on, and how many lines name one is the answer. */
+static size_t tell_reports(const struct daemon *d)
+{
+    FILE *log = fopen(d->log, "re");
+    char line[1000];
+    size_t reports = 0;
+    while (log != NULL && fgets(line, sizeof line, log) != NULL) {
+        reports += strstr(line, "Sanitizer: ") != NULL ||
+                   strstr(line, "Sanitizer:D") != NULL ||
+                   strstr(line, ": runtime error: ") != NULL;
+        if (reports > 0)
+            (void)fputs(line, stderr);
+    }
+    if (log != NULL)
+        (void)fclose(log);
+    return reports;
+}
+
 void daemon_remove(struct daemon *d)
 {
-    (void)reap(d, SIGKILL);
+    /* Leaks are looked for at an ordinary end only. */
+    (void)reap(d, test_sanitized() ? SIGTERM : SIGKILL);
     struct den_err err = DEN_ERR_INIT;
+    size_t reports = tell_reports(d);
     ck_assert_msg(den_fs_remove_tree(d->state, &err), "%s", err.text);
+    ck_assert_msg(reports == 0, "a sanitizer found something in the daemon");
 }
 
 static size_t files;

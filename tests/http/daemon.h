@@ -25,7 +25,8 @@ int daemon_try(struct daemon *d, const char *const *extra_args);
 void daemon_kill(struct daemon *d); /* SIGKILL, and waits */
 int daemon_stop(struct daemon *d);  /* SIGTERM, and waits: its exit status */
 int daemon_wait(struct daemon *d);  /* for its end, of whatever cause: the status */
-/* Stops it if it still runs, and removes the folder. */
+/* Stops it if it still runs, and removes the folder; fails when a sanitizer said
+ * something in its log. */
 void daemon_remove(struct daemon *d);
 /* How many files lie in the blob and tmp folders. */
 size_t daemon_files(const struct daemon *d);
