@@ -93,7 +93,7 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
     int64_t seed = 0;
     if (!den_in_only(body, "",
                      "kind dataset image model base_model method preset config seed "
-                     "grid pages channels webhook",
+                     "grid pages channels priority webhook",
                      err) ||
         !copy_member(body, "kind", true, ask->kind, sizeof ask->kind, err) ||
         !copy_member(body, "dataset", false, ask->dataset, sizeof ask->dataset, err) ||
@@ -105,6 +105,7 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
         !copy_member(body, "preset", false, ask->preset, sizeof ask->preset, err) ||
         !copy_member(body, "webhook", false, ask->webhook, sizeof ask->webhook, err) ||
         !copy_member(body, "pages", false, ask->pages, sizeof ask->pages, err) ||
+        !copy_member(body, "priority", false, ask->priority, sizeof ask->priority, err) ||
         !read_channels(body, ask, err) || !read_settings(body, ask, err) ||
         !read_grid(body, ask, err) ||
         !den_in_integer(body, "", "seed", 0, (int64_t)1 << 53, &ask->has_seed, &seed,
@@ -117,11 +118,9 @@ static bool read_request(const json_t *body, struct den_job_request *ask,
 static bool reply_job(struct den_api *api, struct den_reply *reply, unsigned status,
                       const struct den_job_row *row, struct den_err *err)
 {
-    size_t position = 0;
-    if (row->state == DEN_JOB_QUEUED &&
-        !api->store_kind->job_position(api->store, row->owner, row->id, &position, err))
-        return false;
-    return den_reply_json(reply, status, den_json_job(row, position), err);
+    struct den_outlook outlook;
+    return den_service_outlook(api->service, row, &outlook, err) &&
+           den_reply_json(reply, status, den_json_job(row, &outlook), err);
 }
 
 static json_t *estimate_of(const struct den_job_row *row,
@@ -236,11 +235,9 @@ DEN_HANDLER(den_h_job_list)
                 api->store_kind->job_list(api->store, den_request_owner(request), state,
                                           kind, after, limit, rows, &count, err);
     for (size_t i = 0; done && i < count; i++) {
-        size_t position = 0;
-        if (rows[i].state == DEN_JOB_QUEUED)
-            done = api->store_kind->job_position(api->store, rows[i].owner, rows[i].id,
-                                                 &position, err);
-        (void)json_array_append_new(items, den_json_job(&rows[i], position));
+        struct den_outlook outlook = {.eta_s = -1};
+        done = den_service_outlook(api->service, &rows[i], &outlook, err);
+        (void)json_array_append_new(items, den_json_job(&rows[i], &outlook));
     }
     if (done)
         done = den_reply_list(reply, "jobs", items,
@@ -333,7 +330,7 @@ DEN_HANDLER(den_h_job_sample)
     if (!den_api_id(request, "job_", &id, err) ||
         !api->store_kind->job_get(api->store, den_request_owner(request), id, &row, err))
         return false;
-    den_service_sample_path(api->service, row.id, path, sizeof path);
+    den_service_sample_path(api->service, &row, path, sizeof path);
     if (!den_fs_exists(path))
         return den_err_set(err, DEN_E_NOT_FOUND,
                            "the job '%s' has no sample: only a training has, from its "

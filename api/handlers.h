@@ -91,7 +91,7 @@ json_t *den_json_channels(const char *config); /* [0, 2], or null */
 json_t *den_json_image(const struct den_image_row *row);
 json_t *den_json_dataset(const struct den_dataset_row *row);
 /* position 0 = not queued */
-json_t *den_json_job(const struct den_job_row *row, size_t position);
+json_t *den_json_job(const struct den_job_row *row, const struct den_outlook *outlook);
 json_t *den_json_model(const struct den_model_row *row);
 json_t *den_json_metric(const struct den_metric *metric); /* all but the name */
 

@@ -198,17 +198,14 @@ json_t *den_json_dataset(const struct den_dataset_row *row)
                      den_json_time(row->created_ms));
 }
 
-static json_t *progress_of(const struct den_job_row *row)
+static json_t *progress_of(const struct den_job_row *row,
+                           const struct den_outlook *outlook)
 {
     double fraction = row->steps > 0 ? (double)row->step / (double)row->steps : 0.0;
     if (row->state == DEN_JOB_SUCCEEDED)
         fraction = 1.0;
-    json_t *eta = json_null();
-    if (row->state == DEN_JOB_RUNNING && row->step > 0 && row->started_ms > 0) {
-        double spent = (double)(den_wall_ms() - row->started_ms) / 1000.0;
-        double left = spent * (1.0 - fraction) / (fraction > 0 ? fraction : 1.0);
-        eta = json_real(round(left * 10.0) / 10.0);
-    }
+    json_t *eta =
+        outlook->eta_s < 0 ? json_null() : json_real(round(outlook->eta_s * 10.0) / 10.0);
     return json_pack("{sf sI sI so}", "fraction", fraction, "step", (json_int_t)row->step,
                      "steps", (json_int_t)row->steps, "eta_s", eta);
 }
@@ -237,8 +234,9 @@ static json_t *result_of(const struct den_job_row *row)
     return json_pack("{ss}", "href", href);
 }
 
-json_t *den_json_job(const struct den_job_row *row, size_t position)
+json_t *den_json_job(const struct den_job_row *row, const struct den_outlook *outlook)
 {
+    size_t position = outlook->position;
     json_t *failure =
         row->error_code[0] == '\0'
             ? json_null()
@@ -251,12 +249,15 @@ json_t *den_json_job(const struct den_job_row *row, size_t position)
         row->version > 0 ? json_integer(row->version) : json_null(), "method",
         den_json_text(row->method), "preset", den_json_text(row->preset), "config",
         den_json_config(row->config), "seed", (json_int_t)row->seed, "progress",
-        progress_of(row), "queue_position",
+        progress_of(row, outlook), "queue_position",
         position > 0 ? json_integer((json_int_t)position) : json_null(), "attempts",
         (json_int_t)row->attempts, "created_at", den_json_time(row->created_ms),
         "started_at", den_json_time(row->started_ms), "finished_at",
         den_json_time(row->finished_ms), "error", failure, "result", result_of(row));
     (void)json_object_set_new(job, "base_model", den_json_base(row->config));
+    (void)json_object_set_new(job, "priority",
+                              json_string(den_job_class_name(row->class)));
+    (void)json_object_set_new(job, "retry_at", den_json_time(row->retry_ms));
     (void)json_object_set_new(job, "pages", den_json_pages(row->config));
     (void)json_object_set_new(job, "channels", den_json_channels(row->config));
     (void)json_object_set_new(

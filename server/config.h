@@ -32,7 +32,9 @@ struct den_config {
     int64_t decode_seconds, decode_memory_mib;
     int64_t min_free_mib, ballast_mib, retention_days;
     int64_t stall_seconds;
-    double checkpoint_seconds;
+    double checkpoint_seconds, max_job_seconds, retry_seconds, lease_seconds;
+    int64_t workers;
+    char training_yields[8];
 
     /* From listen: an IP address without brackets, and the port (0 = a free one). */
     char address[64];

@@ -1,6 +1,9 @@
 #include "clock.h"
 
+#include <fcntl.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "str.h"
 
@@ -16,6 +19,24 @@ int64_t den_wall_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int64_t den_boot_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void den_boot_id(char *to)
+{
+    char text[DEN_BOOT_ID_SIZE] = "";
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[strcspn(text, "\n")] = '\0';
+    den_str_copy(to, DEN_BOOT_ID_SIZE, got == sizeof text - 1 ? text : "unknown");
 }
 
 void den_time_format(int64_t wall_ms, char *to)

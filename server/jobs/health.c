@@ -26,7 +26,7 @@ static double silence(struct den_service *s)
 {
     double longest = 0, now = den_monotonic_s();
     pthread_mutex_lock(&s->lock);
-    for (size_t i = 0; i < DEN_WORKERS; i++) {
+    for (int i = 0; i < s->worker_count; i++) {
         struct den_worker *worker = &s->workers[i];
         double silent = now - atomic_load_explicit(&worker->seen, memory_order_relaxed);
         if (worker->started && silent > longest)
@@ -81,16 +81,17 @@ static double checkpoint_age(struct den_service *s)
 {
     double oldest = -1;
     int64_t now = den_wall_ms();
-    for (size_t i = 0; i < DEN_WORKERS; i++) {
-        char job[DEN_ID_SIZE], folder[DEN_STATE_PATH + 64];
-        bool trains;
+    for (int i = 0; i < s->worker_count; i++) {
+        char folder[DEN_STATE_PATH + 64];
+        struct den_lease lease = {.gen = 0};
         pthread_mutex_lock(&s->lock);
-        den_str_copy(job, sizeof job, s->workers[i].job);
-        trains = s->workers[i].trains;
+        for (struct den_task *t = s->workers[i].task; t != NULL; t = t->outer)
+            if (den_class_trains(t->class))
+                lease = t->lease;
         pthread_mutex_unlock(&s->lock);
-        if (job[0] == '\0' || !trains)
+        if (lease.job[0] == '\0')
             continue;
-        den_service_work_path(s, job, folder, sizeof folder);
+        den_service_work_path(s, &lease, folder, sizeof folder);
         double age = age_of(folder, now);
         if (age > oldest)
             oldest = age;

@@ -2,7 +2,30 @@
 
 #include <string.h>
 
+#include "rng.h"
 #include "str.h"
+
+static uint64_t hash_text(uint64_t hash, const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        hash = den_hash64(hash, (unsigned char)text[i]);
+    return hash;
+}
+
+void den_rates_key(const struct den_job_row *row, char *to)
+{
+    uint64_t hash = hash_text(0, row->preset, strlen(row->preset));
+    for (const char *at = row->config; *at != '\0';) {
+        size_t length = strcspn(at, "\n");
+        if (!den_str_starts(at, "iterations=") && !den_str_starts(at, "epochs="))
+            hash = hash_text(hash, at, length);
+        at += length + (at[length] == '\n');
+    }
+    bool uses = row->version > 0; /* a model, not the name of one to make */
+    den_str_format(to, DEN_NAME_SIZE, "%s %s %.64s@%lld %016llx", row->kind, row->method,
+                   uses ? row->model : "", (long long)row->version,
+                   (unsigned long long)hash);
+}
 
 void den_rates_init(struct den_rates *rates)
 {

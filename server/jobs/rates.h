@@ -1,8 +1,8 @@
 #ifndef DEN_RATES_H
 #define DEN_RATES_H
 
-/* How fast models and filters were on this machine, for estimates.  In memory alone: a
- * restart may be on another machine.  Every call may come from any thread. */
+/* How fast models, filters and trainings were on this machine, for estimates.  In memory
+ * alone: a restart may be on another machine.  Every call may come from any thread. */
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@
 #define DEN_RATE_MODEL 1e-6
 #define DEN_RATE_FILTER 1e-7
 
-enum { DEN_RATES = 64 }; /* models and filters that are remembered, the last used */
+enum { DEN_RATES = 64 }; /* that are remembered, the last used */
 
 struct den_rates {
     pthread_mutex_t lock; /* guards all below */
@@ -28,6 +28,9 @@ struct den_rates {
 };
 
 void den_rates_init(struct den_rates *rates);
+/* What the speed of a job is known as that says it by nothing better: kind, model and
+ * settings, but for those that only say how long it goes on. */
+void den_rates_key(const struct den_job_row *row, char *to /* [DEN_NAME_SIZE] */);
 void den_rates_release(struct den_rates *rates);
 void den_rates_add(struct den_rates *rates, const char *what, double seconds,
                    double pixels);

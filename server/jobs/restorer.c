@@ -191,7 +191,7 @@ const char *den_restorer_key(const struct den_restorer *restorer)
 }
 
 bool den_restorer_rate(struct den_service *service, const struct den_job_row *row,
-                       double *ret, bool *ret_measured, struct den_err *err)
+                       double *ret, bool *ret_measured, char *key, struct den_err *err)
 {
     struct den_model_row model;
     struct den_restorer r;
@@ -201,8 +201,8 @@ bool den_restorer_rate(struct den_service *service, const struct den_job_row *ro
                    : !open_filter(row, NULL, &r, err))
         return false;
     *ret = with_model ? DEN_RATE_MODEL : DEN_RATE_FILTER;
-    *ret_measured =
-        den_rates_get(&service->rates, with_model ? model.sha256 : r.label, ret);
+    den_str_copy(key, DEN_NAME_SIZE, with_model ? model.sha256 : r.label);
+    *ret_measured = den_rates_get(&service->rates, key, ret);
     return true;
 }
 

@@ -30,10 +30,11 @@ bool den_restorer_plan(struct den_service *service, const struct den_job_row *ro
                        size_t width, size_t height, size_t *ret_bytes, size_t *ret_units,
                        struct den_err *err) DEN_CHECKED;
 
-/* Seconds per pixel, as measured by earlier jobs or as built in.  Fails when the model is
- * gone. */
+/* Seconds per pixel, as measured by earlier jobs or as built in, and the name in
+ * den_rates by which that is known.  Fails when the model is gone. */
 bool den_restorer_rate(struct den_service *service, const struct den_job_row *row,
-                       double *ret, bool *ret_measured, struct den_err *err) DEN_CHECKED;
+                       double *ret, bool *ret_measured, char *key /* [DEN_NAME_SIZE] */,
+                       struct den_err *err) DEN_CHECKED;
 /* The name under which den_restorer_rate looks: after a job it gets seconds and pixels
  * by den_rates_add. */
 const char *den_restorer_key(const struct den_restorer *restorer);

@@ -30,6 +30,21 @@ bool den_job_state_find(const char *name, enum den_job_state *ret)
     return false;
 }
 
+const char *den_job_class_name(enum den_job_class class)
+{
+    static const char *const names[DEN_JOB_CLASSES] = {"interactive", "batch", "training",
+                                                       "training"};
+    return (unsigned)class < DEN_JOB_CLASSES ? names[class] : "unknown";
+}
+
+struct den_lease den_job_lease(const struct den_job_row *row)
+{
+    struct den_lease lease = {.gen = row->gen};
+    memcpy(lease.job, row->id, sizeof lease.job);
+    memcpy(lease.worker, row->worker, sizeof lease.worker);
+    return lease;
+}
+
 /* ULID (github.com/ulid/spec): 48 bits of milliseconds, then 80 random bits, as 26
  * characters of Crockford's base32.  Within a millisecond, and when the clock steps back,
  * the last number is counted up instead: ids of one process always ascend. */

@@ -59,6 +59,25 @@ enum den_job_state {
     DEN_JOB_CANCELLED,
     DEN_JOB_STATES
 };
+/* A job of a lower class begins before all of a higher one. */
+enum den_job_class {
+    DEN_CLASS_INTERACTIVE, /* denoise: somebody waits for the image */
+    DEN_CLASS_BATCH,       /* denoise that may take its time; evaluate */
+    DEN_CLASS_TRAINING,
+    DEN_CLASS_EXPERIMENT,
+    DEN_JOB_CLASSES
+};
+/* interactive, batch or training (experiments are that, too) */
+const char *den_job_class_name(enum den_job_class class);
+
+/* A worker's right to a job, until a moment that it puts off again and again.  gen counts
+ * the leases of the job: whoever writes with one that is not the newest is refused. */
+#define DEN_WORKER_SIZE 24
+struct den_lease {
+    char job[DEN_ID_SIZE], worker[DEN_WORKER_SIZE];
+    int64_t gen;
+};
+
 const char *den_job_state_name(enum den_job_state state);
 bool den_job_state_find(const char *name, enum den_job_state *ret);
 
@@ -80,9 +99,15 @@ struct den_job_row {
     uint64_t seed;
     uint64_t peak_bytes;                /* of memory, as admitted; 0 = not known */
     char webhook[DEN_WEBHOOK_URL_SIZE]; /* only on its way in; "" = none */
+    enum den_job_class class;
+    char rate[DEN_NAME_SIZE]; /* of den_rates: how fast such jobs are; "" = not known */
+    double units;             /* of work, in what the rate counts */
     /* how it goes */
     int64_t created_ms, started_ms, finished_ms;
     int64_t attempts;
+    int64_t retry_ms; /* queued: not before then, after a failure; 0 = at any time */
+    int64_t gen;      /* of the newest lease, and whose that is or was */
+    char worker[DEN_WORKER_SIZE];
     uint64_t step, steps; /* progress; steps 0 = not known yet */
     char error_code[32], error_text[400];
     /* what came out */
@@ -150,6 +175,13 @@ struct den_cell_row {
 #define DEN_CELL_NOISY (-1)     /* the test images as they are */
 #define DEN_CELL_REFERENCE (-2) /* a crop, and no values */
 #define DEN_CELL_FILTER (-3)    /* -3 - i: number i of the experiment's filters */
+
+struct den_model_key {
+    char owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
+    int64_t version;
+};
+
+struct den_lease den_job_lease(const struct den_job_row *row); /* the newest */
 
 /* 26 characters of ULID behind the prefix, ascending in time: "job_" -> "job_01JDB...".
  */

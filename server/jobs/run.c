@@ -6,6 +6,15 @@
 
 #include "str.h"
 
+/* Who has lost the job has nothing more to say about it. */
+static void tell(struct den_job_context *context, struct den_event_row *rows,
+                 size_t count)
+{
+    if (!atomic_load(&context->task.lost) &&
+        !den_service_event(context->service, &context->task.lease, rows, count))
+        atomic_store(&context->task.lost, true);
+}
+
 void den_job_log(struct den_job_context *context, const char *format, ...)
 {
     struct den_event_row event = {
@@ -15,7 +24,7 @@ void den_job_log(struct den_job_context *context, const char *format, ...)
     vsnprintf(event.text, sizeof event.text, format, args);
     va_end(args);
     den_utf8_trim(event.text);
-    den_service_event(context->service, context->job, &event, 1);
+    tell(context, &event, 1);
 }
 
 void den_job_metric(struct den_job_context *context, size_t step, const char *name,
@@ -32,8 +41,7 @@ void den_job_metric(struct den_job_context *context, size_t step, const char *na
 void den_job_flush_metrics(struct den_job_context *context)
 {
     if (context->metric_count > 0)
-        den_service_event(context->service, context->job, context->metrics,
-                          context->metric_count);
+        tell(context, context->metrics, context->metric_count);
     context->metric_count = 0;
 }
 

@@ -41,12 +41,13 @@ static bool plan(struct den_service *s, const struct den_job_row *row,
     double rate = 0;
     uint64_t planes = den_selection_planes(selection, info);
     if (!den_restorer_plan(s, row, info->width, info->height, &bytes, &units, err) ||
-        !den_restorer_rate(s, row, &rate, &ret->measured, err))
+        !den_restorer_rate(s, row, &rate, &ret->measured, ret->rate, err))
         return false;
     ret->bytes =
         bytes + codec_bytes(info) + (fits_float(info) ? 0 : den_image_page_bytes(info));
     ret->steps = units * planes;
-    ret->seconds = rate * (double)planes * (double)info->width * (double)info->height;
+    ret->units = (double)planes * (double)info->width * (double)info->height;
+    ret->seconds = rate * ret->units;
     return true;
 }
 

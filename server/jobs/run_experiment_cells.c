@@ -109,7 +109,8 @@ static bool store(struct den_grid *grid, struct den_cell_row *row, const char *p
                   struct den_err *err)
 {
     struct den_service *s = grid->context->service;
-    return s->kind->cell_add(s->store, grid->context->job, row, picture, NULL, err);
+    return s->kind->cell_add(s->store, &grid->context->task.lease, row, picture, NULL,
+                             err);
 }
 
 static bool baseline(struct den_grid *grid, size_t i, struct den_err *err)
@@ -323,11 +324,11 @@ static bool store_with_model(struct cell *cell, struct den_cell_row *row,
         return false;
     bool done = describe(cell, model, err);
     pthread_mutex_lock(&s->blob_lock);
-    done =
-        done &&
-        den_blobs_take(s->blobs, model_file(cell), NULL, model->sha256, &model->bytes,
-                       err) &&
-        s->kind->cell_add(s->store, cell->grid->context->job, row, picture, model, err);
+    done = done &&
+           den_blobs_take(s->blobs, model_file(cell), NULL, model->sha256, &model->bytes,
+                          err) &&
+           s->kind->cell_add(s->store, &cell->grid->context->task.lease, row, picture,
+                             model, err);
     if (!done && model->sha256[0] != '\0')
         den_service_drop_blob(s, model->sha256);
     pthread_mutex_unlock(&s->blob_lock);

@@ -250,11 +250,12 @@ static void metric(void *opaque, size_t step, const char *name, double value)
     den_job_metric(t->context, step, name, value);
 }
 
-void den_service_sample_path(const struct den_service *service, const char *job, char *to,
-                             size_t size)
+void den_service_sample_path(const struct den_service *service,
+                             const struct den_job_row *job, char *to, size_t size)
 {
     char work[DEN_STATE_PATH + 64];
-    den_service_work_path(service, job, work, sizeof work);
+    const struct den_lease lease = den_job_lease(job);
+    den_service_work_path(service, &lease, work, sizeof work);
     den_str_format(to, size, "%s/sample.png", work);
 }
 
@@ -266,7 +267,7 @@ static void show(void *opaque, const struct den_validation_view *view)
     struct den_metric_case c = {
         view->width, view->height, view->target, view->denoised, 1, 0};
     const float *const images[] = {view->noisy, view->denoised, NULL};
-    den_service_sample_path(t->context->service, t->context->job, path, sizeof path);
+    den_str_format(path, sizeof path, "%s/sample.png", t->context->work);
     den_str_format(fresh, sizeof fresh, "%s/sample.new", t->context->work);
     if (!den_crop_save(&c, images, 3, fresh, NULL) || rename(fresh, path) != 0)
         unlink(fresh);

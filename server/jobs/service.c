@@ -8,8 +8,10 @@
 
 #include "clock.h"
 #include "fs.h"
+#include "keeper.h"
 #include "log.h"
 #include "mem.h"
+#include "outlook.h"
 #include "service_accounts.h"
 #include "str.h"
 #include "upkeep.h"
@@ -57,10 +59,18 @@ static bool open_store(struct den_service *s, struct den_err *err)
     return s->kind->open(path, &s->store, err);
 }
 
+struct den_backoff den_service_backoff(const struct den_service *service)
+{
+    return (struct den_backoff){.first_ms = (int64_t)(1000 * service->config.retry_s),
+                                .max_attempts = service->config.max_attempts};
+}
+
 static bool recover(struct den_service *s, struct den_err *err)
 {
     size_t requeued = 0;
-    if (!s->kind->job_recover(s->store, s->config.max_attempts, &requeued, err))
+    const struct den_recovery how = {
+        .now = den_moment_now(), .all = true, .backoff = den_service_backoff(s)};
+    if (!s->kind->job_recover(s->store, &how, &requeued, err))
         return false;
     if (requeued > 0)
         den_log(DEN_WARN, "jobs_recovered", " requeued=%zu", requeued);
@@ -80,6 +90,17 @@ static bool init_locks(struct den_service *s, struct den_err *err)
     return done || den_err_set(err, DEN_E_NO_MEMORY, "a lock cannot be made");
 }
 
+static void set_defaults(struct den_service_config *config)
+{
+    enum { WORKERS = 2, LEASE_S = 60 };
+    if (config->workers < 1)
+        config->workers = WORKERS;
+    if (config->workers > DEN_WORKERS)
+        config->workers = DEN_WORKERS;
+    if (!(config->lease_s > 0))
+        config->lease_s = LEASE_S;
+}
+
 /* Order matters: nothing is touched before the lock is held, and nothing is swept before
  * recovery has said which jobs go on. */
 bool den_service_open(const struct den_service_config *config, struct den_service **ret,
@@ -91,6 +112,8 @@ bool den_service_open(const struct den_service_config *config, struct den_servic
     s->lock_fd = -1;
     s->config = *config;
     s->config.state = s->config.store = s->config.backend = NULL;
+    set_defaults(&s->config);
+    s->worker_count = s->config.workers;
     if (!init_locks(s, err)) {
         den_free(s);
         return false;
@@ -102,9 +125,9 @@ bool den_service_open(const struct den_service_config *config, struct den_servic
                       sizeof s->state - 1);
         goto fail;
     }
-    if (!find_parts(s, config, err) || !den_fs_mkdirs(s->state, 0700, err) ||
-        !take_lock(s, err) || !den_blobs_open(s->state, &s->blobs, err) ||
-        !open_store(s, err) ||
+    if (!den_outlooks_new(&s->outlooks, err) || !find_parts(s, config, err) ||
+        !den_fs_mkdirs(s->state, 0700, err) || !take_lock(s, err) ||
+        !den_blobs_open(s->state, &s->blobs, err) || !open_store(s, err) ||
         !den_tokens_new(config->token_per_s, &s->tokens, err) ||
         !den_service_tokens_load(s, err) ||
         (!config->as_it_is && (!recover(s, err) || !den_service_sweep(s, err))))
@@ -120,12 +143,15 @@ bool den_service_start(struct den_service *service, struct den_err *err)
 {
     return !service->config.with_workers ||
            (den_upkeep_start(service, &service->upkeep, err) &&
-            den_workers_start(service, err));
+            den_workers_start(service, err) &&
+            den_keeper_start(service, &service->keeper, err));
 }
 
 void den_service_stop(struct den_service *service)
 {
     den_workers_stop(service);
+    den_keeper_stop(service->keeper);
+    service->keeper = NULL;
     den_upkeep_stop(service->upkeep);
     service->upkeep = NULL;
 }
@@ -145,6 +171,7 @@ void den_service_close(struct den_service *service)
     pthread_mutex_destroy(&service->tokens_lock);
     den_tokens_free(service->tokens);
     den_rates_release(&service->rates);
+    den_outlooks_free(service->outlooks);
     den_free(service);
 }
 
@@ -167,12 +194,6 @@ const struct den_image_limits *den_service_image_limits(const struct den_service
     return &service->config.image_limits;
 }
 
-void den_service_work_path(const struct den_service *service, const char *job, char *to,
-                           size_t size)
-{
-    den_str_format(to, size, "%s/work/%s", service->state, job);
-}
-
 bool den_service_stats(struct den_service *service, struct den_service_stats *ret,
                        struct den_err *err)
 {
@@ -184,9 +205,9 @@ bool den_service_stats(struct den_service *service, struct den_service_stats *re
     if (!service->kind->job_counts(service->store, stats.jobs, err))
         return false;
     pthread_mutex_lock(&service->lock);
-    for (size_t i = 0; i < DEN_WORKERS; i++) {
+    for (int i = 0; i < service->worker_count; i++) {
         stats.workers += service->workers[i].started;
-        stats.workers_busy += service->workers[i].job[0] != '\0';
+        stats.workers_busy += service->workers[i].task != NULL;
     }
     pthread_mutex_unlock(&service->lock);
     *ret = stats;
@@ -214,17 +235,18 @@ void den_service_notify(struct den_service *service)
         notify(context);
 }
 
-void den_service_event(struct den_service *service, const char *job,
+bool den_service_event(struct den_service *service, const struct den_lease *lease,
                        struct den_event_row *rows, size_t count)
 {
     struct den_err err = DEN_ERR_INIT;
     char text[sizeof err.text + 8];
     for (size_t i = 0; i < count; i++)
         rows[i].created_ms = den_wall_ms();
-    if (!service->kind->event_add(service->store, job, rows, count, &err)) {
-        den_log(DEN_WARN, "event_lost", " job=%s type=%s error=%s", job, rows[0].type,
-                den_log_quote(err.text, text, sizeof text));
-        return;
+    if (!service->kind->event_add(service->store, lease, rows, count, &err)) {
+        den_log(DEN_WARN, "event_lost", " job=%s type=%s error=%s", lease->job,
+                rows[0].type, den_log_quote(err.text, text, sizeof text));
+        return err.code != DEN_E_CONFLICT;
     }
     den_service_notify(service);
+    return true;
 }

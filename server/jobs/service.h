@@ -21,6 +21,13 @@ struct den_service_config {
     bool with_workers;   /* false: only the data, for tools and tests */
     size_t queue_limit;
     int64_t max_attempts;
+    int workers; /* 0 = 2 */
+    /* While a microscope's image is worked on, a training on another worker waits. */
+    bool training_yields;
+    double lease_s; /* a worker's right to a job, before it is another's; 0 = 60 */
+    double stall_s; /* of silence after which a worker does not keep its job; 0 = none */
+    double retry_s; /* before the second attempt; doubles with each further one */
+    double job_s;   /* that one attempt may take; 0 = as long as it likes */
     size_t memory_limit; /* bytes a job may plan for; 0 = none */
     struct den_image_limits image_limits;
     double checkpoint_seconds;
@@ -37,8 +44,9 @@ struct den_service_config {
  * has it), recovers interrupted jobs.  Workers start with den_service_start. */
 bool den_service_open(const struct den_service_config *config, struct den_service **ret,
                       struct den_err *err) DEN_CHECKED;
-/* Two workers: one for denoise and evaluate, one that also trains: a microscope never
- * waits for a training. */
+/* Of two or more workers the first never trains: a microscope does not wait for a
+ * training.  Where all are busy, a training does a short job between two of its batches.
+ */
 bool den_service_start(struct den_service *service, struct den_err *err) DEN_CHECKED;
 /* Running jobs save a checkpoint and go back to the queue; returns when the workers have
  * ended. */
@@ -94,12 +102,15 @@ struct den_job_request { /* "" or 0 where the client said nothing */
     char webhook[DEN_WEBHOOK_URL_SIZE]; /* to be told of the end; checked by the caller */
     /* denoise: which planes, as of selection.h; "" = all */
     char pages[DEN_PAGES_SIZE], channels[DEN_CHANNELS_SIZE];
+    char priority[16]; /* denoise: interactive or batch; "" = interactive */
 };
 struct den_job_estimate {
     size_t bytes, steps; /* steps: tiles for denoise and evaluate, iterations for train */
-    size_t queue_position;
-    double seconds; /* denoise: of work, without waiting; 0 = not known */
-    bool measured;  /* seconds go by earlier jobs, else by a rate that is built in */
+    size_t queue_position; /* of a dry run */
+    double seconds;        /* denoise: of work, without waiting; 0 = not known */
+    bool measured; /* seconds go by earlier jobs, else by a rate that is built in */
+    char rate[DEN_NAME_SIZE]; /* of den_rates, what this job's speed is known as */
+    double units;             /* of that rate */
 };
 /* Everything that can be known to be wrong is refused here, before the queue: unknown
  * ids, unknown or contradictory settings, a crop larger than the images, more memory than
@@ -112,6 +123,14 @@ bool den_service_cancel(struct den_service *service, const char *owner, const ch
                         struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
 bool den_service_retry(struct den_service *service, const char *owner, const char *id,
                        struct den_job_row *ret, struct den_err *err) DEN_CHECKED;
+/* Where a job stands and when it will be done, by what is known at this moment: for
+ * answers, at any rate.  A queue that changes fast is looked at ten times a second. */
+struct den_outlook {
+    size_t position; /* queued: 1 = next; else 0 */
+    double eta_s;    /* queued, running: seconds until it has ended; < 0 = not known */
+};
+bool den_service_outlook(struct den_service *service, const struct den_job_row *row,
+                         struct den_outlook *ret, struct den_err *err) DEN_CHECKED;
 bool den_service_delete_job(struct den_service *service, const char *owner,
                             const char *id, struct den_err *err) DEN_CHECKED;
 bool den_service_delete_model(struct den_service *service, const char *owner,
@@ -123,8 +142,8 @@ bool den_alias_valid(const char *name);
 
 /* Where a running training puts a picture of a validation image: noisy, denoised and
  * target side by side; into to[PATH_MAX].  There is none until it has validated. */
-void den_service_sample_path(const struct den_service *service, const char *job, char *to,
-                             size_t size);
+void den_service_sample_path(const struct den_service *service,
+                             const struct den_job_row *job, char *to, size_t size);
 
 /* Called (from any worker thread, no lock held) whenever a job got a new event; for
  * streams. */

@@ -46,19 +46,6 @@ static bool sweep_blob(void *context, const char *sha256, struct den_err *err)
     return den_blobs_remove(sweep->service->blobs, sha256, err);
 }
 
-static bool sweep_work(struct den_service *s, const char *folder, const char *name,
-                       struct den_err *err)
-{
-    struct den_job_row row;
-    char path[PATH_MAX];
-    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return true;
-    if (s->kind->job_any(s->store, name, &row, NULL) && row.state == DEN_JOB_QUEUED)
-        return true; /* it goes on from its checkpoint */
-    den_str_format(path, sizeof path, "%s/%s", folder, name);
-    return den_fs_remove_tree(path, err);
-}
-
 bool den_service_sweep(struct den_service *s, struct den_err *err)
 {
     /* Blobs without a row: a process died between the two. */
@@ -67,19 +54,7 @@ bool den_service_sweep(struct den_service *s, struct den_err *err)
         return false;
     if (sweep.removed > 0)
         den_log(DEN_INFO, "blobs_swept", " removed=%zu", sweep.removed);
-
-    char folder[DEN_STATE_PATH + 8];
-    den_str_format(folder, sizeof folder, "%s/work", s->state);
-    if (!den_fs_mkdirs(folder, 0700, err))
-        return false;
-    DIR *dir = opendir(folder);
-    if (dir == NULL)
-        return den_err_sys(err, errno, "a folder cannot be read");
-    bool done = true;
-    for (struct dirent *e; done && (e = readdir(dir)) != NULL;)
-        done = sweep_work(s, folder, e->d_name, err);
-    closedir(dir);
-    return done;
+    return den_service_sweep_work(s, err);
 }
 
 /* ---- images ---- */

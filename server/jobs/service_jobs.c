@@ -1,6 +1,6 @@
 /* Jobs as the API sees them. */
 
-#include "service_private.h"
+#include "run.h"
 
 #include <string.h>
 
@@ -29,6 +29,32 @@ static bool no_selection(const struct den_job_request *request, const char *kind
                          field + 1);
 }
 
+static bool choose_class(const struct den_job_request *request, struct den_job_row *row,
+                         struct den_err *err)
+{
+    static const struct {
+        const char *kind;
+        enum den_job_class class;
+    } usual[] = {{"denoise", DEN_CLASS_INTERACTIVE},
+                 {"evaluate", DEN_CLASS_BATCH},
+                 {"train", DEN_CLASS_TRAINING},
+                 {"experiment", DEN_CLASS_EXPERIMENT}};
+    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
+        if (strcmp(usual[i].kind, row->kind) == 0)
+            row->class = usual[i].class;
+    if (request->priority[0] == '\0')
+        return true;
+    if (row->class != DEN_CLASS_INTERACTIVE)
+        return den_check_unused(request->priority, "/priority", row->kind, err);
+    for (enum den_job_class c = DEN_CLASS_INTERACTIVE; c <= DEN_CLASS_BATCH; c++)
+        if (strcmp(den_job_class_name(c), request->priority) == 0) {
+            row->class = c;
+            return true;
+        }
+    return den_err_field(err, DEN_E_INVALID, "/priority",
+                         "priority is interactive or batch, not '%s'", request->priority);
+}
+
 /* All that a row says about what was asked, or the first thing that is wrong with it. */
 static bool check(struct den_service *s, const struct den_job_request *request,
                   struct den_job_row *row, struct den_job_estimate *estimate,
@@ -47,12 +73,20 @@ static bool check(struct den_service *s, const struct den_job_request *request,
                              kind->name);
     if (strcmp(kind->name, "denoise") != 0 && !no_selection(request, kind->name, err))
         return false;
+    if (!choose_class(request, row, err))
+        return false;
     row->seed = request->has_seed ? request->seed : USUAL_SEED;
     if (!kind->check(s, request, row, estimate, err))
         return false;
     row->steps = estimate->steps;
     den_str_copy(row->webhook, sizeof row->webhook, request->webhook);
     row->peak_bytes = estimate->bytes;
+    if (estimate->rate[0] == '\0') {
+        den_rates_key(row, estimate->rate);
+        estimate->units = (double)estimate->steps;
+    }
+    memcpy(row->rate, estimate->rate, sizeof row->rate);
+    row->units = estimate->units;
     size_t limit = s->config.memory_limit;
     if (limit > 0 && estimate->bytes > limit)
         return den_err_limit(err, DEN_E_UNPROCESSABLE, (int64_t)limit,
@@ -113,10 +147,6 @@ bool den_service_submit(struct den_service *service, const char *owner,
             return false;
         DEN_FAILPOINT("job_added");
         den_log(DEN_INFO, "job_queued", " job=%s kind=%s", row.id, row.kind);
-        /* The job is in: what fails now is no reason to say that it is not. */
-        if (!service->kind->job_position(service->store, owner, row.id,
-                                         &estimate.queue_position, NULL))
-            estimate.queue_position = 0;
         den_service_notify(service);
         den_workers_wake(service);
     }

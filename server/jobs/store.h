@@ -16,6 +16,7 @@
 
 #include "accounts.h"
 #include "audit.h"
+#include "lease.h"
 #include "rows.h"
 
 struct den_store;
@@ -74,20 +75,33 @@ struct den_store_kind {
                      struct den_job_row *ret, size_t *ret_count, struct den_err *err);
     bool (*job_delete)(struct den_store *s, const char *owner, const char *id,
                        struct den_err *err); /* ended only */
-    /* Oldest queued job of the given kinds (NULL-terminated, in order of preference: all
-     * queued jobs of the first kind come before any of the second) becomes running;
-     * *ret_found false when none. */
-    bool (*job_claim)(struct den_store *s, const char *const *kinds,
+    /* The next queued job of the lowest class becomes running; *ret_found false when
+     * there is none, or it is left to others.  Within a class the owner comes first who
+     * was served longest ago, with the oldest of their jobs. */
+    bool (*job_claim)(struct den_store *s, const struct den_claim *claim,
                       struct den_job_row *ret, bool *ret_found, struct den_err *err);
-    bool (*job_progress)(struct den_store *s, const char *id, uint64_t step,
-                         uint64_t steps, struct den_err *err);
-    /* The end of a running job: state succeeded, failed or cancelled, with everything of
-     * `row` that is a result or an error.  A train job's model row is added in the same
-     * transaction (model may be NULL; its version is chosen here and written to row and
-     * model), so are the scores. */
+    /* ---- with a lease; DEN_E_CONFLICT when it is not the newest, or was void: whoever
+     * has it stops and leaves the job alone.  Nothing has changed then. ---- */
+    bool (*job_renew)(struct den_store *s, const struct den_lease *lease,
+                      int64_t lease_ms, const struct den_moment *now,
+                      struct den_err *err);
+    bool (*job_progress)(struct den_store *s, const struct den_lease *lease,
+                         uint64_t step, uint64_t steps, struct den_err *err);
+    /* The end of a running job (gen and worker of row are the lease): state succeeded,
+     * failed or cancelled, with everything of `row` that is a result or an error.  A
+     * train job's model row is added in the same transaction (model may be NULL; its
+     * version is chosen here and written to row and model), so are the scores. */
     bool (*job_finish)(struct den_store *s, struct den_job_row *row,
                        struct den_model_row *model, const struct den_score_row *scores,
                        size_t score_count, struct den_err *err);
+    /* running -> queued again, in its old place, as if it had not begun (graceful stop).
+     */
+    bool (*job_requeue)(struct den_store *s, const struct den_lease *lease,
+                        struct den_err *err);
+    /* The same after a failure that may pass; the attempt counts, the next one has to
+     * wait so long.  why: told as an event. */
+    bool (*job_again)(struct den_store *s, const struct den_lease *lease, int64_t wait_ms,
+                      const struct den_moment *now, const char *why, struct den_err *err);
     /* queued -> cancelled, running -> cancelling; ended or cancelling: no change.  ret:
      * the row after. */
     bool (*job_cancel)(struct den_store *s, const char *owner, const char *id,
@@ -96,27 +110,32 @@ struct den_store_kind {
      * DEN_E_CONFLICT.  The earlier `done` events go: the story is not at its end. */
     bool (*job_retry)(struct den_store *s, const char *owner, const char *id,
                       struct den_job_row *ret, struct den_err *err);
-    /* running -> queued again (graceful stop). */
-    bool (*job_requeue)(struct den_store *s, const char *id, struct den_err *err);
-    /* At start: running jobs become queued, cancelling ones cancelled; a job that was
-     * started `max_attempts` times fails with a sentence (a poison job must not loop). */
-    bool (*job_recover)(struct den_store *s, int64_t max_attempts, size_t *ret_requeued,
-                        struct den_err *err);
-    /* 0 for a job that is not queued; else 1 = next.  Denoise jobs come before evaluate
-     * jobs, and these before all others, as the workers claim them. */
+    /* Jobs whose lease is void: running ones become queued, to begin after a wait;
+     * cancelling ones cancelled; one that was started max_attempts times fails with a
+     * sentence (a poison job must not loop). */
+    bool (*job_recover)(struct den_store *s, const struct den_recovery *how,
+                        size_t *ret_requeued, struct den_err *err);
+    /* 0 for a job that is not queued; else 1 = next: the order in which they are claimed
+     * by workers that take all classes, if no more come in.  Jobs that have to wait after
+     * a failure come last. */
     bool (*job_position)(struct den_store *s, const char *owner, const char *id,
                          size_t *ret, struct den_err *err);
+    /* The whole queue in this order: fresh memory, den_free. */
+    bool (*job_line)(struct den_store *s, struct den_line_row **ret, size_t *ret_count,
+                     struct den_err *err);
+    /* Grows with every change of the queue. */
+    uint64_t (*job_changes)(struct den_store *s);
     bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                        struct den_err *err);
     /* Queued jobs of each of these kinds (`count` of them), into ret[count]. */
     bool (*job_depths)(struct den_store *s, const char *const *kinds, size_t count,
                        uint64_t *ret, struct den_err *err);
 
-    /* events: count rows at once; seq is set here; list gives those with seq > since,
-     * oldest first.  A new
-     * progress event takes the place of older ones: of those only the newest is kept. */
-    bool (*event_add)(struct den_store *s, const char *job, struct den_event_row *rows,
-                      size_t count, struct den_err *err);
+    /* events: count rows at once, by who has the job; seq is set here; list gives those
+     * with seq > since, oldest first.  A new progress event takes the place of older
+     * ones: of those only the newest is kept. */
+    bool (*event_add)(struct den_store *s, const struct den_lease *lease,
+                      struct den_event_row *rows, size_t count, struct den_err *err);
     bool (*event_list)(struct den_store *s, const char *owner, const char *job,
                        uint64_t since, size_t limit, struct den_event_row *ret,
                        size_t *ret_count, struct den_err *err);
@@ -136,8 +155,9 @@ struct den_store_kind {
                            char **ret, struct den_err *err);
     /* A cell that is there already is replaced.  crop: a PNG file in base64, or NULL.
      * model: added as by job_finish, or NULL. */
-    bool (*cell_add)(struct den_store *s, const char *job, const struct den_cell_row *row,
-                     const char *crop, struct den_model_row *model, struct den_err *err);
+    bool (*cell_add)(struct den_store *s, const struct den_lease *lease,
+                     const struct den_cell_row *row, const char *crop,
+                     struct den_model_row *model, struct den_err *err);
     /* All cells of a job, ascending by number: fresh memory, den_free. */
     bool (*cell_list)(struct den_store *s, const char *owner, const char *job,
                       struct den_cell_row **ret, size_t *ret_count, struct den_err *err);

@@ -37,8 +37,9 @@ struct den_store {
     unsigned readers_waiting, readers_due; /* for its end; for their turn after it */
     pthread_cond_t turn;                   /* no reader is due any more */
     struct den_err failure;                /* of the database, the last one */
-    atomic_uint writers; /* that queue for the lock; not guarded by it */
-    char *location;      /* of the database file */
+    atomic_uint writers;                 /* that queue for the lock; not guarded by it */
+    char *location;                      /* of the database file */
+    atomic_uint_least64_t queue_changes; /* without the lock */
     struct {
         const char *sql; /* compared as pointer: every query is a literal */
         sqlite3_stmt *statement;
@@ -154,7 +155,8 @@ void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_r
     "seed, "                                                                           \
     "created_ms, started_ms, finished_ms, attempts, step, steps, error_code, "         \
     "error_text, result_sha256, result_name, result_media, clipped, seconds, "         \
-    "peak_bytes, planes, planes_left, dtype, model_sha256, model_owner"
+    "peak_bytes, planes, planes_left, dtype, model_sha256, model_owner, class, "       \
+    "rate, units, retry_ms, gen, worker"
 /* In a question about a job, where ?1 is its id and ?2 who asks. */
 #define DEN_OWN_JOB "EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND owner = ?2)"
 /* The columns above, in their order. */
@@ -170,19 +172,33 @@ void den_tx_tell_state(struct den_tx *tx, const struct den_job_row *row);
 void den_tx_change_job(struct den_tx *tx, const char *sql, const char *id,
                        struct den_job_row *ret);
 /* store_sqlite_queue.c */
-bool den_sqlite_job_claim(struct den_store *s, const char *const *kinds,
+bool den_sqlite_job_claim(struct den_store *s, const struct den_claim *claim,
                           struct den_job_row *ret, bool *ret_found, struct den_err *err);
-bool den_sqlite_job_progress(struct den_store *s, const char *id, uint64_t step,
-                             uint64_t steps, struct den_err *err);
+bool den_sqlite_job_renew(struct den_store *s, const struct den_lease *lease,
+                          int64_t lease_ms, const struct den_moment *now,
+                          struct den_err *err);
+bool den_sqlite_job_progress(struct den_store *s, const struct den_lease *lease,
+                             uint64_t step, uint64_t steps, struct den_err *err);
 bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
                            struct den_model_row *model,
                            const struct den_score_row *scores, size_t score_count,
                            struct den_err *err);
-bool den_sqlite_job_requeue(struct den_store *s, const char *id, struct den_err *err);
-bool den_sqlite_job_recover(struct den_store *s, int64_t max_attempts,
+bool den_sqlite_job_requeue(struct den_store *s, const struct den_lease *lease,
+                            struct den_err *err);
+bool den_sqlite_job_again(struct den_store *s, const struct den_lease *lease,
+                          int64_t wait_ms, const struct den_moment *now, const char *why,
+                          struct den_err *err);
+bool den_sqlite_job_recover(struct den_store *s, const struct den_recovery *how,
                             size_t *ret_requeued, struct den_err *err);
+/* Fails with DEN_E_CONFLICT unless the lease is the job's. */
+void den_tx_need_lease(struct den_tx *tx, const struct den_lease *lease);
+/* store_sqlite_line.c */
+void den_sqlite_queue_changed(struct den_store *s); /* after the commit */
+uint64_t den_sqlite_job_changes(struct den_store *s);
 bool den_sqlite_job_position(struct den_store *s, const char *owner, const char *id,
                              size_t *ret, struct den_err *err);
+bool den_sqlite_job_line(struct den_store *s, struct den_line_row **ret,
+                         size_t *ret_count, struct den_err *err);
 bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t count,
                            uint64_t *ret, struct den_err *err);
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
@@ -194,7 +210,7 @@ bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
                                struct den_err *err);
 bool den_sqlite_experiment_get(struct den_store *s, const char *owner, const char *job,
                                char **ret, struct den_err *err);
-bool den_sqlite_cell_add(struct den_store *s, const char *job,
+bool den_sqlite_cell_add(struct den_store *s, const struct den_lease *lease,
                          const struct den_cell_row *row, const char *crop,
                          struct den_model_row *model, struct den_err *err);
 bool den_sqlite_cell_list(struct den_store *s, const char *owner, const char *job,
@@ -203,7 +219,7 @@ bool den_sqlite_cell_list(struct den_store *s, const char *owner, const char *jo
 bool den_sqlite_cell_crop(struct den_store *s, const char *owner, const char *job,
                           int64_t cell, char **ret, struct den_err *err);
 /* store_sqlite_facts.c */
-bool den_sqlite_event_add(struct den_store *s, const char *job,
+bool den_sqlite_event_add(struct den_store *s, const struct den_lease *lease,
                           struct den_event_row *rows, size_t count, struct den_err *err);
 bool den_sqlite_event_list(struct den_store *s, const char *owner, const char *job,
                            uint64_t since, size_t limit, struct den_event_row *ret,

@@ -23,7 +23,10 @@ bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
     den_tx_text(&tx, grid);
     den_tx_text(&tx, test_dataset);
     den_tx_run(&tx);
-    return den_tx_end(&tx);
+    if (!den_tx_end(&tx))
+        return false;
+    den_sqlite_queue_changed(s);
+    return true;
 }
 
 /* A text column of any length; NULL, with the failure in tx, when memory is short. */
@@ -57,17 +60,18 @@ bool den_sqlite_experiment_get(struct den_store *s, const char *owner, const cha
     return true;
 }
 
-bool den_sqlite_cell_add(struct den_store *s, const char *job,
+bool den_sqlite_cell_add(struct den_store *s, const struct den_lease *lease,
                          const struct den_cell_row *row, const char *crop,
                          struct den_model_row *model, struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
+    den_tx_need_lease(&tx, lease);
     den_tx_query(&tx, "INSERT INTO experiment_cells (job, cell, state, seconds, images, "
                       "metrics, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) "
                       "ON CONFLICT (job, cell) DO UPDATE SET state = ?3, seconds = ?4, "
                       "images = ?5, metrics = ?6, text = ?7");
-    den_tx_text(&tx, job);
+    den_tx_text(&tx, lease->job);
     den_tx_int(&tx, row->cell);
     den_tx_text(&tx, row->state);
     den_tx_real(&tx, row->seconds);
@@ -78,13 +82,13 @@ bool den_sqlite_cell_add(struct den_store *s, const char *job,
     if (crop != NULL) {
         den_tx_query(&tx, "INSERT INTO experiment_crops (job, cell, png) VALUES "
                           "(?1, ?2, ?3) ON CONFLICT (job, cell) DO UPDATE SET png = ?3");
-        den_tx_text(&tx, job);
+        den_tx_text(&tx, lease->job);
         den_tx_int(&tx, row->cell);
         den_tx_text(&tx, crop);
         den_tx_run(&tx);
     }
     if (model != NULL)
-        den_tx_add_model(&tx, job, model);
+        den_tx_add_model(&tx, lease->job, model);
     return den_tx_end(&tx);
 }
 

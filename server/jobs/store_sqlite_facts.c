@@ -42,14 +42,13 @@ void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row 
     }
 }
 
-bool den_sqlite_event_add(struct den_store *s, const char *job,
+bool den_sqlite_event_add(struct den_store *s, const struct den_lease *lease,
                           struct den_event_row *rows, size_t count, struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    if (den_tx_number(&tx, "SELECT count(*) FROM jobs WHERE id = ?1", job) == 0)
-        den_tx_fail(&tx, DEN_E_NOT_FOUND, "there is no job '%.40s'", job);
-    den_tx_add_events(&tx, job, rows, count);
+    den_tx_need_lease(&tx, lease);
+    den_tx_add_events(&tx, lease->job, rows, count);
     return den_tx_end(&tx);
 }
 

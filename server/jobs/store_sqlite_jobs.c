@@ -47,17 +47,30 @@ void den_tx_read_job(struct den_tx *tx, struct den_job_row *row)
     den_tx_get_text(tx, row->dtype, sizeof row->dtype);
     den_tx_get_text(tx, row->model_sha256, sizeof row->model_sha256);
     den_tx_get_text(tx, row->model_owner, sizeof row->model_owner);
+    row->class = (enum den_job_class)den_tx_get_int(tx);
+    den_tx_get_text(tx, row->rate, sizeof row->rate);
+    row->units = den_tx_get_real(tx);
+    row->retry_ms = den_tx_get_int(tx);
+    row->gen = den_tx_get_int(tx);
+    den_tx_get_text(tx, row->worker, sizeof row->worker);
 }
 
-/* At the end of the queue. */
+/* The next place: the end of the queue. */
+static int64_t new_place(struct den_tx *tx)
+{
+    return den_tx_number(
+        tx, "UPDATE numbers SET last = last + 1 WHERE name = ?1 RETURNING last", "place");
+}
+
 static void insert_job(struct den_tx *tx, const char *owner,
                        const struct den_job_row *row)
 {
+    int64_t place = new_place(tx);
     den_tx_query(
         tx, "INSERT INTO jobs (" DEN_JOB_COLUMNS ", place) VALUES (?1, ?2, ?3, ?4, ?5, "
             "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
-            "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, (SELECT "
-            "coalesce(max(place), 0) + 1 FROM jobs))");
+            "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, "
+            "?35, ?36, ?37, ?38)");
     den_tx_text(tx, row->id);
     den_tx_text(tx, owner);
     den_tx_text(tx, row->kind);
@@ -89,6 +102,13 @@ static void insert_job(struct den_tx *tx, const char *owner,
     den_tx_text(tx, row->dtype);
     den_tx_text(tx, row->model_sha256);
     den_tx_text(tx, row->model_owner);
+    den_tx_int(tx, (int64_t)row->class);
+    den_tx_text(tx, row->rate);
+    den_tx_real(tx, row->units);
+    den_tx_int(tx, row->retry_ms);
+    den_tx_int(tx, row->gen);
+    den_tx_text(tx, row->worker);
+    den_tx_int(tx, place);
     den_tx_run(tx);
 }
 
@@ -136,7 +156,7 @@ void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_r
                     size_t queue_limit)
 {
     int64_t queued =
-        den_tx_number(tx, "SELECT count(*) FROM jobs WHERE state = ?1", "queued");
+        den_tx_number(tx, "SELECT last FROM numbers WHERE name = ?1", "queued");
     if (tx->ok && queue_limit > 0 && (uint64_t)queued >= queue_limit) {
         den_err_limit(tx->err, DEN_E_BUSY, (int64_t)queue_limit, queued,
                       "%lld jobs are waiting and no more than %zu may; try later",
@@ -157,7 +177,10 @@ bool den_sqlite_job_add(struct den_store *s, const char *owner,
     struct den_tx tx;
     den_tx_write(&tx, s, err);
     den_tx_add_job(&tx, owner, row, queue_limit);
-    return den_tx_end(&tx);
+    if (!den_tx_end(&tx))
+        return false;
+    den_sqlite_queue_changed(s);
+    return true;
 }
 
 static void read_job_or_fail(struct den_tx *tx, const char *id, struct den_job_row *row)
@@ -286,6 +309,7 @@ bool den_sqlite_job_cancel(struct den_store *s, const char *owner, const char *i
         den_tx_audit(&tx, "job.cancel", id, den_job_state_name(row.state));
     if (!den_tx_end(&tx))
         return false;
+    den_sqlite_queue_changed(s);
     *ret = row;
     return true;
 }
@@ -298,20 +322,27 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
     den_tx_write(&tx, s, err);
     den_tx_own_job(&tx, owner, id, &row);
     const enum den_job_state before = row.state;
+    const bool waited = row.retry_ms > 0;
     if (row.state == DEN_JOB_SUCCEEDED)
         den_tx_fail(&tx, DEN_E_CONFLICT,
                     "the job '%.40s' has succeeded; only a failed or cancelled job can "
                     "be tried again",
                     id);
+    (void)new_place(&tx);
     den_tx_change_job(
         &tx,
         "UPDATE jobs SET state = 'queued', attempts = 0, started_ms = 0, "
         "finished_ms = 0, step = 0, error_code = '', error_text = '', "
-        "seconds = 0.0, clipped = 0, planes = 0, planes_left = 0, place = (SELECT "
-        "max(place) + 1 FROM jobs) "
+        "seconds = 0.0, clipped = 0, planes = 0, planes_left = 0, not_before = 0, "
+        "retry_ms = 0, place = (SELECT last FROM numbers WHERE name = 'place') "
         "WHERE id = ?1 AND state IN ('failed', 'cancelled')",
         id, &row);
-    if (row.state != before)
+    /* Who asks again does not want to wait for the next attempt. */
+    den_tx_change_job(&tx,
+                      "UPDATE jobs SET not_before = 0, retry_ms = 0 WHERE id = ?1 "
+                      "AND state = 'queued'",
+                      id, &row);
+    if (row.state != before || waited)
         den_tx_audit(&tx, "job.retry", id, den_job_state_name(row.state));
     /* After the new event, so that no number is given twice. */
     den_tx_query(&tx, "DELETE FROM events WHERE job = ?1 AND type = 'done'");
@@ -319,6 +350,7 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
     den_tx_run(&tx);
     if (!den_tx_end(&tx))
         return false;
+    den_sqlite_queue_changed(s);
     *ret = row;
     return true;
 }

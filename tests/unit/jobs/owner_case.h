@@ -13,7 +13,7 @@ static inline struct den_job_row run_job(const char *owner, struct den_job_row r
 {
     struct den_err err = DEN_ERR_INIT;
     must(kind->job_add(store, owner, &row, 0, &err));
-    struct den_job_row claimed = claim(all_kinds);
+    struct den_job_row claimed = claim(EVERY_CLASS);
     ck_assert_str_eq(claimed.id, row.id);
     ck_assert_str_eq(claimed.owner, owner);
     claimed.state = DEN_JOB_SUCCEEDED;

@@ -84,6 +84,10 @@ static inline struct den_job_row new_job(const char *job_kind)
     struct den_job_row row = {.state = DEN_JOB_QUEUED, .created_ms = 7, .seed = 3};
     den_id_new("job_", row.id);
     den_str_copy(row.kind, sizeof row.kind, job_kind);
+    row.class = strcmp(job_kind, "denoise") == 0      ? DEN_CLASS_INTERACTIVE
+                : strcmp(job_kind, "evaluate") == 0   ? DEN_CLASS_BATCH
+                : strcmp(job_kind, "experiment") == 0 ? DEN_CLASS_EXPERIMENT
+                                                      : DEN_CLASS_TRAINING;
     return row;
 }
 
@@ -103,16 +107,29 @@ static inline struct den_job_row get_job(const char *id)
     return row;
 }
 
-static const char *const all_kinds[] = {"denoise", "evaluate", "train", NULL};
-
-static inline struct den_job_row claim(const char *const *kinds)
+/* A minute's lease on the next job of the classes up to `last`; no id: there is none. */
+static inline struct den_job_row claim(enum den_job_class last)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = {.id = ""};
+    const struct den_claim how = {
+        .now = den_moment_now(), .worker = "w", .lease_ms = 60000, .last = last};
     bool found = false;
-    must(kind->job_claim(store, kinds, &row, &found, &err));
+    must(kind->job_claim(store, &how, &row, &found, &err));
     ck_assert_int_eq(found, row.id[0] != '\0');
     return row;
+}
+#define EVERY_CLASS DEN_CLASS_EXPERIMENT
+
+/* As at a start of the server: how many jobs are in the queue again. */
+static inline size_t recover(int64_t max_attempts)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_recovery how = {
+        .now = den_moment_now(), .all = true, .backoff = {.max_attempts = max_attempts}};
+    size_t requeued = 0;
+    must(kind->job_recover(store, &how, &requeued, &err));
+    return requeued;
 }
 
 static inline void finish(struct den_job_row *row, enum den_job_state state)
@@ -130,6 +147,7 @@ static inline int run_on_all_stores(const TTest *const *tests, size_t count)
         kind = den_stores[k];
         Suite *suite = suite_create(kind->name);
         TCase *tcase = tcase_create("store");
+        tcase_set_timeout(tcase, 60); /* each change is on disk before the next */
         tcase_add_checked_fixture(tcase, setup, teardown);
         for (size_t i = 0; i < count; i++)
             tcase_add_test(tcase, tests[i]);

@@ -87,7 +87,10 @@ START_TEST(the_life_of_a_job_is_a_row_per_change)
     };
     struct den_err err = DEN_ERR_INIT;
     struct den_audit_row rows[16];
-    static const char *const kinds[] = {"denoise", NULL};
+    const struct den_claim how = {.now = den_moment_now(),
+                                  .worker = "w",
+                                  .lease_ms = 60000,
+                                  .last = DEN_CLASS_INTERACTIVE};
     struct den_job_row job, row;
     struct den_job_estimate estimate;
     bool found = false;
@@ -103,7 +106,7 @@ START_TEST(the_life_of_a_job_is_a_row_per_change)
     must(den_service_retry(service, DEN_OWNER_LOCAL, job.id, &row, &err));
     must(den_service_retry(service, DEN_OWNER_LOCAL, job.id, &row, &err)); /* nor this */
     den_actor_set(NULL);
-    must(kind->job_claim(store, kinds, &row, &found, &err));
+    must(kind->job_claim(store, &how, &row, &found, &err));
     ck_assert(found);
     row.state = DEN_JOB_FAILED;
     must(kind->job_finish(store, &row, NULL, NULL, 0, &err));

@@ -13,6 +13,13 @@ static struct den_job_row add_experiment(const char *dataset, const char *test_d
     return row;
 }
 
+static struct den_lease begin(const struct den_job_row *job)
+{
+    struct den_job_row row = claim(EVERY_CLASS);
+    ck_assert_str_eq(row.id, job->id);
+    return den_job_lease(&row);
+}
+
 START_TEST(the_grid_comes_with_its_job)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -36,6 +43,7 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row job = add_experiment("", "");
+    const struct den_lease lease = begin(&job);
     struct den_cell_row *rows = NULL;
     size_t count = 9;
     char *crop = NULL;
@@ -49,9 +57,9 @@ START_TEST(cells_come_back_in_order_with_all_their_digits)
                                  .images = 16,
                                  .values = "psnr=31.249999999999996\nssim=nan\n"};
     struct den_cell_row noisy = {.cell = DEN_CELL_NOISY, .state = "done"};
-    must(kind->cell_add(store, job.id, &late, NULL, NULL, &err));
-    must(kind->cell_add(store, job.id, &early, "iVBORw0=", NULL, &err));
-    must(kind->cell_add(store, job.id, &noisy, NULL, NULL, &err));
+    must(kind->cell_add(store, &lease, &late, NULL, NULL, &err));
+    must(kind->cell_add(store, &lease, &early, "iVBORw0=", NULL, &err));
+    must(kind->cell_add(store, &lease, &noisy, NULL, NULL, &err));
     must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 3);
     ck_assert_int_eq(rows[0].cell, DEN_CELL_NOISY);
@@ -74,14 +82,17 @@ START_TEST(a_model_comes_with_its_cell)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row job = add_experiment("", "");
+    const struct den_lease lease = begin(&job);
     struct den_cell_row cell = {.state = "done"};
     struct den_model_row model = {.name = "CL-all", .seed = 7}, got;
-    must(kind->cell_add(store, job.id, &cell, NULL, &model, &err));
+    must(kind->cell_add(store, &lease, &cell, NULL, &model, &err));
     ck_assert_int_eq(model.version, 1);
     must(kind->model_get(store, DEN_OWNER_LOCAL, "CL-all", 1, &got, &err));
     ck_assert_uint_eq(got.seed, 7);
     /* Together or not at all. */
-    ck_assert(!kind->cell_add(store, "job_none", &cell, NULL, &model, &err));
+    struct den_lease none = lease;
+    none.gen++;
+    ck_assert(!kind->cell_add(store, &none, &cell, NULL, &model, &err));
     err = DEN_ERR_INIT;
     must_fail(kind->model_get(store, DEN_OWNER_LOCAL, "CL-all", 2, &got, &err),
               DEN_E_NOT_FOUND, "2");
@@ -92,13 +103,14 @@ START_TEST(a_cell_that_is_there_is_replaced)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row job = add_experiment("", "");
+    const struct den_lease lease = begin(&job);
     struct den_cell_row cell = {.state = "diverged", .text = "first"}, *rows = NULL;
     char *crop = NULL;
     size_t count = 0;
-    must(kind->cell_add(store, job.id, &cell, "AAAA", NULL, &err));
+    must(kind->cell_add(store, &lease, &cell, "AAAA", NULL, &err));
     assign(cell.state, "done");
     assign(cell.text, "");
-    must(kind->cell_add(store, job.id, &cell, "BBBB", NULL, &err));
+    must(kind->cell_add(store, &lease, &cell, "BBBB", NULL, &err));
     must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
     ck_assert_uint_eq(count, 1);
     ck_assert_str_eq(rows[0].state, "done");
@@ -113,10 +125,12 @@ START_TEST(cells_go_with_their_job_and_need_one)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row job = add_experiment("", "");
+    const struct den_lease lease = begin(&job);
     struct den_cell_row cell = {.state = "done"}, *rows = NULL;
     char *crop = NULL;
     size_t count = 9;
-    must(kind->cell_add(store, job.id, &cell, "AAAA", NULL, &err));
+    must(kind->cell_add(store, &lease, &cell, "AAAA", NULL, &err));
+    must(kind->job_requeue(store, &lease, &err));
     must(kind->job_cancel(store, DEN_OWNER_LOCAL, job.id, &job, &err));
     must(kind->job_delete(store, DEN_OWNER_LOCAL, job.id, &err));
     must(kind->cell_list(store, DEN_OWNER_LOCAL, job.id, &rows, &count, &err));
@@ -124,7 +138,7 @@ START_TEST(cells_go_with_their_job_and_need_one)
     den_free(rows);
     must(kind->cell_crop(store, DEN_OWNER_LOCAL, job.id, 0, &crop, &err));
     ck_assert_ptr_null(crop);
-    ck_assert(!kind->cell_add(store, job.id, &cell, NULL, NULL, &err));
+    ck_assert(!kind->cell_add(store, &lease, &cell, NULL, NULL, &err));
 }
 END_TEST
 

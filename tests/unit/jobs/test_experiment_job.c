@@ -56,7 +56,7 @@ START_TEST(every_cell_is_trained_judged_and_kept)
     must(kind->model_list(store, DEN_OWNER_LOCAL, NULL, "", 4, models, &count, &err));
     ck_assert_uint_eq(count, 0);
     char work[160];
-    den_str_format(work, sizeof work, "%s/work/%s", folder, job.id);
+    den_str_format(work, sizeof work, "%s/work/%s.1", folder, job.id);
     double until = den_monotonic_s() + 5; /* the folder goes after the state is told */
     while (den_fs_exists(work) && den_monotonic_s() < until)
         usleep(2000);

@@ -238,6 +238,36 @@ START_TEST(rows_of_layout_5_belong_to_the_local_user_and_none_is_lost)
 }
 END_TEST
 
+START_TEST(jobs_of_layout_6_stand_in_line_and_are_counted)
+{
+    static const struct {
+        const char *sql;
+        int64_t want;
+    } cases[] = {
+        {"SELECT class FROM jobs WHERE id = 'job_d'", 0},
+        {"SELECT class FROM jobs WHERE id = 'job_f'", 2},
+        {"SELECT class FROM jobs WHERE id = 'job_e'", 3},
+        {"SELECT last FROM numbers WHERE name = 'queued'", 2},
+        {"SELECT last FROM numbers WHERE name = 'place'", 4},
+        {"SELECT waiting FROM lines WHERE class = 2 AND owner = 'local'", 1},
+        {"SELECT waiting FROM lines WHERE class = 3 AND owner = 'local'", 1},
+        {"SELECT waiting FROM lines WHERE class = 0 AND owner = 'local'", 0},
+        {"SELECT count(*) FROM jobs WHERE gen = 0 AND not_before = 0", 4},
+    };
+    struct den_err err = DEN_ERR_INIT;
+    sqlite3 *db = old_database(5);
+    run(db, rows_of_5);
+    must(den_migrate(db, 8, &err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        ck_assert_msg(number(db, cases[i].sql) == cases[i].want, "%s", cases[i].sql);
+    run(db, "UPDATE jobs SET state = 'running' WHERE id = 'job_f'");
+    ck_assert_int_eq(
+        number(db, "SELECT 10 * waiting + running FROM lines WHERE class = 2"), 1);
+    ck_assert_int_eq(number(db, "SELECT last FROM numbers WHERE name = 'queued'"), 1);
+    sqlite3_close(db);
+}
+END_TEST
+
 START_TEST(a_step_after_which_a_row_names_nothing_is_undone)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -306,6 +336,7 @@ int main(void)
     tcase_add_test(tcase, every_older_layout_upgrades_and_keeps_its_rows);
     tcase_add_test(tcase, images_of_layout_4_use_the_whole_of_their_type);
     tcase_add_test(tcase, rows_of_layout_5_belong_to_the_local_user_and_none_is_lost);
+    tcase_add_test(tcase, jobs_of_layout_6_stand_in_line_and_are_counted);
     tcase_add_test(tcase, a_step_after_which_a_row_names_nothing_is_undone);
     tcase_add_test(tcase, a_newer_database_is_refused_and_left_alone);
     tcase_add_test(tcase, a_step_that_fails_is_undone_whole);

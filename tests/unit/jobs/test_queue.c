@@ -36,7 +36,7 @@ START_TEST(what_became_of_the_planes_is_kept_and_forgotten_by_a_retry)
     struct den_job_row row = new_job("denoise"), got;
     row.peak_bytes = 4711;
     must(kind->job_add(store, DEN_OWNER_LOCAL, &row, 0, &err));
-    row = claim(all_kinds);
+    row = claim(EVERY_CLASS);
     ck_assert_uint_eq(row.peak_bytes, 4711);
     row.planes = 6;
     row.planes_left = 3;
@@ -61,7 +61,7 @@ START_TEST(short_jobs_come_before_trainings_and_old_before_new)
     static const char *const order[] = {"train", "evaluate", "denoise", "train",
                                         "denoise"};
     static const size_t want[] = {2, 4, 1, 0, 3}; /* claimed in this order */
-    static const char *const quick[] = {"denoise", "evaluate", NULL};
+    const enum den_job_class quick = DEN_CLASS_BATCH;
     struct den_job_row rows[5];
     for (size_t i = 0; i < 5; i++)
         rows[i] = add_job(order[i]);
@@ -72,7 +72,7 @@ START_TEST(short_jobs_come_before_trainings_and_old_before_new)
         ck_assert_uint_eq(position, i + 1);
     }
     for (size_t i = 0; i < 5; i++) {
-        struct den_job_row got = claim(i < 3 ? quick : all_kinds);
+        struct den_job_row got = claim(i < 3 ? quick : EVERY_CLASS);
         ck_assert_str_eq(got.id, rows[want[i]].id);
         ck_assert_int_eq(got.state, DEN_JOB_RUNNING);
         ck_assert_int_eq(got.attempts, 1);
@@ -80,7 +80,7 @@ START_TEST(short_jobs_come_before_trainings_and_old_before_new)
         if (i == 2)
             ck_assert_str_eq(claim(quick).id, ""); /* trainings are left to others */
     }
-    ck_assert_str_eq(claim(all_kinds).id, "");
+    ck_assert_str_eq(claim(EVERY_CLASS).id, "");
     size_t position = 9;
     must(kind->job_position(store, DEN_OWNER_LOCAL, rows[0].id, &position, &err));
     ck_assert_uint_eq(position, 0);
@@ -99,7 +99,7 @@ START_TEST(a_full_queue_refuses_with_both_numbers)
     ck_assert_int_eq(err.limit, 2);
     ck_assert_int_eq(err.actual, 2);
     err = DEN_ERR_INIT;
-    claim(all_kinds);
+    claim(EVERY_CLASS);
     must(kind->job_add(store, DEN_OWNER_LOCAL, &c, 2,
                        &err)); /* running jobs do not count */
 }
@@ -111,7 +111,7 @@ START_TEST(lists_of_jobs_filter_by_state_and_kind)
     struct den_job_row a = add_job("denoise"), b = add_job("train"), got[4];
     struct den_job_row c = add_job("denoise");
     size_t count = 0;
-    claim(all_kinds);
+    claim(EVERY_CLASS);
     must(kind->job_list(store, DEN_OWNER_LOCAL, NULL, NULL, "", 4, got, &count, &err));
     ck_assert_uint_eq(count, 3);
     ck_assert_str_eq(got[0].id, c.id);
@@ -141,7 +141,7 @@ START_TEST(cancel_ends_what_waits_and_asks_what_runs)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = add_job("denoise"), b = add_job("denoise"), got;
-    claim(all_kinds);
+    claim(EVERY_CLASS);
     must(kind->job_cancel(store, DEN_OWNER_LOCAL, a.id, &got, &err));
     ck_assert_int_eq(got.state, DEN_JOB_CANCELLING);
     ck_assert_int_eq(got.finished_ms, 0);
@@ -163,7 +163,7 @@ START_TEST(retry_is_for_failed_and_cancelled_jobs_at_the_end_of_the_queue)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = add_job("denoise"), b = add_job("denoise"), got;
-    struct den_job_row run = claim(all_kinds);
+    struct den_job_row run = claim(EVERY_CLASS);
     assign(run.error_code, "diverged");
     assign(run.error_text, "no");
     finish(&run, DEN_JOB_FAILED);
@@ -174,8 +174,8 @@ START_TEST(retry_is_for_failed_and_cancelled_jobs_at_the_end_of_the_queue)
     ck_assert_int_eq(got.finished_ms, 0);
     must(
         kind->job_retry(store, DEN_OWNER_LOCAL, a.id, &got, &err)); /* again: no change */
-    ck_assert_str_eq(claim(all_kinds).id, b.id);
-    run = claim(all_kinds);
+    ck_assert_str_eq(claim(EVERY_CLASS).id, b.id);
+    run = claim(EVERY_CLASS);
     ck_assert_str_eq(run.id, a.id);
     finish(&run, DEN_JOB_SUCCEEDED);
     must_fail(kind->job_retry(store, DEN_OWNER_LOCAL, a.id, &got, &err), DEN_E_CONFLICT,
@@ -187,13 +187,15 @@ START_TEST(only_a_running_job_can_be_finished_or_progress)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = add_job("denoise");
-    must_fail(kind->job_progress(store, row.id, 1, 2, &err), DEN_E_CONFLICT,
+    struct den_lease lease = den_job_lease(&row);
+    must_fail(kind->job_progress(store, &lease, 1, 2, &err), DEN_E_CONFLICT,
               "not running");
     row.state = DEN_JOB_SUCCEEDED;
     must_fail(kind->job_finish(store, &row, NULL, NULL, 0, &err), DEN_E_CONFLICT,
               "not running");
-    row = claim(all_kinds);
-    must(kind->job_progress(store, row.id, 3, 9, &err));
+    row = claim(EVERY_CLASS);
+    lease = den_job_lease(&row);
+    must(kind->job_progress(store, &lease, 3, 9, &err));
     ck_assert_uint_eq(get_job(row.id).step, 3);
     ck_assert_uint_eq(get_job(row.id).steps, 9);
     finish(&row, DEN_JOB_SUCCEEDED);
@@ -210,7 +212,11 @@ START_TEST(an_unfinished_job_cannot_be_deleted)
     struct den_job_row row = add_job("denoise");
     struct den_event_row event = {.type = "state", .name = "queued"}, got[2];
     size_t count = 9;
-    must(kind->event_add(store, row.id, &event, 1, &err));
+    claim(EVERY_CLASS);
+    row = get_job(row.id);
+    struct den_lease lease = den_job_lease(&row);
+    must(kind->event_add(store, &lease, &event, 1, &err));
+    must(kind->job_requeue(store, &lease, &err));
     must_fail(kind->job_delete(store, DEN_OWNER_LOCAL, row.id, &err), DEN_E_CONFLICT,
               "queued");
     must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &row, &err));
@@ -219,7 +225,7 @@ START_TEST(an_unfinished_job_cannot_be_deleted)
               row.id);
     must(kind->event_list(store, DEN_OWNER_LOCAL, row.id, 0, 2, got, &count, &err));
     ck_assert_uint_eq(count, 0); /* its events went with it */
-    must_fail(kind->event_add(store, row.id, &event, 1, &err), DEN_E_NOT_FOUND, row.id);
+    must_fail(kind->event_add(store, &lease, &event, 1, &err), DEN_E_CONFLICT, row.id);
 }
 END_TEST
 
@@ -228,36 +234,31 @@ START_TEST(after_a_crash_running_jobs_wait_again_in_their_old_place)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = add_job("train"), b = add_job("denoise");
     struct den_job_row c = add_job("train"), got;
-    size_t requeued = 9;
-    claim(all_kinds); /* b */
-    claim(all_kinds); /* a */
+    claim(EVERY_CLASS); /* b */
+    claim(EVERY_CLASS); /* a */
     must(kind->job_cancel(store, DEN_OWNER_LOCAL, b.id, &got, &err));
     reopen();
-    must(kind->job_recover(store, 3, &requeued, &err));
-    ck_assert_uint_eq(requeued, 1);
+    ck_assert_uint_eq(recover(3), 1);
     ck_assert_int_eq(get_job(a.id).state, DEN_JOB_QUEUED);
     ck_assert_int_eq(get_job(a.id).attempts, 1);
     ck_assert_int_eq(get_job(b.id).state, DEN_JOB_CANCELLED);
-    ck_assert_str_eq(claim(all_kinds).id, a.id);
-    ck_assert_str_eq(claim(all_kinds).id, c.id);
+    ck_assert_str_eq(claim(EVERY_CLASS).id, a.id);
+    ck_assert_str_eq(claim(EVERY_CLASS).id, c.id);
 }
 END_TEST
 
 START_TEST(a_job_that_kills_the_server_is_not_started_for_ever)
 {
-    struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = add_job("denoise");
-    size_t requeued = 9;
     for (int i = 0; i < 3; i++) {
-        ck_assert_str_eq(claim(all_kinds).id, row.id);
-        must(kind->job_recover(store, 3, &requeued, &err));
-        ck_assert_uint_eq(requeued, i < 2 ? 1 : 0);
+        ck_assert_str_eq(claim(EVERY_CLASS).id, row.id);
+        ck_assert_uint_eq(recover(3), i < 2 ? 1 : 0);
     }
     row = get_job(row.id);
     ck_assert_int_eq(row.state, DEN_JOB_FAILED);
     ck_assert_ptr_nonnull(strstr(row.error_text, "3 times"));
     ck_assert_str_eq(row.error_code, "internal");
-    ck_assert_str_eq(claim(all_kinds).id, "");
+    ck_assert_str_eq(claim(EVERY_CLASS).id, "");
 }
 END_TEST
 
@@ -265,12 +266,14 @@ START_TEST(a_graceful_stop_does_not_count_as_an_attempt)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = add_job("train");
+    struct den_lease lease;
     for (int i = 0; i < 5; i++) {
-        ck_assert_str_eq(claim(all_kinds).id, row.id);
-        must(kind->job_requeue(store, row.id, &err));
+        row = claim(EVERY_CLASS);
+        lease = den_job_lease(&row);
+        must(kind->job_requeue(store, &lease, &err));
     }
     ck_assert_int_eq(get_job(row.id).attempts, 0);
-    must_fail(kind->job_requeue(store, row.id, &err), DEN_E_CONFLICT, "not running");
+    must_fail(kind->job_requeue(store, &lease, &err), DEN_E_CONFLICT, "not running");
 }
 END_TEST
 
@@ -295,22 +298,22 @@ START_TEST(every_change_of_state_is_an_event_and_every_end_is_done_once)
     struct den_err err = DEN_ERR_INIT;
     char text[400];
     struct den_job_row row = add_job("train"), got;
-    size_t requeued;
-    claim(all_kinds);
-    must(kind->job_requeue(store, row.id, &err));
-    claim(all_kinds);
-    must(kind->job_recover(store, 3, &requeued, &err));
-    claim(all_kinds);
+    got = claim(EVERY_CLASS);
+    struct den_lease lease = den_job_lease(&got);
+    must(kind->job_requeue(store, &lease, &err));
+    claim(EVERY_CLASS);
+    recover(3);
+    claim(EVERY_CLASS);
     must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &got, &err));
     must(kind->job_cancel(store, DEN_OWNER_LOCAL, row.id, &got,
                           &err)); /* no change, no event */
-    must(kind->job_recover(store, 3, &requeued, &err));
+    recover(3);
     story(row.id, text, sizeof text);
     ck_assert_str_eq(text, "queued running queued running queued running cancelling "
                            "cancelled [cancelled] ");
     must(kind->job_retry(store, DEN_OWNER_LOCAL, row.id, &got,
                          &err)); /* takes back the end */
-    row = claim(all_kinds);
+    row = claim(EVERY_CLASS);
     assign(row.error_text, "the net is tired");
     finish(&row, DEN_JOB_FAILED);
     story(row.id, text, sizeof text);
@@ -330,9 +333,10 @@ static void *claim_all(void *context)
     struct claimer *me = context;
     struct den_job_row row;
     struct den_err err = DEN_ERR_INIT;
+    const struct den_claim how = {
+        .now = den_moment_now(), .worker = "w", .lease_ms = 60000, .last = EVERY_CLASS};
     bool found = true;
-    while (me->count < 64 && kind->job_claim(store, all_kinds, &row, &found, &err) &&
-           found)
+    while (me->count < 64 && kind->job_claim(store, &how, &row, &found, &err) && found)
         assign(me->ids[me->count++], row.id);
     return NULL;
 }

@@ -453,7 +453,10 @@ END_TEST
 START_TEST(a_job_that_was_started_too_often_fails_at_the_next_start)
 {
     struct den_err err = DEN_ERR_INIT;
-    static const char *const kinds[] = {"train", NULL};
+    const struct den_claim how = {.now = den_moment_now(),
+                                  .worker = "w",
+                                  .lease_ms = 60000,
+                                  .last = DEN_CLASS_EXPERIMENT};
     struct den_service_config config = usual_config();
     config.with_workers = false;
     config.max_attempts = 2;
@@ -461,7 +464,7 @@ START_TEST(a_job_that_was_started_too_often_fails_at_the_next_start)
     struct den_job_row job = submit(&request), row;
     for (int i = 0; i < 2; i++) {
         bool found = false;
-        must(kind->job_claim(store, kinds, &row, &found, &err));
+        must(kind->job_claim(store, &how, &row, &found, &err));
         ck_assert(found);
         den_service_close(service); /* as if the process had died */
         open_with(config);

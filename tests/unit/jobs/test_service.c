@@ -29,7 +29,7 @@ static struct den_image load_image(const struct den_image_row *row)
 static void no_work_left(const char *job)
 {
     char path[PATH_MAX];
-    den_str_format(path, sizeof path, "%s/work/%s", folder, job);
+    den_str_format(path, sizeof path, "%s/work/%s.1", folder, job);
     double until = den_monotonic_s() + 5;
     while (den_fs_exists(path) && den_monotonic_s() < until)
         usleep(2000); /* it goes just after the state is stored */
@@ -269,7 +269,7 @@ START_TEST(a_training_goes_on_after_kill_9)
     struct den_job_row job = submit(&request);
     close_all();
     char checkpoint[PATH_MAX];
-    den_str_format(checkpoint, sizeof checkpoint, "%s/work/%s/checkpoint", folder,
+    den_str_format(checkpoint, sizeof checkpoint, "%s/work/%s.1/checkpoint", folder,
                    job.id);
     pid_t child = fork();
     if (child == 0) {

@@ -240,7 +240,10 @@ END_TEST
 START_TEST(events_are_numbered_from_one_and_old_progress_goes)
 {
     struct den_err err = DEN_ERR_INIT;
-    struct den_job_row a = add_job("train"), b = add_job("train");
+    add_job("train");
+    add_job("train");
+    struct den_job_row a = claim(EVERY_CLASS), b = claim(EVERY_CLASS);
+    const struct den_lease of_a = den_job_lease(&a), of_b = den_job_lease(&b);
     static const char *const types[] = {"state", "progress", "metric", "progress", "log"};
     struct den_event_row got[8];
     size_t count = 0;
@@ -248,24 +251,24 @@ START_TEST(events_are_numbered_from_one_and_old_progress_goes)
         struct den_event_row row = {.step = i, .value = 0.5, .text = "a \"word\""};
         assign(row.type, types[i]);
         assign(row.name, "loss_l1");
-        must(kind->event_add(store, a.id, &row, 1, &err));
-        ck_assert_uint_eq(row.seq, i + 2); /* 1 is the state event of add */
+        must(kind->event_add(store, &of_a, &row, 1, &err));
+        ck_assert_uint_eq(row.seq, i + 3); /* after queued and running */
     }
     struct den_event_row other[2] = {{.type = "log"}, {.type = "log"}};
-    must(kind->event_add(store, b.id, other, 2, &err));
-    ck_assert_uint_eq(other[0].seq, 2);
-    ck_assert_uint_eq(other[1].seq, 3);
-    must(kind->event_list(store, DEN_OWNER_LOCAL, a.id, 0, 8, got, &count, &err));
+    must(kind->event_add(store, &of_b, other, 2, &err));
+    ck_assert_uint_eq(other[0].seq, 3);
+    ck_assert_uint_eq(other[1].seq, 4);
+    must(kind->event_list(store, DEN_OWNER_LOCAL, a.id, 1, 8, got, &count, &err));
     ck_assert_uint_eq(count, 5); /* the first progress was replaced */
-    static const uint64_t seqs[] = {1, 2, 4, 5, 6};
+    static const uint64_t seqs[] = {2, 3, 5, 6, 7};
     for (size_t i = 0; i < 5; i++)
         ck_assert_uint_eq(got[i].seq, seqs[i]);
     ck_assert_str_eq(got[2].name, "loss_l1");
     ck_assert(got[2].value == 0.5);
     ck_assert_str_eq(got[4].text, "a \"word\"");
-    must(kind->event_list(store, DEN_OWNER_LOCAL, a.id, 4, 1, got, &count, &err));
+    must(kind->event_list(store, DEN_OWNER_LOCAL, a.id, 5, 1, got, &count, &err));
     ck_assert_uint_eq(count, 1);
-    ck_assert_uint_eq(got[0].seq, 5);
+    ck_assert_uint_eq(got[0].seq, 6);
     must(
         kind->event_list(store, DEN_OWNER_LOCAL, a.id, UINT64_MAX, 8, got, &count, &err));
     ck_assert_uint_eq(count, 0);
@@ -276,7 +279,7 @@ START_TEST(a_score_may_be_infinite_and_keeps_all_its_digits)
 {
     struct den_err err = DEN_ERR_INIT;
     add_job("evaluate");
-    struct den_job_row row = claim(all_kinds);
+    struct den_job_row row = claim(EVERY_CLASS);
     struct den_score_row scores[2] = {
         {.name = "a.tif", .page = 7, .method = "noisy", .metric = "psnr", .value = 1e-17},
         {.method = "nuclei@3", .metric = "psnr", .value = (double)INFINITY}};
@@ -299,7 +302,7 @@ static int64_t add_model(const char *name, unsigned number)
 {
     struct den_err err = DEN_ERR_INIT;
     add_job("train");
-    struct den_job_row row = claim(all_kinds);
+    struct den_job_row row = claim(EVERY_CLASS);
     struct den_model_row model = {.steps = 20, .shift = 100.5, .scale = 3};
     model.created_ms = 1000 + (int64_t)number;
     assign(model.name, name);
@@ -393,7 +396,7 @@ START_TEST(a_blob_is_used_by_images_models_and_results)
     add_image(0);
     add_model("nuclei", 1);
     add_job("denoise");
-    struct den_job_row row = claim(all_kinds);
+    struct den_job_row row = claim(EVERY_CLASS);
     assign(row.result_sha256, sha[2]);
     finish(&row, DEN_JOB_SUCCEEDED);
     for (unsigned i = 0; i < 4; i++) {

@@ -1,0 +1,415 @@
+/* One job of a worker, from its claim to its end. */
+
+#include "worker.h"
+
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault.h"
+#include "fs.h"
+#include "log.h"
+#include "mem.h"
+#include "str.h"
+
+static bool lost(const struct den_job_context *context)
+{
+    return atomic_load(&context->task.lost);
+}
+
+/* ---- the task ---- */
+
+static void take_up(struct den_job_context *context)
+{
+    struct den_worker *worker = context->worker;
+    struct den_service *s = worker->service;
+    pthread_mutex_lock(&s->lock);
+    context->task.outer = worker->task;
+    worker->task = &context->task;
+    pthread_mutex_unlock(&s->lock);
+    /* A cancellation between the claim and the line above found no worker to tell. */
+    struct den_job_row row;
+    if (s->kind->job_any(s->store, context->job, &row, NULL) &&
+        row.state == DEN_JOB_CANCELLING)
+        atomic_store(&context->task.cancel, true);
+}
+
+static void put_down(struct den_job_context *context)
+{
+    struct den_worker *worker = context->worker;
+    struct den_service *s = worker->service;
+    pthread_mutex_lock(&s->lock);
+    worker->task = context->task.outer;
+    pthread_cond_broadcast(&s->wake); /* a training may wait for just this */
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- progress ---- */
+
+static void report(struct den_job_context *context)
+{
+    struct den_service *s = context->service;
+    struct den_err err = DEN_ERR_INIT;
+    struct den_event_row event = {
+        .type = "progress", .step = context->done, .steps = context->total};
+    /* Another failure is of no weight: the next report comes in a second. */
+    if (!s->kind->job_progress(s->store, &context->task.lease, context->done,
+                               context->total, &err))
+        atomic_store(&context->task.lost, lost(context) || err.code == DEN_E_CONFLICT);
+    else if (!den_service_event(s, &context->task.lease, &event, 1))
+        atomic_store(&context->task.lost, true);
+    context->reported_at = den_monotonic_s();
+}
+
+/* Seconds at work in this attempt. */
+static double at_work(const struct den_job_context *context)
+{
+    return den_monotonic_s() - context->started_at - context->paused;
+}
+
+/* When it will have ended, by the speed since the first tick of this attempt: what an
+ * earlier one did before it took no time here. */
+static void foresee(struct den_job_context *context)
+{
+    double spent = at_work(context);
+    if (!context->ticked) {
+        context->ticked = true;
+        context->first = context->done;
+        context->first_at = spent;
+    }
+    if (context->done <= context->first || context->total < context->done)
+        return;
+    double each = (spent - context->first_at) / (double)(context->done - context->first);
+    double rest = each * (double)(context->total - context->done);
+    atomic_store_explicit(&context->task.ends_at, den_monotonic_s() + rest,
+                          memory_order_relaxed);
+}
+
+static bool took_too_long(struct den_job_context *context)
+{
+    double limit = context->service->config.job_s;
+    if (limit > 0 && at_work(context) > limit)
+        context->too_long = true;
+    return context->too_long;
+}
+
+static enum den_verdict tick(void *opaque, size_t done, size_t total)
+{
+    struct den_job_context *context = opaque;
+    const double between_s = 1;
+    den_worker_sign(context->worker);
+    if (done > context->done)
+        atomic_fetch_add(context->counter, done - context->done);
+    context->done = done;
+    context->total = total;
+    foresee(context);
+    den_job_flush_metrics(context);
+    if (den_monotonic_s() - context->reported_at >= between_s)
+        report(context);
+    if (lost(context) || atomic_load(&context->task.cancel) || took_too_long(context))
+        return DEN_CANCEL;
+    if (atomic_load(&context->service->stopping))
+        return DEN_SUSPEND;
+    if (den_class_trains(context->task.class) && context->worker->task == &context->task)
+        return den_worker_yield(context);
+    return DEN_GO_ON;
+}
+
+/* ---- the end of a job ---- */
+
+/* A cancelled job has no error: somebody got what they asked for. */
+static void set_error(struct den_job_row *row, const struct den_err *err)
+{
+    row->state = err->code == DEN_E_CANCELLED ? DEN_JOB_CANCELLED : DEN_JOB_FAILED;
+    row->result_sha256[0] = row->result_name[0] = row->result_media[0] = '\0';
+    row->clipped = row->planes = row->planes_left = 0;
+    row->error_code[0] = row->error_text[0] = '\0';
+    if (row->state == DEN_JOB_CANCELLED)
+        return;
+    den_str_copy(row->error_code, sizeof row->error_code, den_code_name(err->code));
+    den_str_copy(row->error_text, sizeof row->error_text, err->text);
+    den_utf8_trim(row->error_text);
+}
+
+/* Under blob_lock; after it the files at their old names are gone in any case. */
+static bool take_files(struct den_job_context *context, struct den_job_row *row,
+                       struct den_err *err)
+{
+    struct den_blobs *blobs = context->service->blobs;
+    uint64_t bytes = 0;
+    if (context->result[0] != '\0' &&
+        !den_blobs_take(blobs, context->result, NULL, row->result_sha256, &bytes, err))
+        return false;
+    return context->model == NULL ||
+           den_blobs_take(blobs, context->model_file, NULL, context->model->sha256,
+                          &context->model->bytes, err);
+}
+
+/* What was taken for a job that is another's by now. */
+static void drop_files(struct den_job_context *context, const struct den_job_row *row)
+{
+    if (row->result_sha256[0] != '\0')
+        den_service_drop_blob(context->service, row->result_sha256);
+    if (context->model != NULL && context->model->sha256[0] != '\0')
+        den_service_drop_blob(context->service, context->model->sha256);
+}
+
+static bool try_finish(struct den_job_context *context, struct den_job_row *row,
+                       struct den_err *err)
+{
+    struct den_service *s = context->service;
+    bool good = row->state == DEN_JOB_SUCCEEDED;
+    if (s->kind->job_finish(s->store, row, good ? context->model : NULL, context->scores,
+                            good ? context->score_count : 0, err))
+        return true;
+    if (err->code == DEN_E_CONFLICT)
+        atomic_store(&context->task.lost, true);
+    return false;
+}
+
+/* Files first, then the row that names them.  A store that cannot write (a full disk) is
+ * asked again until it can; should the server end before that, the job runs again. */
+static bool finish(struct den_job_context *context, struct den_job_row *row)
+{
+    struct den_service *s = context->service;
+    struct den_err err = DEN_ERR_INIT;
+    char text[sizeof err.text + 8];
+    pthread_mutex_lock(&s->blob_lock);
+    if (row->state == DEN_JOB_SUCCEEDED && !take_files(context, row, &err)) {
+        set_error(row, &err);
+        err = DEN_ERR_INIT;
+    }
+    DEN_FAILPOINT("result_taken");
+    bool done = try_finish(context, row, &err);
+    if (lost(context))
+        drop_files(context, row);
+    pthread_mutex_unlock(&s->blob_lock);
+    DEN_FAILPOINT("job_finished");
+    while (!done && !lost(context) && !atomic_load(&s->stopping)) {
+        den_log(DEN_ERROR, "job_end_not_stored", " job=%s error=%s", row->id,
+                den_log_quote(err.text, text, sizeof text));
+        err = DEN_ERR_INIT;
+        den_worker_sign(context->worker);
+        den_workers_wait(s, den_workers_seen(s));
+        done = try_finish(context, row, &err);
+    }
+    return done;
+}
+
+/* Refused when somebody cancelled the job in the meantime, or it is another's. */
+static bool requeue(struct den_job_context *context, struct den_job_row *row)
+{
+    struct den_service *s = context->service;
+    if (!s->kind->job_requeue(s->store, &context->task.lease, NULL))
+        return false;
+    row->state = DEN_JOB_QUEUED;
+    DEN_FAILPOINT("job_requeued");
+    den_log(DEN_INFO, "job_interrupted", " job=%s step=%llu", row->id,
+            (unsigned long long)row->step);
+    den_service_notify(s);
+    return true;
+}
+
+/* One that may go well another time waits for it in the queue. */
+static bool try_again(struct den_job_context *context, struct den_job_row *row,
+                      struct den_err *why)
+{
+    struct den_service *s = context->service;
+    const struct den_backoff backoff = den_service_backoff(s);
+    const struct den_moment now = den_moment_now();
+    char text[sizeof why->text];
+    if (!den_backoff_helps(why->code) || atomic_load(&context->task.cancel))
+        return false;
+    if (row->attempts >= backoff.max_attempts) {
+        memcpy(text, why->text, sizeof text);
+        den_str_format(why->text, sizeof why->text,
+                       "%.300s; it was tried %lld times, and is not tried again by "
+                       "itself",
+                       text, (long long)row->attempts);
+        return false;
+    }
+    int64_t wait_ms = den_backoff_draw(&backoff, row->attempts);
+    den_str_format(text, sizeof text, "attempt %lld of %lld failed: %.300s",
+                   (long long)row->attempts, (long long)backoff.max_attempts, why->text);
+    if (!s->kind->job_again(s->store, &context->task.lease, wait_ms, &now, text, NULL))
+        return false;
+    row->state = DEN_JOB_QUEUED;
+    den_log(DEN_WARN, "job_tried_again", " job=%s attempt=%lld wait_ms=%lld code=%s",
+            row->id, (long long)row->attempts, (long long)wait_ms,
+            den_code_name(why->code));
+    den_service_notify(s);
+    return true;
+}
+
+static void set_too_long(struct den_job_context *context, struct den_err *result)
+{
+    double limit = context->service->config.job_s, took = at_work(context);
+    *result = DEN_ERR_INIT;
+    den_err_limit(result, DEN_E_UNPROCESSABLE, (int64_t)limit, (int64_t)took,
+                  "the job was at work for %.0f seconds and may be for %.0f", took,
+                  limit);
+}
+
+static void tell_ended(struct den_job_context *context, const struct den_job_row *row)
+{
+    struct den_service *s = context->service;
+    char text[sizeof row->error_text + 8];
+    for (size_t i = 0; den_job_kinds[i] != NULL; i++)
+        if (strcmp(den_job_kinds[i]->name, row->kind) == 0)
+            den_histogram_add(den_service_seconds(s, i), &den_job_bounds, row->seconds);
+    den_service_notify(s); /* first of all: somebody waits for this */
+    den_log(DEN_INFO, "job_ended", " job=%s kind=%s state=%s seconds=%.3f error=%s",
+            row->id, row->kind, den_job_state_name(row->state), row->seconds,
+            den_log_quote(row->error_text, text, sizeof text));
+}
+
+static void remove_work(const struct den_job_context *context)
+{
+    struct den_err err = DEN_ERR_INIT;
+    if (!den_fs_remove_tree(context->work, &err))
+        den_log(DEN_WARN, "work_not_removed", " job=%s code=%s", context->job,
+                den_code_name(err.code));
+}
+
+/* What becomes of the job: back to the queue, or one of the three ends.  The work folder
+ * goes after the row says so: a crash in between leaves it to the sweep. */
+static void settle(struct den_job_context *context, struct den_job_row *row, bool good,
+                   struct den_err *result)
+{
+    row->step = context->done;
+    row->steps = context->total > 0 ? context->total : row->steps;
+    row->state = DEN_JOB_SUCCEEDED;
+    if (!good && context->too_long && result->code == DEN_E_CANCELLED)
+        set_too_long(context, result);
+    if (!good && result->code == DEN_E_DRAINING) {
+        if (requeue(context, row))
+            return;
+        result->code = DEN_E_CANCELLED;
+    }
+    if (!good && try_again(context, row, result))
+        return;
+    if (!good)
+        set_error(row, result);
+    if (!finish(context, row))
+        return;
+    tell_ended(context, row);
+    remove_work(context);
+}
+
+/* ---- all of it ---- */
+
+/* *ret_room false: there is none beside the training that waits. */
+static bool run(struct den_job_context *context, struct den_job_row *row, bool *ret_room,
+                struct den_err *err)
+{
+    const struct den_job_kind *kind = den_job_kind_find(row->kind);
+    if (kind == NULL)
+        return den_err_set(err, DEN_E_INTERNAL, "there is no job kind '%s'", row->kind);
+    if (!den_service_take_work(context->service, &context->task.lease, err))
+        return false;
+    *ret_room = den_worker_take_memory(context, row->peak_bytes);
+    if (atomic_load(&context->task.cancel) || lost(context))
+        return den_job_go_on(DEN_CANCEL, err);
+    if (atomic_load(&context->service->stopping) || !*ret_room)
+        return den_job_go_on(DEN_SUSPEND, err);
+    context->started_at = context->reported_at = den_monotonic_s();
+    return kind->run(context, row, err);
+}
+
+/* Back to the queue; a pause, so that the lack of memory can pass. */
+static void no_context(struct den_worker *worker, const struct den_job_row *row)
+{
+    struct den_service *s = worker->service;
+    const struct den_lease lease = den_job_lease(row);
+    (void)s->kind->job_requeue(s->store, &lease, NULL);
+    den_workers_wait(s, den_workers_seen(s));
+}
+
+static double expected_end(struct den_service *s, const struct den_job_row *row)
+{
+    double rate;
+    if (!(row->units > 0) || !den_rates_get(&s->rates, row->rate, &rate))
+        return (double)NAN;
+    return den_monotonic_s() + rate * row->units;
+}
+
+static void begin(struct den_worker *worker, const struct den_job_row *row,
+                  struct den_job_context *context)
+{
+    struct den_service *s = worker->service;
+    double now = den_monotonic_s();
+    *context = (struct den_job_context){
+        .service = s,
+        .pool = worker->pool,
+        .job = row->id,
+        .worker = worker,
+        .task = {.lease = den_job_lease(row), .class = row->class, .renewed_at = now},
+        .counter = den_class_trains(row->class) ? &s->iterations_done : &s->tiles_done,
+        .total = row->steps,
+        .started_at = now,
+        .reported_at = now,
+    };
+    atomic_init(&context->task.ends_at, expected_end(s, row));
+    context->progress = (struct den_progress){.tick = tick, .context = context};
+    den_service_work_path(s, &context->task.lease, context->work, sizeof context->work);
+    take_up(context);
+}
+
+/* For estimates of jobs like this one.  Kinds that measure themselves, without what is
+ * around the work, go by another name. */
+static void measure(struct den_job_context *context, const struct den_job_row *row)
+{
+    size_t done = context->done - context->first;
+    if (!context->ticked || context->total == 0 || strcmp(row->kind, "denoise") == 0)
+        return;
+    den_rates_add(&context->service->rates, row->rate,
+                  at_work(context) - context->first_at,
+                  row->units * (double)done / (double)context->total);
+}
+
+/* Who has lost the job writes nothing of it, and clears away what is its own. */
+static void end(struct den_job_context *context, struct den_job_row *row, bool good,
+                struct den_err *err)
+{
+    den_job_flush_metrics(context);
+    DEN_FAILPOINT("job_ran");
+    if (!lost(context))
+        settle(context, row, good, err);
+    if (lost(context)) {
+        den_log(DEN_WARN, "lease_lost", " job=%s gen=%lld", row->id, (long long)row->gen);
+        remove_work(context);
+    }
+    DEN_FAILPOINT("job_settled");
+    put_down(context);
+    if (context->result[0] != '\0')
+        unlink(context->result); /* what was not taken is half a file */
+    den_free(context->model);
+    den_free(context->scores);
+}
+
+bool den_worker_do(struct den_worker *worker, struct den_job_row *row,
+                   struct den_job_context *outer)
+{
+    struct den_err err = DEN_ERR_INIT;
+    bool room = true;
+    struct den_job_context *context = den_new(1, sizeof *context, &err);
+    den_log_context("job", row->id);
+    if (context == NULL) {
+        no_context(worker, row);
+        return outer == NULL;
+    }
+    begin(worker, row, context);
+    den_log(DEN_INFO, "job_started", " job=%s kind=%s attempt=%lld", row->id, row->kind,
+            (long long)row->attempts);
+    den_service_notify(worker->service);
+    bool good = run(context, row, &room, &err);
+    row->seconds = at_work(context);
+    if (good)
+        measure(context, row);
+    den_worker_settle_memory(context, row);
+    end(context, row, good, &err);
+    den_free(context);
+    den_log_context(NULL, NULL);
+    return room;
+}
