@@ -17,10 +17,9 @@
 #include "backend.h"
 #include "command.h"
 #include "config.h"
-#include "fs.h"
 #include "jail.h"
 #include "log.h"
-#include "mem.h"
+#include "machine.h"
 #include "notify.h"
 #include "service_accounts.h"
 #include "state_command.h"
@@ -163,24 +162,6 @@ static int cores(void)
     return count < 1 ? 1 : count > 1024 ? 1024 : (int)count;
 }
 
-/* Memory of the machine or of the container (cgroup v2), whichever is less. */
-static uint64_t memory_bytes(void)
-{
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
-    char *text = NULL;
-    size_t length = 0;
-    int64_t limit = 0;
-    if (den_fs_read("/sys/fs/cgroup/memory.max", 64, &text, &length, NULL)) {
-        text[strcspn(text, "\n")] = '\0'; /* a number, or the word "max" */
-        if (den_parse_int(text, 1, INT64_MAX, &limit, NULL) &&
-            (bytes == 0 || (uint64_t)limit < bytes))
-            bytes = (uint64_t)limit;
-    }
-    den_free(text);
-    return bytes;
-}
-
 /* A connection is a file descriptor, and so is an upload. */
 static void raise_file_limit(void)
 {
@@ -209,7 +190,7 @@ static bool open_service(const struct den_config *c, struct parts *parts,
 {
     const uint64_t mib = 1 << 20;
     uint64_t memory = c->memory_limit_mib > 0 ? (uint64_t)c->memory_limit_mib * mib
-                                              : memory_bytes() / 5 * 4;
+                                              : den_machine_memory("") / 5 * 4;
     const struct den_service_config config = {
         .state = c->state,
         .store = c->store,

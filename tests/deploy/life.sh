@@ -103,10 +103,15 @@ must "install with their dependencies" quiet dpkg --force-confold -i "$(package 
 [ "$(denoised --version)" = "denoised $version" ] || fail "denoised is $(denoised --version)"
 [ "$(denoise --version)" = "denoise $version" ] || fail "denoise is $(denoise --version)"
 ok "programs say their version, $version"
+for file in man/man1/denoise.1.gz man/man5/denoised.conf.5.gz man/man8/denoised.8.gz \
+    bash-completion/completions/denoise doc/denoised/deploy.md; do
+    [ -s "/usr/share/$file" ] || fail "$file is not there"
+done
+ok "manual pages, completion and documents are there"
 must "settings are without fault" quiet denoised config check --config $conf
 must "settings are those of the table" \
     sh -c "denoised config example | cmp - $conf"
-quiet systemd-analyze verify /lib/systemd/system/denoised.service
+quiet systemd-analyze --man=no verify /lib/systemd/system/denoised.service
 [ ! -s /tmp/said ] || fail "systemd-analyze verify: $(cat /tmp/said)"
 ok "systemd-analyze verify says nothing"
 exposure=$(systemd-analyze security --offline=true /lib/systemd/system/denoised.service |
