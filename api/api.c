@@ -12,6 +12,7 @@ bool den_api_new(struct den_service *service, struct den_api **ret, struct den_e
     if (api == NULL)
         return false;
     api->service = service;
+    pthread_mutex_init(&api->once.lock, NULL);
     api->store_kind = den_service_store(service, &api->store);
     *ret = api;
     return true;
@@ -22,6 +23,7 @@ void den_api_free(struct den_api *api)
     if (api == NULL)
         return;
     den_service_on_event(api->service, NULL, NULL);
+    pthread_mutex_destroy(&api->once.lock);
     den_free(api);
 }
 

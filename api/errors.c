@@ -33,6 +33,11 @@ static const struct {
 };
 _Static_assert(sizeof statuses / sizeof statuses[0] == DEN_CODES, "a status per code");
 
+unsigned den_api_status(enum den_code code)
+{
+    return statuses[code < DEN_CODES ? code : DEN_E_INTERNAL].status;
+}
+
 void den_api_problem(void *app, const struct den_request *request,
                      const struct den_err *err, struct den_reply *reply)
 {

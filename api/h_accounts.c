@@ -174,3 +174,16 @@ DEN_HANDLER(den_h_audit_list)
     den_free(rows);
     return done;
 }
+
+/* Nobody has its text any more. */
+DEN_AGAIN(den_again_token)
+{
+    (void)api;
+    (void)request;
+    (void)reply;
+    return den_err_set(
+        err, DEN_E_CONFLICT,
+        "a request with this Idempotency-Key made the token %s, whose text "
+        "was told only then; revoke it and make another",
+        object);
+}

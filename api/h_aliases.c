@@ -1,5 +1,7 @@
 /* Names for versions of models: which one is in use, and the way back. */
 
+#include <string.h>
+
 #include "handlers.h"
 #include "str.h"
 
@@ -99,5 +101,19 @@ DEN_HANDLER(den_h_alias_rollback)
            api->store_kind->alias_rollback(api->store, den_request_owner(request),
                                            den_request_param(request, "name"), name, &row,
                                            err) &&
+           den_reply_json(reply, 200, json_alias(&row), err);
+}
+
+DEN_AGAIN(den_again_alias)
+{
+    struct den_alias_row row;
+    char model[DEN_NAME_SIZE];
+    const char *mark = strrchr(object, '@');
+    if (mark == NULL || (size_t)(mark - object) >= sizeof model)
+        return den_err_set(err, DEN_E_NOT_FOUND, "there is no alias of that name");
+    memcpy(model, object, (size_t)(mark - object));
+    model[mark - object] = '\0';
+    return api->store_kind->alias_get(api->store, den_request_owner(request), model,
+                                      mark + 1, &row, err) &&
            den_reply_json(reply, 200, json_alias(&row), err);
 }

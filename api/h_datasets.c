@@ -183,3 +183,15 @@ DEN_HANDLER(den_h_dataset_delete)
     den_reply_status(reply, 204);
     return true;
 }
+
+DEN_AGAIN(den_again_dataset)
+{
+    struct den_dataset_row row;
+    char location[80];
+    if (!api->store_kind->dataset_get(api->store, den_request_owner(request), object,
+                                      &row, err))
+        return false;
+    (void)den_str_format(location, sizeof location, "/v1/datasets/%s", row.id);
+    den_reply_header(reply, "Location", location);
+    return den_reply_json(reply, 201, den_json_dataset(&row), err);
+}

@@ -113,3 +113,15 @@ DEN_HANDLER(den_h_image_content)
     return den_reply_file(reply, path, media_of(row.info.format), row.sha256, row.name,
                           err);
 }
+
+DEN_AGAIN(den_again_image)
+{
+    struct den_image_row row;
+    char location[80];
+    if (!api->store_kind->image_get(api->store, den_request_owner(request), object, &row,
+                                    err))
+        return false;
+    (void)den_str_format(location, sizeof location, "/v1/images/%s", row.id);
+    den_reply_header(reply, "Location", location);
+    return den_reply_json(reply, 201, den_json_image(&row), err);
+}

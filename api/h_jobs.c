@@ -338,3 +338,17 @@ DEN_HANDLER(den_h_job_sample)
                            row.id);
     return den_reply_file(reply, path, "image/png", NULL, NULL, err);
 }
+
+DEN_AGAIN(den_again_job)
+{
+    struct den_job_row row;
+    char location[80];
+    bool added = strcmp(den_request_route(request)->pattern, "/v1/jobs") == 0;
+    if (!api->store_kind->job_get(api->store, den_request_owner(request), object, &row,
+                                  err))
+        return false;
+    (void)den_str_format(location, sizeof location, "/v1/jobs/%s", row.id);
+    if (added)
+        den_reply_header(reply, "Location", location);
+    return reply_job(api, reply, added ? 202 : 200, &row, err);
+}

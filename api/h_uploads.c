@@ -309,3 +309,17 @@ DEN_HANDLER(den_h_upload_part)
     den_reply_header(reply, "Location", location);
     return true;
 }
+
+DEN_AGAIN(den_again_upload)
+{
+    struct den_upload_row row;
+    char location[80];
+    uint64_t offset = 0;
+    if (!api->store_kind->upload_get(api->store, den_request_owner(request), object, &row,
+                                     err) ||
+        !den_service_upload_offset(api->service, &row, &offset, err))
+        return false;
+    den_str_format(location, sizeof location, "/v1/uploads/%s", row.id);
+    den_reply_header(reply, "Location", location);
+    return reply_upload(reply, 201, &row, offset, err);
+}

@@ -4,10 +4,21 @@
 /* Private to api/: the handlers behind the rows of den_routes[] and what they share. */
 
 #include <jansson.h>
+#include <pthread.h>
 
 #include "api.h"
 #include "json_in.h"
 #include "metric.h"
+
+/* Requests with an Idempotency-Key that are under way; once.c. */
+struct den_pending {
+    const char *owner, *key;
+    struct den_pending *next;
+};
+struct den_once {
+    pthread_mutex_t lock; /* guards first */
+    struct den_pending *first;
+};
 
 struct den_api {
     struct den_service *service;
@@ -17,6 +28,7 @@ struct den_api {
     double stall_s;                /* as of den_api_set_stall */
     char webhook_hosts[1024];      /* that may be called; "" = none */
     struct den_webhooks *webhooks; /* NULL = off */
+    struct den_once once;
 };
 
 #define DEN_HANDLER(name)                                                      \
@@ -94,6 +106,20 @@ json_t *den_json_dataset(const struct den_dataset_row *row);
 json_t *den_json_job(const struct den_job_row *row, const struct den_outlook *outlook);
 json_t *den_json_model(const struct den_model_row *row);
 json_t *den_json_metric(const struct den_metric *metric); /* all but the name */
+
+/* The answer to a request that made or changed this object, as the object is by now. */
+#define DEN_AGAIN(name)                                               \
+    bool name(struct den_api *api, const struct den_request *request, \
+              const char *object, struct den_reply *reply, struct den_err *err)
+DEN_AGAIN(den_again_job);
+DEN_AGAIN(den_again_dataset);
+DEN_AGAIN(den_again_image);
+DEN_AGAIN(den_again_upload);
+DEN_AGAIN(den_again_alias); /* name@alias */
+DEN_AGAIN(den_again_token);
+
+/* ---- errors.c ---- */
+unsigned den_api_status(enum den_code code); /* of HTTP */
 
 /* ---- auth.c ---- */
 /* What the token of the request may do (DEN_SCOPE_...); all, where none is needed. */

@@ -1,8 +1,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "actor.h"
-#include "handlers.h"
+#include "once.h"
 
 /* Every endpoint is one row; a test holds this table against openapi.yaml both ways. */
 static const struct den_route routes[] = {
@@ -101,7 +100,10 @@ static bool handle(void *app, struct den_request *request, struct den_reply *rep
                                     .token = den_request_token(request),
                                     .request = den_request_id(request)};
     den_actor_set(&actor);
-    bool done = route->handle(app, request, reply, err);
+    bool keyed = strcmp(route->method, "POST") == 0 &&
+                 den_request_header(request, "Idempotency-Key") != NULL;
+    bool done = keyed ? den_api_once(app, route, request, reply, err)
+                      : route->handle(app, request, reply, err);
     den_actor_set(NULL);
     return done;
 }

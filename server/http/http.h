@@ -145,6 +145,14 @@ const struct den_upload *den_request_upload(const struct den_request *r);
 void den_request_take_upload(struct den_request *r);
 
 /* ---- reply: status 200 unless set ---- */
+void den_reply_reset(struct den_reply *reply); /* as at first */
+/* What is in it, when that lies in memory; "" = none. */
+struct den_reply_view {
+    unsigned status;
+    const char *media, *location, *data;
+    size_t length;
+};
+bool den_reply_look(const struct den_reply *reply, struct den_reply_view *ret);
 void den_reply_status(struct den_reply *reply, unsigned status);
 /* CR and LF in values are refused silently. */
 void den_reply_header(struct den_reply *reply, const char *name, const char *value);

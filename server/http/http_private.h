@@ -99,7 +99,6 @@ struct den_reply {
     void (*release)(void *context);
 };
 void den_reply_init(struct den_reply *reply, const struct den_request *request);
-void den_reply_reset(struct den_reply *reply); /* as after init; frees */
 bool den_reply_has(const struct den_reply *reply, const char *name);
 /* problem+json of what only HTTP knows (405, 411, 416 ...); text is plain or UTF-8. */
 void den_reply_problem(struct den_reply *reply, unsigned status, const char *code,

@@ -48,6 +48,27 @@ static char **find(struct den_reply *reply, const char *name)
     return NULL;
 }
 
+static const char *value_of(const struct den_reply *reply, const char *name)
+{
+    for (size_t i = 0; i < reply->header_count; i++)
+        if (strcasecmp(reply->headers[i].name, name) == 0)
+            return reply->headers[i].value;
+    return "";
+}
+
+bool den_reply_look(const struct den_reply *reply, struct den_reply_view *ret)
+{
+    bool data = reply->kind == DEN_REPLY_DATA;
+    if (reply->failed || (!data && reply->kind != DEN_REPLY_EMPTY))
+        return false;
+    *ret = (struct den_reply_view){.status = reply->status,
+                                   .media = value_of(reply, "Content-Type"),
+                                   .location = value_of(reply, "Location"),
+                                   .data = data ? reply->data : "",
+                                   .length = data ? reply->length : 0};
+    return true;
+}
+
 bool den_reply_has(const struct den_reply *reply, const char *name)
 {
     for (size_t i = 0; i < reply->header_count; i++)

@@ -33,6 +33,17 @@ struct den_token_row {
     int64_t used_ms; /* last use, to the hour or so; 0 = never */
 };
 
+/* What was answered to a request with an Idempotency-Key. */
+#define DEN_ANSWERS_MAX 10000 /* of an owner, that had no effect */
+struct den_answer_row {
+    char request_sha256[DEN_SHA256_SIZE]; /* of what was asked for */
+    char object[176];              /* what it changed, as in audit.h; "" = nothing */
+    unsigned status;               /* 0: it took effect, and no answer is known */
+    char media[64], location[128]; /* "" = none */
+    char *body;                    /* text */
+    int64_t created_ms;
+};
+
 /* A fresh token: text[DEN_TOKEN_TEXT_SIZE]; row gets id and hash. */
 void den_token_new(char *text, struct den_token_row *row);
 /* Its id[DEN_TOKEN_ID_SIZE]; false: it is none.  hash[DEN_SHA256_SIZE] is always written,

@@ -278,6 +278,17 @@ struct den_store_kind {
                        struct den_audit_row *ret, size_t *ret_count, struct den_err *err);
     /* How many rows there have ever been. */
     bool (*audit_end)(struct den_store *s, int64_t *ret, struct den_err *err);
+
+    /* ---- answers, by Idempotency-Key; actor.h says which one a change belongs to ----
+     */
+    /* ret->body: fresh memory, den_free. */
+    bool (*answer_get)(struct den_store *s, const char *owner, const char *key,
+                       struct den_answer_row *ret, bool *ret_found, struct den_err *err);
+    bool (*answer_put)(struct den_store *s, const char *owner, const char *key,
+                       const struct den_answer_row *row, struct den_err *err);
+    /* If it is older than that; owner "": all that are. */
+    bool (*answer_drop)(struct den_store *s, const char *owner, const char *key,
+                        int64_t before_ms, struct den_err *err);
 };
 
 extern const struct den_store_kind

@@ -358,6 +358,9 @@ static const struct den_store_kind sqlite_kind = {
     .token_used = den_sqlite_token_used,
     .audit_list = den_sqlite_audit_list,
     .audit_end = den_sqlite_audit_end,
+    .answer_get = den_sqlite_answer_get,
+    .answer_put = den_sqlite_answer_put,
+    .answer_drop = den_sqlite_answer_drop,
 };
 
 const struct den_store_kind *const den_stores[] = {&sqlite_kind, NULL};

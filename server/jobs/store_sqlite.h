@@ -316,6 +316,16 @@ bool den_sqlite_audit_end(struct den_store *s, int64_t *ret, struct den_err *err
  * id, or name@version; result: "done", or the state that a job is in now. */
 void den_tx_audit(struct den_tx *tx, const char *action, const char *object,
                   const char *result);
+/* store_sqlite_answers.c */
+bool den_sqlite_answer_get(struct den_store *s, const char *owner, const char *key,
+                           struct den_answer_row *ret, bool *ret_found,
+                           struct den_err *err);
+bool den_sqlite_answer_put(struct den_store *s, const char *owner, const char *key,
+                           const struct den_answer_row *row, struct den_err *err);
+bool den_sqlite_answer_drop(struct den_store *s, const char *owner, const char *key,
+                            int64_t before_ms, struct den_err *err);
+/* Part of den_tx_audit: the key of the thread's actor goes with this transaction. */
+void den_tx_idempotency(struct den_tx *tx, const char *object);
 /* Adds events, numbered on. */
 void den_tx_add_events(struct den_tx *tx, const char *job, struct den_event_row *rows,
                        size_t count);

@@ -80,6 +80,7 @@ void den_tx_audit(struct den_tx *tx, const char *action, const char *object,
     row.seq++;
     den_audit_hash(&row, row.hash);
     insert_row(tx, &row);
+    den_tx_idempotency(tx, object);
 }
 
 bool den_sqlite_audit_list(struct den_store *s, bool forward, int64_t from, size_t limit,

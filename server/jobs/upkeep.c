@@ -85,7 +85,9 @@ static void collect(struct den_service *s)
 {
     struct den_err err = DEN_ERR_INIT;
     size_t removed = 0;
-    if (!den_service_expire(s, &err) ||
+    const int64_t day_ms = 24 * 3600 * 1000;
+    if (!s->kind->answer_drop(s->store, "", "", den_wall_ms() - day_ms, &err) ||
+        !den_service_expire(s, &err) ||
         !den_service_collect(s, false, say_nothing, NULL, &removed, &err))
         failed("collect", &err);
 }
