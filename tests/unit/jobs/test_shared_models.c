@@ -96,11 +96,47 @@ START_TEST(an_own_model_comes_before_a_shared_one)
 }
 END_TEST
 
+/* Names are per owner: so is all that hangs on them. */
+START_TEST(what_one_does_with_a_name_leaves_the_others_alone)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model_row model;
+    struct den_alias_row alias = {.model = "cells", .name = "best", .version = 1};
+    struct den_job_row job = new_job("denoise");
+    add_own_model(ALICE, "cells", 1);
+    add_own_model(ALICE, "cells", 2);
+    add_own_model(BOB, "cells", 3);
+    must(kind->alias_set(store, ALICE, &alias, -1, &err));
+    assign(alias.name, "Best");
+    must(kind->alias_set(store, BOB, &alias, -1, &err));
+    must(kind->alias_delete(store, BOB, "cells", "Best", &err));
+    must(kind->model_delete(store, BOB, "cells", 1, &err)); /* hers is named, not his */
+    must(kind->alias_get(store, ALICE, "cells", "best", &alias, &err));
+    ck_assert_int_eq(alias.version, 1);
+    add_own_model(BOB, "cells", 4);
+    must(kind->model_delete(store, BOB, "cells", 0, &err));
+    must(kind->alias_get(store, ALICE, "cells", "best", &alias, &err));
+    must(kind->model_get(store, ALICE, "cells", 2, &model, &err));
+    /* A job uses the model of the owner it names, and no other of that name. */
+    add_own_model(BOB, "cells", 5);
+    assign(job.model, "cells");
+    assign(job.model_owner, ALICE);
+    job.version = 3; /* which he has, and she has not */
+    must_fail(kind->job_add(store, BOB, &job, 0, &err), DEN_E_NOT_FOUND, "version 3");
+    /* Hers is shared; when it is gone the name is free, whoever else has it. */
+    must(kind->model_share(store, ALICE, "cells", true, &model, &err));
+    must(kind->alias_delete(store, ALICE, "cells", "best", &err));
+    must(kind->model_delete(store, ALICE, "cells", 0, &err));
+    must(kind->model_share(store, BOB, "cells", true, &model, &err));
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         a_shared_model_is_everybodys_to_use_and_its_owners_to_change,
         an_own_model_comes_before_a_shared_one,
+        what_one_does_with_a_name_leaves_the_others_alone,
     };
     return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }
