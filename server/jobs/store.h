@@ -107,7 +107,8 @@ struct den_store_kind {
     bool (*job_cancel)(struct den_store *s, const char *owner, const char *id,
                        struct den_job_row *ret, struct den_err *err);
     /* failed or cancelled -> queued; queued or running: no change; succeeded:
-     * DEN_E_CONFLICT.  The earlier `done` events go: the story is not at its end. */
+     * DEN_E_CONFLICT, and when its model is another's who shares it no more.  The earlier
+     * `done` events go: the story is not at its end. */
     bool (*job_retry)(struct den_store *s, const char *owner, const char *id,
                       struct den_job_row *ret, struct den_err *err);
     /* Jobs whose lease is void: running ones become queued, to begin after a wait;

@@ -314,6 +314,25 @@ bool den_sqlite_job_cancel(struct den_store *s, const char *owner, const char *i
     return true;
 }
 
+/* A new use of another's model needs his leave again; a job that was accepted and has not
+ * ended keeps it. */
+static void need_leave(struct den_tx *tx, const struct den_job_row *row)
+{
+    bool ended = row->state == DEN_JOB_FAILED || row->state == DEN_JOB_CANCELLED;
+    if (!tx->ok || !ended || row->model_owner[0] == '\0' ||
+        strcmp(row->model_owner, row->owner) == 0)
+        return;
+    if (den_tx_owned(tx,
+                     "SELECT 1 FROM jobs j JOIN model_names n ON n.owner = j.model_owner "
+                     "WHERE j.owner = ?1 AND j.id = ?2 AND n.shared = 1 AND CASE j.kind "
+                     "WHEN 'train' THEN instr(char(10) || j.config, char(10) || "
+                     "'base_model=' || n.name || '@') > 0 ELSE n.name = j.model END",
+                     row->owner, row->id) == 0)
+        den_tx_fail(tx, DEN_E_CONFLICT,
+                    "the model that the job '%.40s' uses is not shared any more",
+                    row->id);
+}
+
 bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id,
                           struct den_job_row *ret, struct den_err *err)
 {
@@ -328,6 +347,7 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
                     "the job '%.40s' has succeeded; only a failed or cancelled job can "
                     "be tried again",
                     id);
+    need_leave(&tx, &row);
     (void)new_place(&tx);
     den_tx_change_job(
         &tx,

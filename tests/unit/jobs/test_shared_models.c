@@ -131,12 +131,50 @@ START_TEST(what_one_does_with_a_name_leaves_the_others_alone)
 }
 END_TEST
 
+/* kind, model, config of a job that uses version 1 of hers. */
+static const struct {
+    const char *kind, *model, *config;
+} uses[] = {
+    {"denoise", "cells", ""},
+    {"evaluate", "cells", ""},
+    {"train", "fine", "steps=3\nbase_model=cells@1\n"},
+};
+
+START_TEST(a_job_is_not_tried_again_with_a_model_that_is_shared_no_more)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_model_row model;
+    add_own_model(ALICE, "cells", 1);
+    add_own_model(ALICE, "cells-", 2); /* another name that begins alike */
+    must(kind->model_share(store, ALICE, "cells-", true, &model, &err));
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        struct den_job_row job = new_job(uses[i].kind), got;
+        assign(job.model, uses[i].model);
+        assign(job.config, uses[i].config);
+        assign(job.model_owner, ALICE);
+        job.version = strcmp(uses[i].kind, "train") == 0 ? 0 : 1;
+        must(kind->model_share(store, ALICE, "cells", true, &model, &err));
+        must(kind->job_add(store, BOB, &job, 0, &err));
+        must(kind->job_cancel(store, BOB, job.id, &got, &err));
+        must(kind->job_retry(store, BOB, job.id, &got, &err));
+        must(kind->model_share(store, ALICE, "cells", false, &model, &err));
+        must(kind->job_retry(store, BOB, job.id, &got, &err)); /* it waits: no change */
+        must(kind->job_cancel(store, BOB, job.id, &got, &err));
+        must_fail(kind->job_retry(store, BOB, job.id, &got, &err), DEN_E_CONFLICT,
+                  "not shared");
+        must(kind->job_get(store, BOB, job.id, &got, &err));
+        ck_assert_int_eq(got.state, DEN_JOB_CANCELLED);
+    }
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
         a_shared_model_is_everybodys_to_use_and_its_owners_to_change,
         an_own_model_comes_before_a_shared_one,
         what_one_does_with_a_name_leaves_the_others_alone,
+        a_job_is_not_tried_again_with_a_model_that_is_shared_no_more,
     };
     return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }
