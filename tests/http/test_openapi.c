@@ -23,7 +23,8 @@ static char *text;
 
 static bool is_verb(const char *word, size_t length)
 {
-    static const char *const verbs[] = {"get", "post", "put", "delete", "patch", "options"};
+    static const char *const verbs[] = {"get",    "post",  "put",
+                                        "delete", "patch", "options"};
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strlen(verbs[i]) == length && strncmp(verbs[i], word, length) == 0)
             return true;
