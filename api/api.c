@@ -49,6 +49,12 @@ void den_api_temporary(void *app, char *to, size_t size)
     den_blobs_temporary(den_service_blobs(api->service), to, size);
 }
 
+bool den_api_busy(void *app)
+{
+    const struct den_api *api = app;
+    return api->store_kind->busy(api->store);
+}
+
 bool den_api_id(const struct den_request *request, const char *prefix, const char **ret,
                 struct den_err *err)
 {

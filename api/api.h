@@ -33,6 +33,7 @@ void den_api_problem(void *app, const struct den_request *request,
                      const struct den_err *err, struct den_reply *reply);
 bool den_api_admit(void *app, struct den_request *request, const char *scope,
                    struct den_err *err);
+bool den_api_busy(void *app); /* the store waits for the disk */
 bool den_api_part_begin(void *app, const struct den_request *request,
                         struct den_part *ret, struct den_err *err);
 void den_api_part_end(void *app, struct den_part *part);

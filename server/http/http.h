@@ -35,7 +35,7 @@ struct den_part {
 /* Where a handler runs.  One that blocks does so on threads of its own, with the
  * connection suspended; a route that takes a file always does. */
 enum den_slow {
-    DEN_AT_ONCE,
+    DEN_AT_ONCE,  /* aside only while the application is busy: see below */
     DEN_COMPUTES, /* decodes or hashes: few at a time */
     DEN_WAITS,    /* for the disk: many at a time */
 };
@@ -91,6 +91,9 @@ struct den_http_config {
     bool (*part_begin)(void *app, const struct den_request *request, struct den_part *ret,
                        struct den_err *err);
     void (*part_end)(void *app, struct den_part *part);
+    /* Would a handler have to wait at this moment?  Then requests with a scope are put
+     * aside, so that connections beside them go on.  NULL = never. */
+    bool (*busy)(void *app);
     /* A fresh temporary file name for uploads, into to[size]. */
     void (*temporary)(void *app, char *to, size_t size);
     /* Maps an error to status and fills the problem body (api/errors.c). */

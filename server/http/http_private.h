@@ -162,6 +162,7 @@ enum MHD_Result den_serve(void *cls, struct MHD_Connection *connection, const ch
 void *den_serve_uri(void *cls, const char *uri, struct MHD_Connection *connection);
 void den_serve_completed(void *cls, struct MHD_Connection *connection, void **context,
                          enum MHD_RequestTerminationCode code);
+bool den_serve_streamed(const struct den_route *route); /* takes a file */
 /* Fills the reply; in a side thread for routes that may block. */
 void den_serve_run(struct den_request *r);
 

@@ -265,14 +265,14 @@ static enum MHD_Result first_call(struct den_request *r, const char *method,
 /* ---- calls with data -----------------------------------------------------------------
  */
 
-static bool streamed(const struct den_route *route)
+bool den_serve_streamed(const struct den_route *route)
 {
     return route->body == DEN_BODY_FILE || route->body == DEN_BODY_PART;
 }
 
 static void keep(struct den_request *r, const char *data, size_t length)
 {
-    if (streamed(r->match.route)) {
+    if (den_serve_streamed(r->match.route)) {
         atomic_fetch_add(&r->http->upload_bytes, length);
         if (den_upload_feed(&r->upload, data, length, &r->err))
             return;
@@ -310,7 +310,7 @@ void den_serve_run(struct den_request *r)
 {
     struct den_err err = DEN_ERR_INIT;
     const struct den_route *route = r->match.route;
-    bool done = (!streamed(route) || den_upload_finish(&r->upload, &err)) &&
+    bool done = (!den_serve_streamed(route) || den_upload_finish(&r->upload, &err)) &&
                 route->handle(r->http->config.app, r, &r->reply, &err);
     if (done && r->reply.failed)
         done = den_err_set(&err, DEN_E_NO_MEMORY,
@@ -321,6 +321,14 @@ void den_serve_run(struct den_request *r)
     den_upload_drop(&r->upload);
 }
 
+static bool at_once(const struct den_request *r)
+{
+    const struct den_route *route = r->match.route;
+    const struct den_http_config *config = &r->http->config;
+    return route->slow == DEN_AT_ONCE && !den_serve_streamed(route) &&
+           (route->scope == NULL || config->busy == NULL || !config->busy(config->app));
+}
+
 static enum MHD_Result last_call(struct den_request *r)
 {
     if (r->refused != 0) {
@@ -328,7 +336,7 @@ static enum MHD_Result last_call(struct den_request *r)
         return send_now(r);
     }
     den_watch_phase(r->watch, DEN_PHASE_WORK);
-    if (r->match.route->slow == DEN_AT_ONCE && !streamed(r->match.route))
+    if (at_once(r))
         den_serve_run(r);
     else if (den_side_put(r))
         return MHD_YES; /* called again when resumed, in state DONE */

@@ -7,8 +7,10 @@
 
 static struct den_line *line_of(const struct den_request *r)
 {
-    return &r->http->lines[r->match.route->slow == DEN_WAITS ? DEN_LINE_WAITS
-                                                             : DEN_LINE_COMPUTES];
+    const struct den_route *route = r->match.route;
+    bool computes = route->slow == DEN_COMPUTES ||
+                    (route->slow == DEN_AT_ONCE && den_serve_streamed(route));
+    return &r->http->lines[computes ? DEN_LINE_COMPUTES : DEN_LINE_WAITS];
 }
 
 /* Queueing and suspending are one step under the lock, so that the resume comes after. */

@@ -29,6 +29,8 @@ struct den_store_kind {
     bool (*open)(const char *location, struct den_store **ret, struct den_err *err);
     void (*close)(struct den_store *store);
     bool (*ping)(struct den_store *store, struct den_err *err); /* for readiness */
+    /* Would a reader wait for the disk?  A hint, for who must not; cannot fail. */
+    bool (*busy)(struct den_store *store);
 
     /* images; add gives the row of the same owner that has the same sha256 when there is
      * one (*ret_new false); the row's own owner is not looked at, here and in all _add */

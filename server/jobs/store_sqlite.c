@@ -289,6 +289,7 @@ static const struct den_store_kind sqlite_kind = {
     .open = sqlite_open,
     .close = sqlite_close,
     .ping = sqlite_ping,
+    .busy = den_sqlite_busy,
     .image_add = den_sqlite_image_add,
     .image_get = den_sqlite_image_get,
     .image_list = den_sqlite_image_list,

@@ -21,7 +21,7 @@
 #define DEN_STATEMENTS 256
 
 struct den_store {
-    pthread_mutex_t lock; /* guards all below but writers */
+    pthread_mutex_t lock; /* guards all below but writers and busy */
     sqlite3 *db;
     /* A read or write of the file failed.  Linux may have dropped what it could not
      * write, so nothing more is promised until a restart reads it all again. */
@@ -37,8 +37,9 @@ struct den_store {
     unsigned readers_waiting, readers_due; /* for its end; for their turn after it */
     pthread_cond_t turn;                   /* no reader is due any more */
     struct den_err failure;                /* of the database, the last one */
-    atomic_uint writers;                 /* that queue for the lock; not guarded by it */
-    char *location;                      /* of the database file */
+    atomic_uint writers; /* that queue for the lock; not guarded by it */
+    atomic_bool busy;    /* a transaction is open, which ends with a commit; likewise */
+    char *location;      /* of the database file */
     atomic_uint_least64_t queue_changes; /* without the lock */
     struct {
         const char *sql; /* compared as pointer: every query is a literal */
@@ -100,6 +101,7 @@ void den_group_read(struct den_store *s);
 void den_group_join(struct den_tx *tx);
 /* Commits, or waits for the commit; the lock is still held. */
 void den_group_leave(struct den_tx *tx);
+bool den_sqlite_busy(struct den_store *s);
 
 /* ---- rows of the table, by file ---- */
 /* store_sqlite_images.c */

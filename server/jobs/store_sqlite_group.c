@@ -70,6 +70,7 @@ static void tell(struct den_store *s, bool done)
     s->members = NULL;
     s->member_count = 0;
     s->groups++;
+    atomic_store(&s->busy, false);
     assert(s->readers_due == 0); /* or the group would not have begun */
     s->readers_due = s->readers_waiting;
     s->readers_waiting = 0;
@@ -134,6 +135,7 @@ void den_group_join(struct den_tx *tx)
     if (s->members == NULL) {
         s->failure = DEN_ERR_INIT;
         plain(tx, "BEGIN IMMEDIATE"); /* the first member is the transaction itself */
+        atomic_store(&s->busy, tx->ok);
     } else {
         plain(tx, "SAVEPOINT member");
     }
@@ -164,6 +166,7 @@ void den_group_leave(struct den_tx *tx)
     if (tx->write && first && !tx->ok) {
         (void)run(s, "ROLLBACK");
         tx->write = false;
+        atomic_store(&s->busy, false);
     }
     if (tx->write) {
         /* A failure of the disk or of memory may have ended the whole transaction. */
@@ -177,4 +180,9 @@ void den_group_leave(struct den_tx *tx)
         commit(s);
     while (tx->write && !tx->settled)
         pthread_cond_wait(&s->settled, &s->lock);
+}
+
+bool den_sqlite_busy(struct den_store *s)
+{
+    return atomic_load(&s->busy);
 }

@@ -27,10 +27,11 @@ enum { TOY_JSON_MAX = 4096, TOY_UPLOAD_MAX = 3 * 1024 * 1024 };
 struct toy {
     struct den_http *http;
     char folder[64]; /* of uploads */
-    atomic_int names, handled, released, started;
+    atomic_int names, handled, released, started, slept;
     atomic_int events;  /* how many each stream shall tell */
     atomic_bool finish; /* streams end after the events */
-    atomic_int slow_ms; /* what /slow sleeps */
+    atomic_int slow_ms; /* what /slow and its like sleep */
+    atomic_bool busy;   /* handlers of routes with a scope would wait */
     char kept[200];     /* path of the last upload that was taken */
     atomic_int parts, parts_ended;
     unsigned port;
@@ -179,6 +180,7 @@ static bool toy_slow(void *app, struct den_request *r, struct den_reply *reply,
     struct toy *t = app;
     atomic_fetch_add(&t->started, 1);
     toy_sleep(atomic_load(&t->slow_ms));
+    atomic_fetch_add(&t->slept, 1);
     atomic_fetch_add(&t->handled, 1);
     return toy_printf(reply, "slow", den_request_header(r, "X-Say"), NULL);
 }
@@ -252,6 +254,9 @@ static const struct den_route toy_routes[] = {
     {"PATCH", "/part", toy_part, DEN_BODY_PART, NULL, NULL, false},
     {"GET", "/file", toy_file, DEN_BODY_NONE, "name missing", NULL, false},
     {"GET", "/slow", toy_slow, DEN_BODY_NONE, NULL, NULL, true},
+    {"GET", "/aside", toy_hello, DEN_BODY_NONE, NULL, NULL, DEN_WAITS},
+    {"GET", "/waits", toy_slow, DEN_BODY_NONE, NULL, NULL, DEN_WAITS},
+    {"GET", "/reads", toy_slow, DEN_BODY_NONE, NULL, "read", DEN_AT_ONCE},
     {"GET", "/fail", toy_fail, DEN_BODY_NONE, NULL, NULL, false},
     {"GET", "/big", toy_big, DEN_BODY_NONE, NULL, NULL, false},
     {"GET", "/events", toy_events, DEN_BODY_NONE, NULL, NULL, false},
@@ -285,6 +290,11 @@ static inline void toy_problem(void *app, const struct den_request *r,
     den_reply_text(reply, "application/problem+json", text);
 }
 
+static inline bool toy_busy(void *app)
+{
+    return atomic_load(&((struct toy *)app)->busy);
+}
+
 static inline void toy_started(void *app, struct den_http *http)
 {
     ((struct toy *)app)->http = http;
@@ -303,6 +313,7 @@ static inline struct den_http_config toy_config(void)
                                     .routes = toy_routes,
                                     .app = &toy,
                                     .started = toy_started,
+                                    .busy = toy_busy,
                                     .part_begin = toy_part_begin,
                                     .part_end = toy_part_end,
                                     .temporary = toy_temporary,

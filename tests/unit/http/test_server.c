@@ -54,6 +54,56 @@ START_TEST(requests_sent_ahead_are_answered_in_order)
 }
 END_TEST
 
+/* Sends without reading the answer. */
+static int begin(const char *path)
+{
+    char text[80];
+    den_str_format(text, sizeof text, "GET %s HTTP/1.1\r\n" HOST "\r\n", path);
+    int fd = toy_connect();
+    ck_assert(toy_say(fd, text));
+    return fd;
+}
+
+/* `count` requests that sleep for long are begun, then another; how many of them have
+ * been answered when that one is. */
+static int answered_before(const char *path, int count, const char *other)
+{
+    enum { MOST = 8 };
+    int fds[MOST];
+    atomic_store(&toy.slow_ms, 400); /* long, also on a busy machine */
+    atomic_store(&toy.started, 0);
+    atomic_store(&toy.slept, 0);
+    for (int i = 0; i < count; i++)
+        fds[i] = begin(path);
+    while (atomic_load(&toy.started) == 0)
+        toy_sleep(1);
+    int fd = begin(other);
+    char *reply = toy_read_one(fd);
+    int slept = atomic_load(&toy.slept);
+    expect_status(reply, 200);
+    free(reply);
+    close(fd);
+    for (int i = 0; i < count; i++) {
+        reply = toy_read_one(fds[i]);
+        expect_status(reply, 200);
+        free(reply);
+        close(fds[i]);
+    }
+    return slept;
+}
+
+START_TEST(who_waits_or_computes_holds_nobody_up)
+{
+    ck_assert_int_eq(answered_before("/slow", 3, "/hello"), 0);
+    ck_assert_int_eq(answered_before("/waits", 3, "/hello"), 0);
+    ck_assert_int_eq(answered_before("/slow", 3, "/aside"), 0);
+    atomic_store(&toy.busy, true);
+    ck_assert_int_eq(answered_before("/reads", 3, "/hello"), 0);
+    atomic_store(&toy.busy, false); /* said in error: then they do */
+    ck_assert_int_gt(answered_before("/reads", 3, "/hello"), 0);
+}
+END_TEST
+
 static void *one_client(void *context)
 {
     int number = *(const int *)context;
@@ -196,8 +246,8 @@ START_TEST(stopping_lets_requests_under_way_end_and_refuses_new_ones)
     int kept = toy_connect(), slow[4];
     toy_say(kept, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     free(toy_read_one(kept));
-    atomic_store(&toy.slow_ms, 300);
-    for (int i = 0; i < 4; i++) { /* two run, two wait for a side thread */
+    atomic_store(&toy.slow_ms, 700); /* long, also on a busy machine */
+    for (int i = 0; i < 4; i++) {    /* two run, two wait for a side thread */
         slow[i] = toy_connect();
         toy_say(slow[i], "GET /slow HTTP/1.1\r\n" HOST "\r\n");
     }
@@ -301,6 +351,7 @@ int main(void)
     tcase_add_checked_fixture(tc, toy_setup, toy_teardown);
     tcase_add_test(tc, a_connection_serves_many_requests_and_survives_small_refusals);
     tcase_add_test(tc, requests_sent_ahead_are_answered_in_order);
+    tcase_add_test(tc, who_waits_or_computes_holds_nobody_up);
     tcase_add_test(tc, fifty_clients_at_once_each_get_their_own_answers);
     tcase_add_test(tc, a_slow_route_holds_up_nobody_else);
     tcase_add_test(tc, a_client_that_leaves_a_slow_route_harms_nobody);

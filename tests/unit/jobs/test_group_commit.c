@@ -249,11 +249,13 @@ START_TEST(nobody_reads_what_is_not_durable)
         (void)usleep(20000);
         ck_assert(!atomic_load(&reader.done));
         ck_assert(!atomic_load(&first.done));
+        ck_assert(kind->busy(store));
         arrive();
         join(&first);
         ck_assert_int_eq(pthread_join(reader.thread, NULL), 0);
         ck_assert_int_eq(first.good, !refused);
         ck_assert_uint_eq(reader.queued, before + !refused);
+        ck_assert(!kind->busy(store));
     }
     sqlite3_commit_hook(store->db, NULL, NULL);
 }
