@@ -567,6 +567,36 @@ START_TEST(the_same_bytes_are_new_to_everybody)
 }
 END_TEST
 
+/* ---- answers that are kept ---- */
+
+START_TEST(anothers_idempotency_key_is_no_key_of_ones_own)
+{
+    static const char more[] = TUS "\r\nUpload-Length: 7\r\nIdempotency-Key: key-1\r\n"
+                                   "Upload-Metadata: name a2V5LnRpZg==";
+    const char *const tokens[] = {scene.owner, scene.owner, scene.bearer[OTHER],
+                                  scene.bearer[OTHER], scene.bearer[NOBODY]};
+    static const long want[] = {201, 201, 201, 201, 401};
+    static const bool replayed[] = {false, true, false, true, false};
+    char *said[COUNT(tokens)];
+    for (size_t i = 0; i < COUNT(tokens); i++) {
+        struct told told =
+            scene_ask(&scene, tokens[i], "POST", "/v1/uploads", NULL, more, NULL);
+        ck_assert_msg(told.status == want[i], "%s", told.text);
+        ck_assert_msg((strstr(told.text, "Idempotency-Replayed: true") != NULL) ==
+                          replayed[i],
+                      "%zu: %s", i, told.text);
+        const char *place = strstr(told.text, "Location: ");
+        said[i] = strndup(place != NULL ? place : "", 50);
+        told_free(&told);
+    }
+    ck_assert_str_eq(said[0], said[1]);
+    ck_assert_str_eq(said[2], said[3]);
+    ck_assert_str_ne(said[0], said[2]);
+    for (size_t i = 0; i < COUNT(tokens); i++)
+        free(said[i]);
+}
+END_TEST
+
 /* ---- shared models ---- */
 
 static long status_of(const char *token, const char *method, const char *path,
@@ -667,6 +697,7 @@ int main(void)
     tcase_set_timeout(tc, test_full() ? 600 : 180);
     tcase_add_test(tc, nobody_gets_at_what_is_anothers);
     tcase_add_test(tc, the_same_bytes_are_new_to_everybody);
+    tcase_add_test(tc, anothers_idempotency_key_is_no_key_of_ones_own);
     tcase_add_test(tc, a_shared_model_opens_itself_and_nothing_else);
     tcase_add_test(tc, the_time_of_an_answer_tells_little);
     suite_add_tcase(suite, tc);

@@ -392,6 +392,15 @@ QUESTION(alias_delete)
     TELL(kind->alias_delete(store, owner, t->model, "best", error), t->model, "", 0);
 }
 
+QUESTION(answer_get)
+{
+    struct den_answer_row row = {.status = 0};
+    bool found = false;
+    TELL(kind->answer_get(store, owner, t->upload, &row, &found, error), t->upload, "",
+         found);
+    den_free(row.body);
+}
+
 /* clang-format off */
 #define ROW(name) {#name, name, false}
 #define ALL(name) {#name, name, true} /* not about one thing */
@@ -443,6 +452,7 @@ static const struct {
     ROW(alias_set),
     ROW(alias_rollback),
     ROW(alias_delete),
+    ROW(answer_get),
     ROW(job_cancel),
     ROW(upload_delete),
 };
@@ -527,6 +537,9 @@ static void add_things(const char *owner, struct things *t)
     assign(upload.owner, owner);
     must(kind->upload_add(store, &upload, 4, &err));
     assign(t->upload, upload.id);
+    char body[] = "{}";
+    struct den_answer_row answer = {.status = 201, .body = body};
+    must(kind->answer_put(store, owner, upload.id, &answer, &err)); /* the id as a key */
 }
 
 /* Ids like others, of nothing. */
