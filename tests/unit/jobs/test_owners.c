@@ -451,8 +451,8 @@ static const struct {
     ROW(alias_list),
     ROW(alias_set),
     ROW(alias_rollback),
-    ROW(alias_delete),
     ROW(answer_get),
+    ROW(alias_delete),
     ROW(job_cancel),
     ROW(upload_delete),
 };
