@@ -34,6 +34,8 @@ struct den_config {
     int64_t stall_seconds;
     double checkpoint_seconds, max_job_seconds, retry_seconds, lease_seconds;
     int64_t workers;
+    int64_t quota_queued_jobs, quota_running_jobs, quota_stored_mib;
+    int64_t quota_compute_seconds_per_day;
     char training_yields[8];
 
     /* From listen: an IP address without brackets, and the port (0 = a free one). */

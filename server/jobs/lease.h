@@ -20,7 +20,6 @@ struct den_claim {
     const char *worker; /* who takes the job */
     int64_t lease_ms;   /* for how long */
     enum den_job_class first, last;
-    size_t running_limit; /* jobs of one owner at work; 0 = no limit */
     /* Models that other workers have at hand and nothing else to do: the job that comes
      * next is left to them when it is for one of these. */
     const struct den_model_key *left;

@@ -242,6 +242,33 @@ const struct den_migration den_migrations[] = {
          " attempts INTEGER NOT NULL, next_ms INTEGER NOT NULL,"
          " told_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
          "CREATE INDEX webhooks_next ON webhooks (next_ms);"},
+    /* What owners have stored (images, results, weights; results from before are not
+     * known) and how long their jobs were at work, by day.  Counted by triggers. */
+    {13, "ALTER TABLE jobs ADD COLUMN result_bytes INTEGER NOT NULL DEFAULT 0;"
+         "CREATE TABLE usage ("
+         " owner TEXT NOT NULL, day INTEGER NOT NULL, seconds REAL NOT NULL,"
+         " PRIMARY KEY (owner, day)) STRICT, WITHOUT ROWID;"
+         "CREATE TABLE stored ("
+         " owner TEXT PRIMARY KEY, bytes INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+         "INSERT INTO stored SELECT owner, sum(bytes) FROM (SELECT owner, bytes FROM "
+         "images UNION ALL SELECT owner, bytes FROM models) GROUP BY owner;"
+         "CREATE TRIGGER images_stored AFTER INSERT ON images BEGIN"
+         " INSERT INTO stored VALUES (NEW.owner, NEW.bytes) ON CONFLICT (owner)"
+         " DO UPDATE SET bytes = bytes + excluded.bytes; END;"
+         "CREATE TRIGGER images_gone AFTER DELETE ON images BEGIN"
+         " UPDATE stored SET bytes = bytes - OLD.bytes WHERE owner = OLD.owner; END;"
+         "CREATE TRIGGER models_stored AFTER INSERT ON models BEGIN"
+         " INSERT INTO stored VALUES (NEW.owner, NEW.bytes) ON CONFLICT (owner)"
+         " DO UPDATE SET bytes = bytes + excluded.bytes; END;"
+         "CREATE TRIGGER models_gone AFTER DELETE ON models BEGIN"
+         " UPDATE stored SET bytes = bytes - OLD.bytes WHERE owner = OLD.owner; END;"
+         "CREATE TRIGGER results_stored AFTER UPDATE OF result_bytes ON jobs"
+         " WHEN OLD.result_bytes <> NEW.result_bytes BEGIN"
+         " INSERT INTO stored VALUES (NEW.owner, NEW.result_bytes - OLD.result_bytes)"
+         " ON CONFLICT (owner) DO UPDATE SET bytes = bytes + excluded.bytes; END;"
+         "CREATE TRIGGER results_gone AFTER DELETE ON jobs WHEN OLD.result_bytes > 0"
+         " BEGIN UPDATE stored SET bytes = bytes - OLD.result_bytes"
+         " WHERE owner = OLD.owner; END;"},
     {0, NULL},
 };
 

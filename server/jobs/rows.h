@@ -111,6 +111,7 @@ struct den_job_row {
     uint64_t step, steps; /* progress; steps 0 = not known yet */
     char error_code[32], error_text[400];
     /* what came out */
+    uint64_t result_bytes; /* on its way in only */
     char result_sha256[DEN_SHA256_SIZE], result_name[DEN_NAME_SIZE], result_media[32];
     /* denoise: pixels that were clipped to the type, planes (channels of pages) that were
      * denoised, and those that were left as they were */

@@ -56,7 +56,10 @@ static bool open_store(struct den_service *s, struct den_err *err)
 {
     char path[PATH_MAX];
     den_str_format(path, sizeof path, "%s/denoised.db", s->state);
-    return s->kind->open(path, &s->store, err);
+    if (!s->kind->open(path, &s->store, err))
+        return false;
+    s->kind->set_quotas(s->store, &s->config.quotas);
+    return true;
 }
 
 struct den_backoff den_service_backoff(const struct den_service *service)

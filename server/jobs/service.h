@@ -7,6 +7,7 @@
 #include "blob.h"
 #include "experiment.h"
 #include "histogram.h"
+#include "quota.h"
 #include "selection.h"
 #include "store.h"
 #include "train_config.h"
@@ -28,7 +29,8 @@ struct den_service_config {
     double stall_s; /* of silence after which a worker does not keep its job; 0 = none */
     double retry_s; /* before the second attempt; doubles with each further one */
     double job_s;   /* that one attempt may take; 0 = as long as it likes */
-    size_t memory_limit; /* bytes a job may plan for; 0 = none */
+    struct den_quotas quotas; /* of each owner */
+    size_t memory_limit;      /* bytes a job may plan for; 0 = none */
     struct den_image_limits image_limits;
     double checkpoint_seconds;
     size_t model_tile;      /* side of a tile, pixels */

@@ -20,6 +20,8 @@
 #include "rows.h"
 
 struct den_store;
+struct den_quotas;
+struct den_quota_usage;
 
 #define DEN_ALIASES 32 /* of a model */
 
@@ -126,6 +128,12 @@ struct den_store_kind {
     /* The whole queue in this order: fresh memory, den_free. */
     bool (*job_line)(struct den_store *s, struct den_line_row **ret, size_t *ret_count,
                      struct den_err *err);
+    /* Of what each owner may have, from here on: of job_add, job_retry and image_add,
+     * which refuse with DEN_E_BUSY, and of job_claim, which passes over who has enough.
+     */
+    void (*set_quotas)(struct den_store *s, const struct den_quotas *quotas);
+    bool (*usage)(struct den_store *s, const char *owner, struct den_quota_usage *ret,
+                  struct den_err *err);
     /* Grows with every change of the queue. */
     uint64_t (*job_changes)(struct den_store *s);
     bool (*job_counts)(struct den_store *s, uint64_t counts[DEN_JOB_STATES],

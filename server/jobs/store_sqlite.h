@@ -16,6 +16,7 @@
 #include <sqlite3.h>
 #include <stdatomic.h>
 
+#include "quota.h"
 #include "store.h"
 
 #define DEN_STATEMENTS 256
@@ -40,6 +41,7 @@ struct den_store {
     atomic_uint writers; /* that queue for the lock; not guarded by it */
     atomic_bool busy;    /* a transaction is open, which ends with a commit; likewise */
     char *location;      /* of the database file */
+    struct den_quotas quotas;
     atomic_uint_least64_t queue_changes; /* without the lock */
     struct {
         const char *sql; /* compared as pointer: every query is a literal */
@@ -205,6 +207,14 @@ bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t
                            uint64_t *ret, struct den_err *err);
 bool den_sqlite_job_counts(struct den_store *s, uint64_t counts[DEN_JOB_STATES],
                            struct den_err *err);
+/* store_sqlite_quota.c */
+void den_sqlite_set_quotas(struct den_store *s, const struct den_quotas *quotas);
+bool den_sqlite_usage(struct den_store *s, const char *owner, struct den_quota_usage *ret,
+                      struct den_err *err);
+/* Fail with DEN_E_BUSY when the owner has enough. */
+void den_tx_admit_job(struct den_tx *tx, const char *owner);
+void den_tx_admit_bytes(struct den_tx *tx, const char *owner, uint64_t bytes);
+void den_tx_count_seconds(struct den_tx *tx, const char *job, double seconds);
 /* store_sqlite_cells.c */
 bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
                                const struct den_job_row *row, const char *grid,

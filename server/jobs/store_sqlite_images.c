@@ -153,6 +153,7 @@ bool den_sqlite_image_add(struct den_store *s, const char *owner,
         read_image(&tx, &there);
         learn_axes(&tx, &own, &there);
     } else {
+        den_tx_admit_bytes(&tx, owner, own.bytes);
         insert_image(&tx, &own);
         den_tx_audit(&tx, "image.create", own.id, "done");
     }

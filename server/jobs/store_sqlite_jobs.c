@@ -163,6 +163,7 @@ void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_r
                       (long long)queued, queue_limit);
         tx->ok = false;
     }
+    den_tx_admit_job(tx, owner);
     need_objects(tx, owner, row);
     insert_job(tx, owner, row);
     den_tx_add_webhook(tx, row->id, row->webhook);
@@ -347,6 +348,8 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
                     "the job '%.40s' has succeeded; only a failed or cancelled job can "
                     "be tried again",
                     id);
+    if (row.state == DEN_JOB_FAILED || row.state == DEN_JOB_CANCELLED)
+        den_tx_admit_job(&tx, owner);
     need_leave(&tx, &row);
     (void)new_place(&tx);
     den_tx_change_job(

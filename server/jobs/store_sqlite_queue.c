@@ -20,10 +20,14 @@ static bool find_next(struct den_tx *tx, const struct den_claim *claim, int64_t 
                      "l.class AND owner = l.owner AND not_before <= ?1 ORDER BY place "
                      "LIMIT 1) WHERE l.class = ?2 AND l.waiting > 0 AND (?3 = 0 OR "
                      "(SELECT sum(running) FROM lines WHERE class BETWEEN 0 AND 3 AND "
-                     "owner = l.owner) < ?3) ORDER BY l.turn, l.owner LIMIT 1");
+                     "owner = l.owner) < ?3) AND (?4 = 0 OR NOT EXISTS (SELECT 1 FROM "
+                     "usage WHERE owner = l.owner AND day = ?5 AND seconds >= ?4)) ORDER "
+                     "BY l.turn, l.owner LIMIT 1");
     den_tx_int(tx, claim->now.boot_ms);
     den_tx_int(tx, class);
-    den_tx_uint(tx, claim->running_limit);
+    den_tx_int(tx, tx->store->quotas.running_jobs);
+    den_tx_int(tx, tx->store->quotas.compute_s);
+    den_tx_int(tx, den_quota_day(den_wall_ms()));
     if (!den_tx_row(tx))
         return false;
     *row = (struct den_job_row){.class = (enum den_job_class) class};
@@ -165,7 +169,7 @@ static void update_finished(struct den_tx *tx, const struct den_job_row *row)
                  "step = ?7, steps = ?8, error_code = ?9, error_text = ?10, "
                  "result_sha256 = ?11, result_name = ?12, result_media = ?13, "
                  "clipped = ?14, seconds = ?15, planes = ?16, planes_left = ?17, "
-                 "dtype = ?18, model_sha256 = ?19" LEASED,
+                 "dtype = ?18, model_sha256 = ?19, result_bytes = ?20" LEASED,
                  &lease);
     den_tx_text(tx, den_job_state_name(row->state));
     den_tx_int(tx, row->version);
@@ -183,6 +187,7 @@ static void update_finished(struct den_tx *tx, const struct den_job_row *row)
     den_tx_uint(tx, row->planes_left);
     den_tx_text(tx, row->dtype);
     den_tx_text(tx, row->model_sha256);
+    den_tx_uint(tx, row->result_bytes);
     den_tx_run(tx);
     if (den_tx_changes(tx) == 0)
         refuse_void(tx, &lease);
@@ -205,6 +210,7 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
         ended.version = made.version;
     }
     update_finished(&tx, &ended);
+    den_tx_count_seconds(&tx, ended.id, ended.seconds);
     den_tx_tell_state(&tx, &ended);
     den_tx_add_scores(&tx, row->id, scores, score_count);
     if (!den_tx_end(&tx))

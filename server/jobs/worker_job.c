@@ -123,7 +123,7 @@ static void set_error(struct den_job_row *row, const struct den_err *err)
 {
     row->state = err->code == DEN_E_CANCELLED ? DEN_JOB_CANCELLED : DEN_JOB_FAILED;
     row->result_sha256[0] = row->result_name[0] = row->result_media[0] = '\0';
-    row->clipped = row->planes = row->planes_left = 0;
+    row->clipped = row->planes = row->planes_left = row->result_bytes = 0;
     row->error_code[0] = row->error_text[0] = '\0';
     if (row->state == DEN_JOB_CANCELLED)
         return;
@@ -137,9 +137,10 @@ static bool take_files(struct den_job_context *context, struct den_job_row *row,
                        struct den_err *err)
 {
     struct den_blobs *blobs = context->service->blobs;
-    uint64_t bytes = 0;
+    row->result_bytes = 0;
     if (context->result[0] != '\0' &&
-        !den_blobs_take(blobs, context->result, NULL, row->result_sha256, &bytes, err))
+        !den_blobs_take(blobs, context->result, NULL, row->result_sha256,
+                        &row->result_bytes, err))
         return false;
     return context->model == NULL ||
            den_blobs_take(blobs, context->model_file, NULL, context->model->sha256,

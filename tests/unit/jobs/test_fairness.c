@@ -18,15 +18,12 @@ static struct den_job_row add_of(const char *owner, enum den_job_class class)
     return row;
 }
 
-static struct den_job_row next_of(enum den_job_class last, size_t running_limit)
+static struct den_job_row next_of(enum den_job_class last)
 {
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row row = {.id = ""};
-    const struct den_claim how = {.now = den_moment_now(),
-                                  .worker = "w",
-                                  .lease_ms = 60000,
-                                  .last = last,
-                                  .running_limit = running_limit};
+    const struct den_claim how = {
+        .now = den_moment_now(), .worker = "w", .lease_ms = 60000, .last = last};
     bool found = false;
     must(kind->job_claim(store, &how, &row, &found, &err));
     return row;
@@ -36,7 +33,7 @@ static void order_is(const char *want)
 {
     char got[64] = "";
     for (size_t i = 0; i < strlen(want); i++) {
-        struct den_job_row row = next_of(EVERY_CLASS, 0);
+        struct den_job_row row = next_of(EVERY_CLASS);
         got[i] = row.owner[0];
         if (row.id[0] != '\0')
             finish(&row, DEN_JOB_SUCCEEDED);
@@ -76,30 +73,13 @@ START_TEST(classes_come_before_turns)
     add_of("bob", DEN_CLASS_TRAINING);
     add_of("cat", DEN_CLASS_INTERACTIVE);
     add_of("cat", DEN_CLASS_INTERACTIVE);
-    ck_assert_str_eq(next_of(DEN_CLASS_BATCH, 0).owner, "cat");
-    ck_assert_str_eq(next_of(DEN_CLASS_BATCH, 0).owner, "cat");
-    ck_assert_str_eq(next_of(DEN_CLASS_BATCH, 0).owner, "ann");
-    ck_assert_str_eq(next_of(DEN_CLASS_BATCH, 0).id, "");
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).kind, "train");
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).kind, "train");
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).kind, "experiment");
-}
-END_TEST
-
-START_TEST(an_owner_with_enough_at_work_is_passed_over)
-{
-    for (int i = 0; i < 4; i++)
-        add_of("ann", DEN_CLASS_INTERACTIVE);
-    add_of("ann", DEN_CLASS_TRAINING);
-    add_of("bob", DEN_CLASS_TRAINING);
-    ck_assert_str_eq(next_of(EVERY_CLASS, 2).owner, "ann");
-    struct den_job_row ann = next_of(EVERY_CLASS, 2);
-    ck_assert_str_eq(ann.owner, "ann");
-    ck_assert_str_eq(next_of(EVERY_CLASS, 2).owner, "bob");
-    ck_assert_str_eq(next_of(EVERY_CLASS, 2).id, "");
-    finish(&ann, DEN_JOB_SUCCEEDED);
-    ck_assert_str_eq(next_of(EVERY_CLASS, 2).owner, "ann");
-    ck_assert_str_eq(next_of(EVERY_CLASS, 2).id, "");
+    ck_assert_str_eq(next_of(DEN_CLASS_BATCH).owner, "cat");
+    ck_assert_str_eq(next_of(DEN_CLASS_BATCH).owner, "cat");
+    ck_assert_str_eq(next_of(DEN_CLASS_BATCH).owner, "ann");
+    ck_assert_str_eq(next_of(DEN_CLASS_BATCH).id, "");
+    ck_assert_str_eq(next_of(EVERY_CLASS).kind, "train");
+    ck_assert_str_eq(next_of(EVERY_CLASS).kind, "train");
+    ck_assert_str_eq(next_of(EVERY_CLASS).kind, "experiment");
 }
 END_TEST
 
@@ -150,7 +130,7 @@ static void drain_and_compare(uint64_t seed)
         jobs[i] = add_of(owners[den_rng_below(&rng, 1 + (uint32_t)seed % 5)],
                          (enum den_job_class)den_rng_below(&rng, DEN_JOB_CLASSES));
         if (den_rng_below(&rng, 4) == 0) {
-            struct den_job_row row = next_of(EVERY_CLASS, 0);
+            struct den_job_row row = next_of(EVERY_CLASS);
             finish(&row, DEN_JOB_SUCCEEDED);
         }
     }
@@ -159,7 +139,7 @@ static void drain_and_compare(uint64_t seed)
     must(kind->job_line(store, &line, &size, &err));
     ck_assert_uint_eq(size, waiting);
     for (size_t want = 1; want <= waiting; want++) {
-        struct den_job_row row = next_of(EVERY_CLASS, 0);
+        struct den_job_row row = next_of(EVERY_CLASS);
         size_t i = 0;
         while (i < count && strcmp(jobs[i].id, row.id) != 0)
             i++;
@@ -168,7 +148,7 @@ static void drain_and_compare(uint64_t seed)
         ck_assert_str_eq(line[want - 1].id, row.id);
         finish(&row, DEN_JOB_SUCCEEDED);
     }
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).id, "");
+    ck_assert_str_eq(next_of(EVERY_CLASS).id, "");
     den_free(line);
 }
 
@@ -184,8 +164,7 @@ START_TEST(who_has_to_wait_stands_behind_all_that_need_not)
     struct den_err err = DEN_ERR_INIT;
     struct den_job_row a = add_of("ann", DEN_CLASS_INTERACTIVE);
     struct den_job_row b = add_of("ann", DEN_CLASS_INTERACTIVE);
-    struct den_job_row c = add_of("bob", DEN_CLASS_TRAINING),
-                       row = next_of(EVERY_CLASS, 0);
+    struct den_job_row c = add_of("bob", DEN_CLASS_TRAINING), row = next_of(EVERY_CLASS);
     const struct den_lease lease = den_job_lease(&row);
     const struct den_moment now = den_moment_now();
     struct den_line_row *line = NULL;
@@ -199,9 +178,9 @@ START_TEST(who_has_to_wait_stands_behind_all_that_need_not)
     ck_assert_str_eq(line[2].id, a.id);
     ck_assert_int_gt(line[2].wait_ms, 40000);
     den_free(line);
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).id, b.id);
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).id, c.id);
-    ck_assert_str_eq(next_of(EVERY_CLASS, 0).id, "");
+    ck_assert_str_eq(next_of(EVERY_CLASS).id, b.id);
+    ck_assert_str_eq(next_of(EVERY_CLASS).id, c.id);
+    ck_assert_str_eq(next_of(EVERY_CLASS).id, "");
 }
 END_TEST
 
@@ -249,7 +228,7 @@ START_TEST(claims_and_submissions_take_no_longer_with_ten_thousand_waiting)
         ck_assert_uint_gt(position_of(&row), WAITING);
         positions += den_monotonic_s() - since;
         since = den_monotonic_s();
-        ck_assert_str_ne(next_of(EVERY_CLASS, 0).id, "");
+        ck_assert_str_ne(next_of(EVERY_CLASS).id, "");
         claims += den_monotonic_s() - since;
     }
     struct den_err err = DEN_ERR_INIT;
@@ -273,7 +252,6 @@ int main(void)
         owners_take_turns,
         who_comes_late_is_served_before_who_was_served_last,
         classes_come_before_turns,
-        an_owner_with_enough_at_work_is_passed_over,
         a_job_is_left_to_a_worker_that_has_its_model,
         the_queue_drains_in_the_order_that_was_said,
         who_has_to_wait_stands_behind_all_that_need_not,

@@ -1,0 +1,237 @@
+/* Quotas: never passed by one, however many ask at once. */
+
+#include <pthread.h>
+
+#include "clock.h"
+#include "quota.h"
+#include "store_case.h"
+
+static void allow(struct den_quotas quotas)
+{
+    kind->set_quotas(store, &quotas);
+}
+
+static struct den_quota_usage usage_of(const char *owner)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_quota_usage usage;
+    must(kind->usage(store, owner, &usage, &err));
+    return usage;
+}
+
+static bool try_job(const char *owner, struct den_err *err)
+{
+    struct den_job_row row = new_job("denoise");
+    assign(row.owner, owner);
+    *err = DEN_ERR_INIT;
+    return kind->job_add(store, owner, &row, 0, err);
+}
+
+static bool try_image(const char *owner, unsigned number, uint64_t bytes, char *id,
+                      struct den_err *err)
+{
+    struct den_image_row row = {.info = {.format = "tiff",
+                                         .width = 8,
+                                         .height = 8,
+                                         .pages = 1,
+                                         .channels = 1,
+                                         .dtype = DEN_U16},
+                                .bytes = bytes,
+                                .created_ms = 5};
+    struct den_image_row ret;
+    bool fresh = false;
+    den_id_new("img_", row.id);
+    den_str_format(row.sha256, sizeof row.sha256, "%064x", number);
+    assign(row.name, "a.tif");
+    *err = DEN_ERR_INIT;
+    bool done = kind->image_add(store, owner, &row, &ret, &fresh, err);
+    if (done && id != NULL)
+        memcpy(id, ret.id, sizeof ret.id);
+    return done;
+}
+
+START_TEST(jobs_that_wait_are_counted_by_owner)
+{
+    struct den_err err;
+    allow((struct den_quotas){.queued_jobs = 2});
+    ck_assert(try_job("ann", &err));
+    ck_assert(try_job("ann", &err));
+    ck_assert(!try_job("ann", &err));
+    ck_assert_int_eq(err.code, DEN_E_BUSY);
+    ck_assert_int_eq(err.limit, 2);
+    ck_assert_int_eq(err.actual, 2);
+    ck_assert_int_gt(err.retry_s, 0);
+    ck_assert(try_job("bob", &err)); /* another's are not hers */
+    struct den_job_row row = claim(EVERY_CLASS);
+    ck_assert_str_eq(row.owner, "ann");
+    ck_assert(try_job("ann", &err)); /* what is at work does not wait */
+    ck_assert(!try_job("ann", &err));
+    ck_assert_int_eq(usage_of("ann").queued_jobs, 2);
+    ck_assert_int_eq(usage_of("ann").running_jobs, 1);
+    /* A retry waits, too. */
+    finish(&row, DEN_JOB_FAILED);
+    err = DEN_ERR_INIT;
+    must_fail(kind->job_retry(store, "ann", row.id, &row, &err), DEN_E_BUSY, "2");
+}
+END_TEST
+
+START_TEST(an_owner_with_enough_at_work_is_passed_over)
+{
+    struct den_err err;
+    allow((struct den_quotas){.running_jobs = 2});
+    for (int i = 0; i < 4; i++)
+        ck_assert(try_job("ann", &err));
+    ck_assert_str_eq(claim(EVERY_CLASS).owner, "ann");
+    struct den_job_row second = claim(EVERY_CLASS);
+    ck_assert_str_eq(second.owner, "ann");
+    ck_assert_str_eq(claim(EVERY_CLASS).id, "");
+    ck_assert(try_job("bob", &err));
+    ck_assert_str_eq(claim(EVERY_CLASS).owner, "bob");
+    ck_assert_str_eq(claim(EVERY_CLASS).id, "");
+    finish(&second, DEN_JOB_SUCCEEDED);
+    ck_assert_str_eq(claim(EVERY_CLASS).owner, "ann");
+    ck_assert_str_eq(claim(EVERY_CLASS).id, "");
+}
+END_TEST
+
+START_TEST(bytes_are_counted_in_and_out)
+{
+    struct den_err err;
+    char id[DEN_ID_SIZE];
+    allow((struct den_quotas){.stored_bytes = 1000});
+    ck_assert(try_image("ann", 1, 600, id, &err));
+    ck_assert(try_image("ann", 1, 600, id, &err)); /* the same bytes, once */
+    ck_assert(!try_image("ann", 2, 401, NULL, &err));
+    ck_assert_int_eq(err.code, DEN_E_BUSY);
+    ck_assert_int_eq(err.limit, 1000);
+    ck_assert_int_eq(err.actual, 1001);
+    ck_assert(!try_image("ann", 3, UINT64_MAX - 5, NULL, &err));
+    ck_assert(try_image("ann", 4, 300, NULL, &err));
+    ck_assert(try_image("bob", 1, 600, NULL, &err));
+    /* A result and weights are stored as well. */
+    ck_assert(try_job("ann", &err));
+    struct den_job_row row = claim(EVERY_CLASS);
+    struct den_model_row model = {.name = "m", .bytes = 50, .sha256 = "ee"};
+    row.result_bytes = 70;
+    assign(row.result_sha256, "dd");
+    row.state = DEN_JOB_SUCCEEDED;
+    err = DEN_ERR_INIT;
+    must(kind->job_finish(store, &row, &model, NULL, 0, &err));
+    ck_assert_int_eq(usage_of("ann").stored_bytes, 1020);
+    ck_assert(!try_job("ann", &err)); /* which would make more */
+    ck_assert_int_eq(err.code, DEN_E_BUSY);
+    err = DEN_ERR_INIT;
+    must(kind->job_delete(store, "ann", row.id, &err));
+    must(kind->model_delete(store, "ann", "m", 0, &err));
+    ck_assert_int_eq(usage_of("ann").stored_bytes, 900);
+    must(kind->image_delete(store, "ann", id, &err));
+    ck_assert_int_eq(usage_of("ann").stored_bytes, 300);
+    ck_assert_int_eq(usage_of("bob").stored_bytes, 600);
+    ck_assert_int_eq(usage_of("eve").stored_bytes, 0);
+}
+END_TEST
+
+START_TEST(seconds_at_work_are_counted_by_day)
+{
+    struct den_err err;
+    allow((struct den_quotas){.compute_s = 100});
+    for (int i = 0; i < 3; i++)
+        ck_assert(try_job("ann", &err));
+    struct den_job_row row = claim(EVERY_CLASS);
+    row.seconds = 60;
+    finish(&row, DEN_JOB_SUCCEEDED);
+    ck_assert(usage_of("ann").compute_s == 60);
+    row = claim(EVERY_CLASS);
+    row.seconds = 41;
+    finish(&row, DEN_JOB_CANCELLED); /* it was at work all the same */
+    ck_assert(!try_job("ann", &err));
+    ck_assert_int_eq(err.code, DEN_E_BUSY);
+    ck_assert_int_ge(err.retry_s, 1);
+    ck_assert_int_le(err.retry_s, 86401);
+    ck_assert_str_eq(claim(EVERY_CLASS).id, ""); /* the third waits for tomorrow */
+    ck_assert(try_job("bob", &err));
+    ck_assert_str_eq(claim(EVERY_CLASS).owner, "bob");
+}
+END_TEST
+
+START_TEST(a_day_ends_at_midnight_utc)
+{
+    ck_assert_int_eq(den_quota_day(0), 0);
+    ck_assert_int_eq(den_quota_day(86399999), 0);
+    ck_assert_int_eq(den_quota_day(86400000), 1);
+    ck_assert_int_eq(den_quota_seconds_left(86400000 - 500), 1);
+    ck_assert_int_eq(den_quota_seconds_left(86400000), 86401);
+}
+END_TEST
+
+/* ---- all at once ---- */
+
+enum { CLIENTS = 100, EACH = 4 };
+
+struct client {
+    pthread_t thread;
+    unsigned number;
+    int jobs, images, claims, odd;
+};
+
+static void *ask_for_much(void *context)
+{
+    struct client *me = context;
+    for (unsigned i = 0; i < EACH; i++) {
+        struct den_err err;
+        bool job = try_job("ann", &err);
+        me->odd += !job && err.code != DEN_E_BUSY;
+        bool image = try_image("ann", me->number * EACH + i + 1, 10, NULL, &err);
+        me->odd += !image && err.code != DEN_E_BUSY;
+        struct den_job_row row = claim(EVERY_CLASS);
+        me->jobs += job;
+        me->images += image;
+        me->claims += row.id[0] != '\0';
+    }
+    return NULL;
+}
+
+START_TEST(a_hundred_clients_at_once_pass_no_quota_by_one)
+{
+    static struct client clients[CLIENTS];
+    int jobs = 0, images = 0, claims = 0, odd = 0;
+    allow((struct den_quotas){.queued_jobs = 17, .running_jobs = 5, .stored_bytes = 235});
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        clients[i].number = i;
+        ck_assert_int_eq(
+            pthread_create(&clients[i].thread, NULL, ask_for_much, &clients[i]), 0);
+    }
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        pthread_join(clients[i].thread, NULL);
+        jobs += clients[i].jobs;
+        images += clients[i].images;
+        claims += clients[i].claims;
+        odd += clients[i].odd;
+    }
+    struct den_quota_usage usage = usage_of("ann");
+    printf("%d clients: %d jobs wait (17 may), %d are at work (5 may), %d bytes are "
+           "stored (235 may)\n",
+           CLIENTS, (int)usage.queued_jobs, (int)usage.running_jobs,
+           (int)usage.stored_bytes);
+    ck_assert_int_eq(odd, 0);
+    ck_assert_int_eq(usage.queued_jobs, 17);
+    ck_assert_int_eq(usage.running_jobs, 5);
+    ck_assert_int_eq(usage.stored_bytes, 230);
+    ck_assert_int_eq(jobs, 17 + 5);
+    ck_assert_int_eq(claims, 5);
+    ck_assert_int_eq(images, 23);
+}
+END_TEST
+
+int main(void)
+{
+    const TTest *const tests[] = {
+        jobs_that_wait_are_counted_by_owner,
+        an_owner_with_enough_at_work_is_passed_over,
+        bytes_are_counted_in_and_out,
+        seconds_at_work_are_counted_by_day,
+        a_day_ends_at_midnight_utc,
+        a_hundred_clients_at_once_pass_no_quota_by_one,
+    };
+    return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
+}
