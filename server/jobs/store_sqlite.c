@@ -261,6 +261,9 @@ static bool sqlite_open(const char *location, struct den_store **ret, struct den
     }
     sqlite3_extended_result_codes(s->db, 1);
     sqlite3_busy_timeout(s->db, BUSY_MS);
+    /* Plans that do not look at bound values: else a query whose index has a condition is
+     * prepared again for each new value. */
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_QPSG, 1, NULL);
     /* SQLite makes the name of its log durable with the first commit, but does not look
      * whether that went well: the folder is synced here. */
     if (!configure(s->db, err) || !check_whole(s->db, err) ||

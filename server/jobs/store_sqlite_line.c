@@ -38,9 +38,10 @@ bool den_sqlite_job_position(struct den_store *s, const char *owner, const char 
             &tx,
             "WITH job AS (SELECT id, class, owner, place, not_before > ?2 AS late, "
             "not_before FROM jobs WHERE id = ?1), "
-            "mine AS (SELECT turn, (SELECT count(*) FROM jobs WHERE state = 'queued' AND "
-            "class = job.class AND owner = job.owner AND place <= job.place AND "
-            "not_before <= ?2) AS k FROM lines JOIN job USING (class, owner)) "
+            /* counted from the end: the newest jobs are asked for most */
+            "mine AS (SELECT turn, " READY " - (SELECT count(*) FROM jobs WHERE state = "
+            "'queued' AND class = job.class AND owner = job.owner AND place > job.place "
+            "AND not_before <= ?2) AS k FROM lines l JOIN job USING (class, owner)) "
             "SELECT CASE WHEN late THEN (SELECT sum(" READY ") FROM lines l WHERE "
             "l.waiting > 0) + (SELECT count(*) FROM jobs WHERE state = 'queued' AND "
             "not_before > ?2 AND (not_before, id) <= (job.not_before, job.id)) "
