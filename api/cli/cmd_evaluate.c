@@ -12,6 +12,7 @@ static const struct den_option options[] = {
     {"method", 0, DEN_OPTION_VALUE, "FILTER", "a filter instead"},
     DEN_DATA_OPTIONS,
     {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "an option of the filter"},
+    DEN_ONCE_OPTION,
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait, and print the scores"},
     DEN_SCORE_OPTIONS,
     {"dry-run", 'n', DEN_OPTION_FLAG, NULL, "only say what it would take"},

@@ -19,6 +19,7 @@ static const struct den_option options[] = {
     {"test-scene", 0, DEN_OPTION_LIST, "NAME",
      "test on this scene (file name of its clean image) of the data set"},
     {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "a setting of all rows"},
+    DEN_ONCE_OPTION,
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait, and print the report as Markdown"},
     {"picture", 0, DEN_OPTION_VALUE, "FILE",
      "with --wait: the report's SVG picture, too"},

@@ -68,7 +68,7 @@ static bool queue(struct batch *b, json_t *request, json_t **ret_job, struct den
 {
     for (double pause = FIRST_PAUSE;; pause = fmin(2 * pause, LONGEST_PAUSE)) {
         struct den_err cause = DEN_ERR_INIT;
-        bool done = den_job_add(b->cli, json_incref(request), ret_job, &cause);
+        bool done = den_job_add(b->cli, json_incref(request), NULL, ret_job, &cause);
         bool full = !done && b->inputs.count > 1 && b->cli->status == 429;
         if (!full && !done)
             *err = cause;
@@ -176,6 +176,8 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
                                               den_args_has(args, "recursive"), err))
         goto out;
     b.jobs = json_array();
+    if (b.inputs.count > 1 && !den_args_has(args, "priority"))
+        (void)json_object_set_new(b.request, "priority", json_string("batch"));
     done = submit_all(&b, wait, err);
     if (done && wait)
         finish_all(&b);

@@ -13,6 +13,7 @@ static const struct den_option options[] = {
     {"preset", 0, DEN_OPTION_VALUE, "PRESET", "where the settings come from"},
     {"set", 0, DEN_OPTION_LIST, "KEY=VALUE", "a setting of the training"},
     {"seed", 0, DEN_OPTION_VALUE, "N", "same seed, same data: same model"},
+    DEN_ONCE_OPTION,
     {"wait", 'w', DEN_OPTION_FLAG, NULL, "wait until the model is made"},
     {"dry-run", 'n', DEN_OPTION_FLAG, NULL, "only say what it would take"},
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},

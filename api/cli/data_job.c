@@ -27,7 +27,7 @@ bool den_data_job_start(struct den_cli *cli, const struct den_args *args, json_t
     json_t *job = NULL;
     if (den_args_has(args, "dry-run"))
         return den_job_estimate(cli, request, err);
-    if (!den_job_add(cli, request, &job, err))
+    if (!den_job_add(cli, request, den_args_text(args, "idempotency-key"), &job, err))
         return false;
     bool done = true;
     if (den_args_has(args, "wait"))

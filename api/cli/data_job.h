@@ -7,6 +7,13 @@
 
 #include "cli.h"
 
+/* A row for their option tables. */
+#define DEN_ONCE_OPTION                                                       \
+    {                                                                         \
+        "idempotency-key", 0, DEN_OPTION_VALUE, "KEY",                        \
+            "the same key again within a day is the same job, as of a commit" \
+    }
+
 /* Uploads the data set that the options name (as `name`), then queues the request for it.
  * With
  * --dry-run only the estimate is printed; with --wait `finish` waits and tells what came

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "file_hash.h"
 #include "http_client.h"
 #include "json_get.h"
 #include "progress_bar.h"
@@ -149,6 +150,19 @@ static bool choose_way(const struct den_args *args, size_t *ret, struct den_err 
     return true;
 }
 
+/* The data set of a job that is to be made once is made once, too: else its id would make
+ * another request of the same one. */
+static bool post(struct den_cli *cli, const struct den_args *args, json_t *body,
+                 json_t **ret, struct den_err *err)
+{
+    const char *key = den_args_text(args, "idempotency-key");
+    char text[300], own[DEN_SHA256_SIZE];
+    (void)den_str_format(text, sizeof text, "data set %s", key != NULL ? key : "");
+    den_text_sha256(text, own);
+    return den_client_post_once(cli, "/v1/datasets", json_incref(body),
+                                key != NULL ? own : NULL, ret, err);
+}
+
 bool den_data_set(struct den_cli *cli, const struct den_args *args, const char *name,
                   char *ret_id, struct den_err *err)
 {
@@ -169,8 +183,7 @@ bool den_data_set(struct den_cli *cli, const struct den_args *args, const char *
         (void)den_err_set(err, DEN_E_INVALID, "the name '%.60s' is not UTF-8", name);
         goto out;
     }
-    if (!ways[way].fill(&up, args, body, err) ||
-        !den_client_post(cli, "/v1/datasets", json_incref(body), &set, err))
+    if (!ways[way].fill(&up, args, body, err) || !post(cli, args, body, &set, err))
         goto out;
     double samples = den_get_number(set, "samples"),
            scenes = den_get_number(set, "scenes");

@@ -48,9 +48,10 @@ json_t *den_denoise_request(const struct den_args *args, struct den_err *err)
             (void)json_object_set_new(config, shortcuts[i], den_setting_value(text));
     }
     request =
-        json_pack("{ss ss* ss* ss* so*}", "kind", "denoise", "model",
+        json_pack("{ss ss* ss* ss* ss* so*}", "kind", "denoise", "model",
                   den_args_text(args, "model"), "method", den_args_text(args, "method"),
-                  "pages", den_args_text(args, "pages"), "channels", channels);
+                  "pages", den_args_text(args, "pages"), "priority",
+                  den_args_text(args, "priority"), "channels", channels);
     if (request == NULL)
         (void)den_err_set(err, DEN_E_INVALID, "names must be UTF-8");
     else if (json_object_size(config) > 0)

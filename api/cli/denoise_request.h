@@ -15,6 +15,8 @@
         {"sigma", 0, DEN_OPTION_VALUE, "PIXELS", "of --method gaussian"},             \
         {"radius", 0, DEN_OPTION_VALUE, "PIXELS", "of --method median"},              \
         {"set", 0, DEN_OPTION_REPEAT, "KEY=VALUE", "any other option of the filter"}, \
+        {"priority", 0, DEN_OPTION_VALUE, "interactive|batch",                        \
+         "batch lets single images of all others go first"},                          \
         {"channels", 0, DEN_OPTION_VALUE, "LIST",                                     \
          "only these channels, as in 0,2; the first is 0 (default all)"},             \
     {                                                                                 \

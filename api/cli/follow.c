@@ -135,11 +135,11 @@ bool den_job_succeeded(struct den_cli *cli, const json_t *job, struct den_err *e
     return den_err_set(err, DEN_E_CONFLICT, "%s is %s", id, state);
 }
 
-bool den_job_add(struct den_cli *cli, json_t *request, json_t **ret_job,
+bool den_job_add(struct den_cli *cli, json_t *request, const char *key, json_t **ret_job,
                  struct den_err *err)
 {
     json_t *job = NULL;
-    if (!den_client_post(cli, "/v1/jobs", request, &job, err))
+    if (!den_client_post_once(cli, "/v1/jobs", request, key, &job, err))
         return false;
     double position = den_get_number(job, "queue_position");
     (void)fprintf(stderr, "%s: %s %s", den_get_text(job, "id"), den_get_text(job, "kind"),

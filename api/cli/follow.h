@@ -18,8 +18,9 @@ bool den_follow(struct den_cli *cli, const char *id, json_t **ret_job,
 bool den_job_succeeded(struct den_cli *cli, const json_t *job,
                        struct den_err *err) DEN_CHECKED;
 
-/* POST /v1/jobs; tells on stderr what was queued.  Takes the request. */
-bool den_job_add(struct den_cli *cli, json_t *request, json_t **ret_job,
+/* POST /v1/jobs; tells on stderr what was queued.  Takes the request.  key: as of
+ * den_client_post_once. */
+bool den_job_add(struct den_cli *cli, json_t *request, const char *key, json_t **ret_job,
                  struct den_err *err) DEN_CHECKED;
 /* The estimate instead, printed. */
 bool den_job_estimate(struct den_cli *cli, json_t *request,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "fs.h"
 #include "problem.h"
 #include "progress_bar.h"
@@ -20,6 +21,7 @@
 #define BUFFER_BYTES \
     262144L /* images are megabytes: fewer calls than with curl's 16 KiB */
 #define CONNECT_SECONDS 10L
+#define UNDER_WAY_SECONDS 60.0
 #define SILENCE_SECONDS 300L  /* a large stack is decoded before the answer comes */
 #define HEARTBEAT_SECONDS 60L /* an event stream says something every 15 */
 
@@ -95,8 +97,10 @@ static bool add_named(struct exchange *x, const char *name, const char *value,
                       struct den_err *err)
 {
     char line[512];
-    if (!den_str_format(line, sizeof line, "%s: %s", name, value))
-        return den_err_set(err, DEN_E_INVALID, "what is sent as %s is too long", name);
+    if (!den_str_format(line, sizeof line, "%s: %s", name, value) ||
+        !den_utf8_printable(line)) /* a line break would begin another header */
+        return den_err_set(err, DEN_E_INVALID,
+                           "what is sent as %s is too long or not printable", name);
     return add_header(x, line, err);
 }
 
@@ -224,8 +228,9 @@ bool den_client_get(struct den_cli *cli, const char *path, json_t **ret,
     return done;
 }
 
-static bool post_text(struct den_cli *cli, const char *path, const char *body,
-                      const char *type, const char *key, json_t **ret,
+/* method: NULL = POST.  key: NULL = none. */
+static bool send_text(struct den_cli *cli, const char *method, const char *path,
+                      const char *body, const char *type, const char *key, json_t **ret,
                       struct den_err *err)
 {
     struct exchange x;
@@ -235,36 +240,63 @@ static bool post_text(struct den_cli *cli, const char *path, const char *body,
         (void)curl_easy_setopt(x.curl, CURLOPT_POSTFIELDSIZE_LARGE,
                                (curl_off_t)strlen(body));
         (void)curl_easy_setopt(x.curl, CURLOPT_POSTFIELDS, body);
+        if (method != NULL)
+            (void)curl_easy_setopt(x.curl, CURLOPT_CUSTOMREQUEST, method);
         done = perform(&x, err) && parse(&x, ret, err);
     }
     end(&x);
     return done;
 }
 
-bool den_client_post(struct den_cli *cli, const char *path, json_t *body, json_t **ret,
-                     struct den_err *err)
+static bool send_json(struct den_cli *cli, const char *method, const char *path,
+                      json_t *body, const char *key, json_t **ret, struct den_err *err)
 {
-    return den_client_post_once(cli, path, body, NULL, ret, err);
-}
-
-bool den_client_post_once(struct den_cli *cli, const char *path, json_t *body,
-                          const char *key, json_t **ret, struct den_err *err)
-{
+    static const char type[] = "Content-Type: application/json";
     char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (text == NULL)
         return den_err_set(err, DEN_E_INVALID,
                            "the request cannot be written as JSON; names must be UTF-8");
-    bool done =
-        post_text(cli, path, text, "Content-Type: application/json", key, ret, err);
+    bool done, again;
+    double begun = den_monotonic_s();
+    do {
+        struct den_err cause = DEN_ERR_INIT;
+        done = send_text(cli, method, path, text, type, key, ret, &cause);
+        /* The same request, sent before, is still under way. */
+        again = !done && key != NULL && cli->status == 409 && cause.retry_s > 0 &&
+                den_monotonic_s() - begun < UNDER_WAY_SECONDS;
+        if (again)
+            (void)sleep((unsigned)cause.retry_s);
+        else if (!done)
+            *err = cause;
+    } while (again);
     free(text);
     return done;
+}
+
+bool den_client_post(struct den_cli *cli, const char *path, json_t *body, json_t **ret,
+                     struct den_err *err)
+{
+    return send_json(cli, NULL, path, body, NULL, ret, err);
+}
+
+bool den_client_post_once(struct den_cli *cli, const char *path, json_t *body,
+                          const char *key, json_t **ret, struct den_err *err)
+{
+    return send_json(cli, NULL, path, body, key, ret, err);
+}
+
+bool den_client_put(struct den_cli *cli, const char *path, json_t *body, json_t **ret,
+                    struct den_err *err)
+{
+    return send_json(cli, "PUT", path, body, NULL, ret, err);
 }
 
 bool den_client_act(struct den_cli *cli, const char *path, json_t **ret,
                     struct den_err *err)
 {
-    return post_text(cli, path, "", "Content-Type:", NULL, ret, err); /* no such header */
+    return send_text(cli, NULL, path, "", "Content-Type:", NULL, ret,
+                     err); /* no such header */
 }
 
 /* ---- files --------------------------------------------------------------------------

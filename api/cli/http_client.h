@@ -28,6 +28,9 @@ bool den_client_post(struct den_cli *cli, const char *path, json_t *body, json_t
  * none. */
 bool den_client_post_once(struct den_cli *cli, const char *path, json_t *body,
                           const char *key, json_t **ret, struct den_err *err) DEN_CHECKED;
+/* PUT, with a body as of den_client_post. */
+bool den_client_put(struct den_cli *cli, const char *path, json_t *body, json_t **ret,
+                    struct den_err *err) DEN_CHECKED;
 /* POST without a body, as /cancel wants it. */
 bool den_client_act(struct den_cli *cli, const char *path, json_t **ret,
                     struct den_err *err) DEN_CHECKED;
