@@ -58,6 +58,6 @@ extern const struct den_command den_cmd_submit, den_cmd_train, den_cmd_evaluate,
     den_cmd_status, den_cmd_wait, den_cmd_fetch, den_cmd_models, den_cmd_report,
     den_cmd_cancel, den_cmd_methods, den_cmd_simulate, den_cmd_preview, den_cmd_pairs,
     den_cmd_experiment, den_cmd_verify, den_cmd_watch, den_cmd_completion, den_cmd_help,
-    den_cmd_promote, den_cmd_rollback;
+    den_cmd_promote, den_cmd_rollback, den_cmd_dataset;
 
 #endif

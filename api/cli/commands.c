@@ -3,13 +3,17 @@
 #include "cli.h"
 
 const struct den_command *const den_commands[] = {
-    &den_cmd_submit,     &den_cmd_watch,    &den_cmd_train,
-    &den_cmd_experiment, &den_cmd_evaluate, &den_cmd_promote,
-    &den_cmd_rollback,   &den_cmd_status,   &den_cmd_wait,
-    &den_cmd_fetch,      &den_cmd_models,   &den_cmd_report,
-    &den_cmd_cancel,     &den_cmd_methods,  &den_cmd_simulate,
-    &den_cmd_preview,    &den_cmd_pairs,    &den_cmd_verify,
-    &den_cmd_completion, &den_cmd_help,     NULL,
+    &den_cmd_submit,     &den_cmd_watch,
+    &den_cmd_dataset,    &den_cmd_train,
+    &den_cmd_experiment, &den_cmd_evaluate,
+    &den_cmd_promote,    &den_cmd_rollback,
+    &den_cmd_status,     &den_cmd_wait,
+    &den_cmd_fetch,      &den_cmd_models,
+    &den_cmd_report,     &den_cmd_cancel,
+    &den_cmd_methods,    &den_cmd_simulate,
+    &den_cmd_preview,    &den_cmd_pairs,
+    &den_cmd_verify,     &den_cmd_completion,
+    &den_cmd_help,       NULL,
 };
 
 const struct den_option den_global_options[] = {
