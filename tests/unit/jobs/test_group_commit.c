@@ -328,13 +328,14 @@ START_TEST(readers_and_writers_all_come_to_their_end)
 {
     pthread_t threads[THREADS];
     size_t refused[THREADS] = {0};
+    const size_t refusals = (ROUNDS + 2) / 3;
     for (size_t i = 0; i < THREADS; i++)
         ck_assert_int_eq(pthread_create(&threads[i], NULL, write_rounds, &refused[i]), 0);
     for (size_t i = 0; i < THREADS; i++) {
         ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
-        ck_assert_uint_eq(refused[i], (ROUNDS + 2) / 3);
+        ck_assert_uint_eq(refused[i], refusals);
     }
-    ck_assert_uint_eq(count_queued(), THREADS * (ROUNDS - (ROUNDS + 2) / 3));
+    ck_assert_uint_eq(count_queued(), THREADS * (ROUNDS - refusals));
     ck_assert_uint_eq(members(), 0);
     ck_assert(sqlite3_get_autocommit(store->db));
 }
