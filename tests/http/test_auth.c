@@ -176,12 +176,11 @@ START_TEST(a_body_is_not_read_from_somebody_unknown)
 END_TEST
 
 static const char *const wrong[] = {
-    "Authorization: Bearer x",
-    "Authorization: Bearer",
-    "Authorization: Basic YW5uOnNlY3JldA==",
-    "Authorization: den_AAAA",
-    "Authorization: Bearer "
-    "den_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    "Authorization: Bearer x", "Authorization: Bearer",
+    "Authorization: Basic YW5uOnNlY3JldA==", "Authorization: den_AAAA",
+    /* clang-format off */
+    "Authorization: Bearer den_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    /* clang-format on */
 };
 
 START_TEST(what_is_no_token_is_refused_and_soon_slowed_down)

@@ -304,7 +304,7 @@ END_TEST
 
 START_TEST(a_token_makes_as_many_requests_a_second_as_it_may)
 {
-    enum { PER_S = 5 };
+    enum { PER_S = 5, ALL = 50, MORE = 55 };
     struct desk d;
     char owner[DEN_OWNER_SIZE];
     int done = 0;
@@ -316,8 +316,8 @@ START_TEST(a_token_makes_as_many_requests_a_second_as_it_may)
         ck_assert(code == DEN_OK || code == DEN_E_BUSY);
         done += code == DEN_OK;
     }
-    ck_assert_int_ge(done, 10 * PER_S);
-    ck_assert_int_le(done, 11 * PER_S);
+    ck_assert_int_ge(done, ALL);
+    ck_assert_int_le(done, MORE);
     ck_assert_int_eq(check_code(&d, d.texts[1], "10.0.0.1", 0, noon, owner), DEN_OK);
     den_tokens_free(d.tokens);
 }
@@ -339,7 +339,7 @@ START_TEST(a_reload_keeps_what_is_known_of_use)
     ck_assert_int_eq(used[0].used_ms, noon.wall_ms);
     ck_assert_uint_eq(den_tokens_used(d.tokens, used, 4), 0); /* the store knows now */
     struct den_clocks later = noon;
-    later.wall_ms += 3599 * 1000;
+    later.wall_ms += 3599000;
     ck_assert_int_eq(check_code(&d, d.texts[0], "10.0.0.1", 0, later, owner), DEN_OK);
     ck_assert_uint_eq(den_tokens_used(d.tokens, used, 4), 0); /* at most once an hour */
     later.wall_ms += 1000;
