@@ -313,6 +313,10 @@ install: all $(MAN) $(COMPLETIONS)  ## install into DESTDIR and PREFIX
 	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_denoise
 	install -m 644 $(BUILD)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/denoise.fish
 	install -m 644 README.md CHANGELOG.md docs/*.md docs/*.png deploy/nginx.conf $(DESTDIR)$(DOCDIR)
+	install -d $(DESTDIR)$(DOCDIR)/ci $(DESTDIR)$(DOCDIR)/recipes
+	install -m 644 deploy/ci/*.yml $(DESTDIR)$(DOCDIR)/ci
+	install -m 755 deploy/recipes/denoise.sh $(DESTDIR)$(DOCDIR)/recipes
+	install -m 644 deploy/recipes/denoise.ps1 $(DESTDIR)$(DOCDIR)/recipes
 
 install-service:  ## install the unit, its user, and /etc/denoised/denoised.conf where there is none
 	install -d $(addprefix $(DESTDIR),$(UNITDIR) $(SYSUSERSDIR) $(TMPFILESDIR)) $(dir $(CONF))

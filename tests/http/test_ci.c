@@ -12,10 +12,12 @@
 #include "mem.h"
 #include "program.h"
 #include "str.h"
+#include "tokens.h"
 
 #define STEPS 8
 
 static struct daemon d;
+static char bearer[BEARER_SIZE];
 static char folder[64]; /* the repository that is checked out */
 
 static void denoise_here(const char *const *args, char *line, size_t size)
@@ -35,7 +37,10 @@ static void setup(void)
         *build = realpath(built("denoise", path, sizeof path), NULL);
     ck_assert_ptr_nonnull(build);
     *strrchr(build, '/') = '\0';
-    daemon_start(&d, NULL);
+    static const char *const args[] = {"--auth", "required", NULL};
+    daemon_start(&d, args);
+    make_token(&d, "ci", "ci", "read,submit,train", bearer);
+    ck_assert_int_eq(setenv("DENOISE_TOKEN", strstr(bearer, "Bearer ") + 7, 1), 0);
     (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s:%s", build, getenv("PATH"));
@@ -178,9 +183,14 @@ static struct run run_pipeline(const char *commit, const char *train)
     return run;
 }
 
+static struct answer get_known(const char *path)
+{
+    return ask("GET", d.url, path, NULL, NULL, 0, bearer);
+}
+
 static void champion_is(int version)
 {
-    struct answer a = get(d.url, "/v1/models/cells/aliases/champion");
+    struct answer a = get_known("/v1/models/cells/aliases/champion");
     ck_assert_int_eq(a.status, 200);
     close_to(number_at(a.json, "version"), version, 0);
     answer_free(&a);
@@ -235,7 +245,7 @@ START_TEST(a_better_model_is_promoted_and_a_worse_one_refused)
     run = run_pipeline("c3", TINY "iterations=4");
     ck_assert_int_eq(run.status, 3);
     report_says(workflows[_i].report, "## cells@3: refused");
-    struct answer a = get(d.url, "/v1/models/cells");
+    struct answer a = get_known("/v1/models/cells");
     ck_assert_uint_eq(json_array_size(at(a.json, "models")), 3);
     answer_free(&a);
     HERE(line, "rollback", "cells");
