@@ -546,7 +546,7 @@ START_TEST(a_journal_that_was_cut_is_read_and_a_strange_one_is_not)
 END_TEST
 
 static const struct {
-    const char *args[6];
+    const char *args[7];
     int status;
     const char *words;
 } wrong[] = {
