@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "den_check.h"
 #include "fs.h"
 #include "mem.h"
 #include "str.h"
@@ -214,6 +215,7 @@ json_t *wait_job(const char *base, const char *id, double seconds)
 {
     char path[64];
     (void)snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    seconds *= test_sanitized() ? 5 : 1;
     double end = den_monotonic_s() + seconds;
     for (;;) {
         struct answer a = get(base, path);

@@ -36,7 +36,8 @@ double number_at(const json_t *value, const char *path);    /* NaN when it is no
 
 /* Uploads a file that must be accepted; its id into id[32]. */
 void upload(const char *base, const char *file, char *id);
-/* Waits until the job has ended (or `seconds` passed: the test fails) and gives it. */
+/* Waits until the job has ended and gives it; the test fails when `seconds` passed, or
+ * five times that under a sanitizer. */
 json_t *wait_job(const char *base, const char *id, double seconds);
 /* POST /v1/jobs that must be accepted; the id into id[32]. */
 void submit_job(const char *base, const char *json, char *id);
