@@ -55,7 +55,7 @@ static void wait_until_idle(void)
 /* Starts and ends of a job, as its events tell them. */
 static void count_events(const char *job, size_t *ret_starts, size_t *ret_ends)
 {
-    enum { MOST = 400 };
+    enum { MOST = 8000 };
     static struct den_event_row rows[MOST];
     struct den_err err = DEN_ERR_INIT;
     size_t count = 0;
@@ -125,8 +125,8 @@ START_TEST(what_a_zombie_does_is_not_kept)
     struct den_job_request image = {.kind = "denoise", .method = "median"};
     config.workers = 3;
     config.max_attempts = 1000;
-    config.lease_s = 0.3;
-    config.stall_s = 0.1;
+    config.lease_s = 0.5;
+    config.stall_s = 0.2;
     config.checkpoint_seconds = 0.02;
     close_all();
     open_with(config);
