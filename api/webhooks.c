@@ -83,6 +83,7 @@ static bool compose(struct den_webhooks *w, const struct den_webhook_row *row,
                     struct den_message *m, struct den_err *err)
 {
     struct den_job_row *job = den_new(1, sizeof *job, err);
+    const struct den_outlook ended = {.eta_s = -1}; /* it waits for nothing */
     char type[40];
     bool done = job != NULL && w->api->store_kind->job_get(w->api->store, row->owner,
                                                            row->job, job, err);
@@ -91,7 +92,7 @@ static bool compose(struct den_webhooks *w, const struct den_webhook_row *row,
     den_str_format(type, sizeof type, "job.%s", den_job_state_name(job->state));
     json_t *body =
         json_pack("{ss so so}", "type", type, "timestamp",
-                  den_json_time(row->finished_ms), "data", den_json_job(job, 0));
+                  den_json_time(row->finished_ms), "data", den_json_job(job, &ended));
     m->length =
         body != NULL ? json_dumpb(body, m->body, sizeof m->body, DEN_JSON_STYLE) : 0;
     json_decref(body);

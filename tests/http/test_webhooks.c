@@ -1,8 +1,6 @@
 /* Webhooks: the real daemon tells a real HTTPS server of the ends of its jobs. */
 
 #include <arpa/inet.h>
-#include <gnutls/gnutls.h>
-#include <gnutls/x509.h>
 #include <microhttpd.h>
 #include <nettle/base64.h>
 #include <nettle/hmac.h>
@@ -11,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "den_certificate.h"
 #include "fs.h"
 #include "story.h"
 #include "str.h"
@@ -18,7 +17,7 @@
 
 #define KEY "a key of more than twenty-four bytes"
 
-enum { PEM = 8192, MESSAGES = 16 };
+enum { MESSAGES = 16 };
 
 /* ---- the other side ------------------------------------------------------------------
  */
@@ -34,7 +33,7 @@ static struct {
     int count, refuse; /* answer 500 so often */
     struct MHD_Daemon *server;
     unsigned port;
-    char crt[PEM], key[PEM];
+    char crt[CERTIFICATE_PEM], key[CERTIFICATE_PEM];
 } other = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static char folder[64], file[96];
@@ -89,42 +88,11 @@ static enum MHD_Result take(void *cls, struct MHD_Connection *c, const char *url
     return answer(c, strcmp(url, "/moved") == 0 ? 302 : refuse ? 500 : 200);
 }
 
-static void make_pair(void)
-{
-    gnutls_x509_privkey_t key;
-    gnutls_x509_crt_t crt;
-    size_t length = PEM;
-    const time_t day = 86400;
-    ck_assert_int_eq(gnutls_x509_privkey_init(&key), 0);
-    ck_assert_int_eq(gnutls_x509_crt_init(&crt), 0);
-    ck_assert_int_eq(
-        gnutls_x509_privkey_generate(key, GNUTLS_PK_ECDSA,
-                                     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
-        0);
-    gnutls_x509_crt_set_version(crt, 3);
-    gnutls_x509_crt_set_serial(crt, "\x01", 1);
-    gnutls_x509_crt_set_activation_time(crt, time(NULL) - day);
-    gnutls_x509_crt_set_expiration_time(crt, time(NULL) + day);
-    gnutls_x509_crt_set_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, "localhost", 9);
-    gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_DNSNAME, "localhost", 9,
-                                         GNUTLS_FSAN_SET);
-    gnutls_x509_crt_set_basic_constraints(crt, 1, -1);
-    gnutls_x509_crt_set_key(crt, key);
-    ck_assert_int_eq(gnutls_x509_crt_sign2(crt, crt, key, GNUTLS_DIG_SHA256, 0), 0);
-    ck_assert_int_eq(gnutls_x509_crt_export(crt, GNUTLS_X509_FMT_PEM, other.crt, &length),
-                     0);
-    length = PEM;
-    ck_assert_int_eq(
-        gnutls_x509_privkey_export(key, GNUTLS_X509_FMT_PEM, other.key, &length), 0);
-    gnutls_x509_crt_deinit(crt);
-    gnutls_x509_privkey_deinit(key);
-}
-
 static void listen_there(void)
 {
     const struct sockaddr_in at = {.sin_family = AF_INET,
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    make_pair();
+    certificate_make(30, other.crt, other.key);
     other.count = other.refuse = 0;
     other.server =
         MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_TLS, 0, NULL, NULL,
