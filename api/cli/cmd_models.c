@@ -1,17 +1,51 @@
+#include <string.h>
+
 #include "follow.h"
 #include "http_client.h"
 #include "json_get.h"
+#include "str.h"
 #include "table.h"
 
 static const struct den_option options[] = {
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
 
-static void add_model(struct den_table *table, const json_t *model)
+/* The names of a version, as "champion best". */
+static void add_aliases(struct den_table *table, const json_t *aliases, double version)
+{
+    char text[160] = "";
+    size_t i;
+    json_t *alias;
+    json_array_foreach(aliases, i, alias)
+    {
+        size_t used = strlen(text);
+        if (den_get_number(alias, "version") == version)
+            (void)den_str_format(text + used, sizeof text - used, "%s%s",
+                                 used > 0 ? " " : "", den_get_text(alias, "name"));
+    }
+    den_table_add(table, "%s", text[0] != '\0' ? text : "-");
+}
+
+/* A server that has none, or an older one, tells none. */
+static json_t *get_aliases(struct den_cli *cli, const char *name)
+{
+    struct den_err none = DEN_ERR_INIT;
+    char path[256];
+    json_t *answer = NULL;
+    if (den_client_path(path, sizeof path, "/v1/models", name, "/aliases", &none))
+        (void)!den_client_get(cli, path, &answer, &none);
+    json_t *list = json_incref(json_object_get(answer, "aliases"));
+    json_decref(answer);
+    return list;
+}
+
+static void add_model(struct den_table *table, const json_t *model, const json_t *aliases)
 {
     const json_t *psnr = json_object_get(model, "validation_psnr");
     den_table_add(table, "%s", den_get_text(model, "name"));
     den_table_add(table, "%.0f", den_get_number(model, "version"));
+    if (aliases != NULL)
+        add_aliases(table, aliases, den_get_number(model, "version"));
     den_table_add(table, "%s", den_get_text(model, "method"));
     den_table_add(table, "%s", den_get_text(model, "preset"));
     den_table_add(table, "%.0f", den_get_number(model, "steps"));
@@ -23,34 +57,44 @@ static void add_model(struct den_table *table, const json_t *model)
     den_table_add(table, "%s", den_get_text(model, "created_at"));
 }
 
+static bool print(const json_t *list, const json_t *aliases, struct den_err *err)
+{
+    static const char *const
+        heads[] = {"model", ">version", "method", "preset", ">steps", ">validation [dB]",
+                   ">MB",   "created",  NULL},
+        *const of_one[] = {"model",  ">version",         "alias", "method",  "preset",
+                           ">steps", ">validation [dB]", ">MB",   "created", NULL};
+    struct den_table table;
+    size_t i;
+    json_t *model;
+    den_table_init(&table, aliases != NULL ? of_one : heads);
+    json_array_foreach(json_object_get(list, "models"), i, model)
+    {
+        add_model(&table, model, aliases);
+    }
+    bool done = den_table_print(&table, stdout, err);
+    den_table_release(&table);
+    return done;
+}
+
 static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
-    static const char *const heads[] = {"model",  ">version", "method",
-                                        "preset", ">steps",   ">validation [dB]",
-                                        ">MB",    "created",  NULL};
+    const char *name = args->count == 1 ? args->words[0] : NULL;
     char path[256] = "/v1/models";
-    json_t *list = NULL;
-    if (args->count == 1 &&
-        !den_client_path(path, sizeof path, "/v1/models", args->words[0], "", err))
+    json_t *list = NULL, *aliases = NULL;
+    if (name != NULL && !den_client_path(path, sizeof path, "/v1/models", name, "", err))
         return false;
     if (!den_client_get(cli, path, &list, err))
         return false;
+    if (name != NULL && !cli->json)
+        aliases = get_aliases(cli, name);
     bool done = true;
-    if (cli->json) {
+    if (cli->json)
         den_print_json(list);
-    } else {
-        struct den_table table;
-        size_t i;
-        json_t *model;
-        den_table_init(&table, heads);
-        json_array_foreach(json_object_get(list, "models"), i, model)
-        {
-            add_model(&table, model);
-        }
-        done = den_table_print(&table, stdout, err);
-        den_table_release(&table);
-    }
+    else
+        done = print(list, aliases, err);
     json_decref(list);
+    json_decref(aliases);
     return done;
 }
 

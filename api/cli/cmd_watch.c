@@ -359,10 +359,12 @@ const struct den_command den_cmd_watch = {
     "DIR (--model NAME | --method FILTER) [-o DIR] [--recursive] [--once]",
     "Denoise each image that comes into a folder",
     "Prints a line for each image: done, kept (there was a result), refused, failed or\n"
-    "incomplete, and why.  Images are only read.  Goes on where it was after a restart "
-    "of\n"
-    "its own or of the server, and sends no image twice; one that was refused or failed\n"
-    "is sent again when it changes.  Ctrl-C ends it.\n",
+    "incomplete, and why.  Images are only read; what is called like a result\n"
+    "(a_denoised.tif) is none.  Goes on where it was after a restart of its own or of "
+    "the\n"
+    "server, and sends no image twice; one that was refused or failed is sent again "
+    "when\n"
+    "it changes.  Ctrl-C ends it.\n",
     options,
     1,
     1,

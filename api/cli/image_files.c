@@ -72,6 +72,7 @@ static bool join(char *to, const char *a, const char *b)
 
 static bool read_folder(const struct walk *walk, const char *path, int depth);
 
+/* NOLINTBEGIN(misc-no-recursion): DEPTH_MAX bounds it */
 static bool enter(const struct walk *walk, const char *path, int depth)
 {
     if (depth > DEPTH_MAX)
@@ -117,6 +118,7 @@ static bool read_folder(const struct walk *walk, const char *path, int depth)
     free(names);
     return good;
 }
+/* NOLINTEND(misc-no-recursion) */
 
 bool den_image_walk(const char *folder, const char *start, bool below,
                     const struct den_image_visitor *visitor, struct den_err *err)

@@ -248,6 +248,11 @@ START_TEST(a_better_model_is_promoted_and_a_worse_one_refused)
     struct answer a = get_known("/v1/models/cells");
     ck_assert_uint_eq(json_array_size(at(a.json, "models")), 3);
     answer_free(&a);
+    struct outcome o = DENOISE(folder, d.url, "models", "cells");
+    must_end(&o, 0, "");
+    ck_assert_msg(strstr(o.out, "\ncells        2  champion  ") != NULL, "%s", o.out);
+    ck_assert_msg(strstr(o.out, "\ncells        1  -         ") != NULL, "%s", o.out);
+    outcome_free(&o);
     HERE(line, "rollback", "cells");
     ck_assert_str_eq(line, "cells@champion is cells@1 again");
     champion_is(1);

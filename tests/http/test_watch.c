@@ -420,17 +420,21 @@ START_TEST(results_go_into_a_mirror_that_is_never_input)
     put("in/e.txt", data, length, false);
     den_free(data);
     ck_assert_int_eq(symlink("a.tif", in_folder(path, "in/link.tif")), 0);
-    for (int i = 0; i < 2; i++) {
-        struct outcome o = once("--recursive", "-o", "in/mirror");
-        must_end(&o, 0, "");
-        ck_assert_str_eq(o.out, i == 1 ? ""
-                                       : "done a.tif -> in/mirror/a_denoised.tif\n"
-                                         "done deep/er/b.OME.tiff -> "
-                                         "in/mirror/deep/er/b_denoised.OME.tiff\n");
-        outcome_free(&o);
-    }
+    struct outcome o = once("--recursive", "-o", "in/mirror");
+    must_end(&o, 0, "");
+    static const char *const lines[] = {
+        "done a.tif -> in/mirror/a_denoised.tif\n",
+        "done deep/er/b.OME.tiff -> in/mirror/deep/er/b_denoised.OME.tiff\n"};
+    ck_assert_uint_eq(o.out_length, strlen(lines[0]) + strlen(lines[1]));
+    for (size_t i = 0; i < 2; i++) /* in the order in which their jobs ended */
+        ck_assert_msg(strstr(o.out, lines[i]) != NULL, "%s", o.out);
+    outcome_free(&o);
+    o = once("--recursive", "-o", "in/mirror");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out, "");
+    outcome_free(&o);
     ck_assert(den_fs_exists(in_folder(path, "in/mirror/deep/er/b_denoised.OME.tiff")));
-    struct outcome o = once("-o", "in/mirror2", "--suffix=");
+    o = once("-o", "in/mirror2", "--suffix=");
     must_end(&o, 0, "");
     ck_assert_str_eq(o.out, "done a.tif -> in/mirror2/a.tif\n");
     outcome_free(&o);
@@ -498,6 +502,22 @@ START_TEST(a_server_that_comes_later_is_waited_for)
     ck_assert_ptr_nonnull(first);
     ck_assert_msg(strstr(first + 1, "no server answers") == NULL, "%s", talk); /* once */
     den_free(talk);
+}
+END_TEST
+
+START_TEST(without_a_token_the_watch_ends)
+{
+    static const char *const args[] = {"--auth", "required", NULL};
+    one_image("in/a.tif");
+    daemon_kill(&d);
+    daemon_restart(&d, args);
+    struct outcome o = once(NULL, NULL, NULL);
+    must_end(&o, 4, "give your token with --token-file FILE or DENOISE_TOKEN");
+    outcome_free(&o);
+    o = once("--token", "den_wrong", NULL);
+    must_end(&o, 4, "is wrong, expired or revoked");
+    ck_assert_str_eq(o.out, "");
+    outcome_free(&o);
 }
 END_TEST
 
@@ -588,6 +608,7 @@ int main(void)
     tcase_add_test(all, a_file_is_not_sent_before_it_is_whole);
     tcase_add_test(all, a_refused_file_is_told_once_until_it_changes);
     tcase_add_test(all, a_server_that_comes_later_is_waited_for);
+    tcase_add_test(all, without_a_token_the_watch_ends);
     tcase_add_test(all, a_folder_has_one_watcher);
     tcase_add_loop_test(all, a_journal_that_was_cut_is_read_and_a_strange_one_is_not, 0,
                         COUNT(journals));
