@@ -20,10 +20,16 @@
 
 struct den_upkeep {
     struct den_service *service;
-    pthread_t thread;
+    pthread_t chores, desk;
     int listener, stop; /* a socket; an eventfd that is written to once */
     double collected_at, ballast_at, swept_at,
         noted_at; /* monotonic seconds; 0 = never */
+
+    /* What takes long is handed from the desk to the chores' thread, one at a time. */
+    int handed;           /* an eventfd: something is there */
+    pthread_mutex_t lock; /* guards the rest */
+    int waiting;          /* a connection, -1 = none */
+    char words[DEN_CONTROL_LINE];
 };
 
 /* ---- words ---- */
@@ -50,20 +56,68 @@ static void say_to_socket(void *context, const char *line)
     den_control_line(*(const int *)context, " ", line);
 }
 
-static void answer(struct den_upkeep *upkeep, int fd)
+/* Answers, and closes fd. */
+static void answer(struct den_upkeep *upkeep, int fd, const char *words)
 {
     struct den_err err = DEN_ERR_INIT;
-    char words[DEN_CONTROL_LINE], text[32];
+    char text[32];
     size_t wrong = 0;
-    if (!den_control_read(fd, words, sizeof words))
-        return;
-    den_log(DEN_INFO, "asked", " words=%.6s", words);
     if (den_state_do(upkeep->service, words, say_to_socket, &fd, &wrong, &err)) {
         den_str_format(text, sizeof text, "%zu", wrong);
         den_control_line(fd, "=", text);
     } else {
         den_control_line(fd, "!", err.text);
     }
+    close(fd);
+}
+
+/* ---- the desk ---- */
+
+static bool hand_over(struct den_upkeep *upkeep, int fd, const char *words)
+{
+    pthread_mutex_lock(&upkeep->lock);
+    bool free_place = upkeep->waiting < 0;
+    if (free_place) {
+        upkeep->waiting = fd;
+        den_str_copy(upkeep->words, sizeof upkeep->words, words);
+        (void)eventfd_write(upkeep->handed, 1);
+    }
+    pthread_mutex_unlock(&upkeep->lock);
+    return free_place;
+}
+
+/* A backup may take an hour, and a token that was stolen is to be revoked at once. */
+static void serve(struct den_upkeep *upkeep, int fd)
+{
+    char words[DEN_CONTROL_LINE];
+    if (!den_control_read(fd, words, sizeof words)) {
+        close(fd);
+        return;
+    }
+    den_log(DEN_INFO, "asked", " words=%.6s", words);
+    if (den_str_starts(words, "token ") || den_str_starts(words, "audit "))
+        answer(upkeep, fd, words);
+    else if (!hand_over(upkeep, fd, words)) {
+        den_control_line(fd, "!",
+                         "backups and checks are waiting for one another already; try "
+                         "again when they are done");
+        close(fd);
+    }
+}
+
+static void *work_at_desk(void *opaque)
+{
+    struct den_upkeep *upkeep = opaque;
+    struct pollfd fds[] = {{.fd = upkeep->stop, .events = POLLIN},
+                           {.fd = upkeep->listener, .events = POLLIN}};
+    while (poll(fds, 2, -1) >= 0 || errno == EINTR) {
+        int fd;
+        if (fds[0].revents != 0)
+            break;
+        if ((fds[1].revents & POLLIN) != 0 && den_control_accept(upkeep->listener, &fd))
+            serve(upkeep, fd);
+    }
+    return NULL;
 }
 
 /* ---- chores ---- */
@@ -85,7 +139,7 @@ static void collect(struct den_service *s)
 {
     struct den_err err = DEN_ERR_INIT;
     size_t removed = 0;
-    const int64_t day_ms = 24 * 3600 * 1000;
+    const int64_t day_ms = 86400000;
     if (!s->kind->answer_drop(s->store, "", "", den_wall_ms() - day_ms, &err) ||
         !den_service_expire(s, &err) ||
         !den_service_collect(s, false, say_nothing, NULL, &removed, &err))
@@ -125,12 +179,26 @@ static void chores(struct den_upkeep *upkeep)
     }
 }
 
-static void *work(void *opaque)
+static void take_over(struct den_upkeep *upkeep)
+{
+    char words[DEN_CONTROL_LINE];
+    eventfd_t count;
+    (void)eventfd_read(upkeep->handed, &count);
+    pthread_mutex_lock(&upkeep->lock);
+    int fd = upkeep->waiting;
+    upkeep->waiting = -1;
+    memcpy(words, upkeep->words, sizeof words);
+    pthread_mutex_unlock(&upkeep->lock);
+    if (fd >= 0)
+        answer(upkeep, fd, words);
+}
+
+static void *work_at_chores(void *opaque)
 {
     struct den_upkeep *upkeep = opaque;
     enum { EACH_MS = 1000 };
     struct pollfd fds[] = {{.fd = upkeep->stop, .events = POLLIN},
-                           {.fd = upkeep->listener, .events = POLLIN}};
+                           {.fd = upkeep->handed, .events = POLLIN}};
     upkeep->collected_at = den_monotonic_s(); /* the start has swept */
     for (;;) {
         chores(upkeep);
@@ -138,18 +206,35 @@ static void *work(void *opaque)
             break;
         if (fds[0].revents != 0)
             break;
-        if ((fds[1].revents & POLLIN) == 0)
-            continue;
-        int fd;
-        if (!den_control_accept(upkeep->listener, &fd))
-            continue;
-        answer(upkeep, fd);
-        close(fd);
+        if ((fds[1].revents & POLLIN) != 0)
+            take_over(upkeep);
     }
     return NULL;
 }
 
 /* ---- start and stop ---- */
+
+/* What was made of it; no thread runs. */
+static void release(struct den_upkeep *upkeep)
+{
+    const int fds[] = {upkeep->stop, upkeep->handed, upkeep->listener, upkeep->waiting};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    pthread_mutex_destroy(&upkeep->lock);
+    den_free(upkeep);
+}
+
+static bool start_threads(struct den_upkeep *upkeep, struct den_err *err)
+{
+    int sys = pthread_create(&upkeep->chores, NULL, work_at_chores, upkeep);
+    if (sys == 0 &&
+        (sys = pthread_create(&upkeep->desk, NULL, work_at_desk, upkeep)) != 0) {
+        (void)eventfd_write(upkeep->stop, 1);
+        pthread_join(upkeep->chores, NULL);
+    }
+    return sys == 0 || den_err_sys(err, sys, "the upkeep cannot be started");
+}
 
 bool den_upkeep_start(struct den_service *service, struct den_upkeep **ret,
                       struct den_err *err)
@@ -157,17 +242,16 @@ bool den_upkeep_start(struct den_service *service, struct den_upkeep **ret,
     struct den_upkeep *upkeep = den_new(1, sizeof *upkeep, err);
     if (upkeep == NULL)
         return false;
-    *upkeep = (struct den_upkeep){.service = service, .listener = -1};
+    *upkeep = (struct den_upkeep){.service = service, .listener = -1, .waiting = -1};
+    pthread_mutex_init(&upkeep->lock, NULL);
     upkeep->stop = eventfd(0, EFD_CLOEXEC);
+    upkeep->handed = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int sys = errno;
-    bool done = (upkeep->stop >= 0 || den_err_sys(err, sys, "an event cannot be made")) &&
-                den_control_listen(service->state, &upkeep->listener, err);
-    if (done && (sys = pthread_create(&upkeep->thread, NULL, work, upkeep)) != 0)
-        done = den_err_sys(err, sys, "the upkeep cannot be started");
-    if (!done) {
-        close(upkeep->stop);
-        close(upkeep->listener);
-        den_free(upkeep);
+    bool events = (upkeep->stop >= 0 && upkeep->handed >= 0) ||
+                  den_err_sys(err, sys, "an event cannot be made");
+    if (!events || !den_control_listen(service->state, &upkeep->listener, err) ||
+        !start_threads(upkeep, err)) {
+        release(upkeep);
         return false;
     }
     *ret = upkeep;
@@ -179,8 +263,7 @@ void den_upkeep_stop(struct den_upkeep *upkeep)
     if (upkeep == NULL)
         return;
     (void)eventfd_write(upkeep->stop, 1);
-    pthread_join(upkeep->thread, NULL);
-    close(upkeep->stop);
-    close(upkeep->listener);
-    den_free(upkeep);
+    pthread_join(upkeep->desk, NULL);
+    pthread_join(upkeep->chores, NULL);
+    release(upkeep);
 }

@@ -1,10 +1,12 @@
 /* Copies of a state folder, a check of all its files, and an end to what nobody needs. */
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "ballast.h"
+#include "control.h"
 #include "service_case.h"
 #include "state_command.h"
 
@@ -251,6 +253,45 @@ START_TEST(a_command_asks_the_daemon_or_does_it_alone)
 }
 END_TEST
 
+/* A file that takes long to check, with nothing in it. */
+static void put_large_blob(const char *sha256)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[PATH_MAX], parent[PATH_MAX];
+    blob_of(sha256, path);
+    assign(parent, path);
+    *strrchr(parent, '/') = '\0';
+    must(den_fs_mkdirs(parent, 0700, &err));
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert(fd >= 0 && ftruncate(fd, 300 << 20) == 0 && close(fd) == 0);
+}
+
+START_TEST(a_token_is_revoked_while_a_check_runs)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    char said_once[400] = "", line[DEN_CONTROL_LINE];
+    int fd = -1;
+    close_all();
+    config.with_workers = true;
+    open_with(config);
+    put_large_blob("00000000000000000000000000000000000000000000000000000000000000aa");
+    (void)command("token create one ann read 0", said_once, sizeof said_once);
+    must(den_control_connect(folder, &fd, &err));
+    den_control_line(fd, "", "check");
+    (void)usleep(20000);
+    (void)command("token revoke one", said_once, sizeof said_once);
+    ck_assert_msg(strstr(said_once, "(one of ann)") != NULL, "%s", said_once);
+    char byte;
+    ck_assert_int_eq(recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1); /* not done yet */
+    line[0] = ' ';
+    while (line[0] == ' ')
+        ck_assert(den_control_read(fd, line, sizeof line));
+    ck_assert_str_eq(line, "=1"); /* the hash is another */
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("upkeep");
@@ -265,6 +306,7 @@ int main(void)
     tcase_add_test(tc, uploads_leave_room_on_the_disk);
     tcase_add_test(tc, ballast_is_kept_only_where_there_is_room_for_it);
     tcase_add_test(tc, a_command_asks_the_daemon_or_does_it_alone);
+    tcase_add_test(tc, a_token_is_revoked_while_a_check_runs);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
 }
