@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "handlers.h"
 #include "mem.h"
+#include "quota.h"
 #include "service_accounts.h"
 #include "str.h"
 
@@ -30,14 +31,41 @@ static json_t *json_of(const struct den_token_row *row)
                      den_json_time(row->used_ms));
 }
 
+/* null: no limit */
+static json_t *limit_of(int64_t limit)
+{
+    return limit > 0 ? json_integer((json_int_t)limit) : json_null();
+}
+
+static json_t *quotas_of(const struct den_quotas *quotas)
+{
+    return json_pack("{so so so so}", "queued_jobs", limit_of(quotas->queued_jobs),
+                     "running_jobs", limit_of(quotas->running_jobs), "stored_bytes",
+                     limit_of(quotas->stored_bytes), "compute_seconds_per_day",
+                     limit_of(quotas->compute_s));
+}
+
+static json_t *usage_of(const struct den_quota_usage *usage)
+{
+    return json_pack("{sI sI sI sf}", "queued_jobs", (json_int_t)usage->queued_jobs,
+                     "running_jobs", (json_int_t)usage->running_jobs, "stored_bytes",
+                     (json_int_t)usage->stored_bytes, "compute_seconds_per_day",
+                     usage->compute_s);
+}
+
 DEN_HANDLER(den_h_me)
 {
     struct den_api *api = app;
+    struct den_quotas quotas = den_service_quotas(api->service);
+    struct den_quota_usage usage;
+    if (!den_quota_usage(api->service, den_request_owner(request), &usage, err))
+        return false;
     bool required = den_service_auth_required(api->service);
-    json_t *out = json_pack("{ss ss so so}", "auth", required ? "required" : "off",
+    json_t *out = json_pack("{ss ss so so so so}", "auth", required ? "required" : "off",
                             "owner", den_request_owner(request), "token",
                             den_json_text(den_request_token(request)), "scopes",
-                            scopes_of(den_api_scopes(api, request)));
+                            scopes_of(den_api_scopes(api, request)), "quotas",
+                            quotas_of(&quotas), "usage", usage_of(&usage));
     return den_reply_json(reply, 200, out, err);
 }
 

@@ -395,6 +395,8 @@ START_TEST(with_auth_off_everybody_is_local)
     ck_assert_str_eq(text_at(a.json, "owner"), "local");
     ck_assert(json_is_null(json_object_get(a.json, "token")));
     ck_assert_uint_eq(json_array_size(json_object_get(a.json, "scopes")), 4);
+    ck_assert(json_is_null(at(a.json, "quotas.queued_jobs")));
+    ck_assert(number_at(a.json, "usage.stored_bytes") == 0);
     answer_free(&a);
 }
 END_TEST
