@@ -259,6 +259,10 @@ test-contract:  ## openapi.yaml linted, and the HTTP tests' answers held against
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(HTTP_TESTS)
 	@tests/contract/run.sh $(BUILD) $(HTTP_TESTS)
 
+.PHONY: test-web
+test-web: all  ## the web page in a browser, every screen of it; pictures come to build/web/pictures
+	@tests/web/run.sh $(BUILD) full
+
 .PHONY: check-programs
 check-programs: $(TESTS)
 

@@ -54,6 +54,9 @@ static bool reply_web(const struct den_request *request, const char *name,
     den_reply_header(reply, "ETag", tag);
     den_reply_header(reply, "Cache-Control", "no-cache");
     if (known != NULL && den_etag_listed(known, tag)) {
+        /* Headers of a 304 replace those that a browser has kept: without its type the
+         * page would get the policy of data, under which nothing of it runs. */
+        den_reply_header(reply, "Content-Type", media_of(file->name));
         den_reply_status(reply, 304);
         return true;
     }

@@ -17,6 +17,7 @@ const views = [
   [/^\/models$/, "Models", () => import("./view_models.js")],
   [/^\/models\/([A-Za-z0-9._-]{1,64})$/, "Model", () => import("./view_model.js")],
   [/^\/experiments$/, "Experiments", () => import("./view_experiments.js")],
+  [/^\/account$/, "Account", () => import("./view_account.js")],
   [/^\/experiments\/(job_[0-9A-Z]{26})$/, "Experiment", () => import("./view_experiment.js")],
 ];
 const sections = [["images", "Images"], ["denoise", "Denoise"], ["training", "Training"],
@@ -46,8 +47,7 @@ function drawAccount() {
     clear(box);
     return;
   }
-  clear(box, el("span", { class: "who", title: `Scopes: ${(me.scopes ?? []).join(", ")}` },
-    me.owner ?? ""), button("Sign out", () => {
+  clear(box, el("a", { class: "who", href: "#/account", title: "Your token and quotas" }, me.owner ?? ""), button("Sign out", () => {
     forget();
     start();
   }));

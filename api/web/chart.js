@@ -3,7 +3,7 @@
 import { clear, el, svg } from "./dom.js";
 import { count, value } from "./format.js";
 
-const MARGIN = { left: 56, right: 12, top: 10, bottom: 38 };
+const MARGIN = { left: 56, right: 26, top: 10, bottom: 38 };
 const HEIGHT = 240;
 
 /** Round numbers between low and high, about n of them. */
@@ -52,7 +52,8 @@ export function lineChart({ title, unit = "", log = false, labels = {}, xLabel =
     const ys = all.map(([, y]) => y).filter((y) => Number.isFinite(y) && (!log || y > 0));
     if (ys.length === 0) return null;
     const [low, high] = extent(ys, log);
-    const right = Math.max(end, ...all.map(([x]) => x), 1);
+    const last = Math.max(...all.map(([x]) => x), 1);
+    const right = last > end / 4 ? Math.max(end, last) : last * 2; // the beginning of a long run fills the picture, too
     const f = log ? Math.log10 : (v) => v;
     const w = width - MARGIN.left - MARGIN.right;
     const h = HEIGHT - MARGIN.top - MARGIN.bottom;

@@ -2,6 +2,7 @@
 
 import { get, has, list } from "./api.js";
 import { fixed, plural, value } from "./format.js";
+import { mine } from "./session.js";
 
 let datasets = null;
 let evaluations = null;
@@ -53,7 +54,7 @@ export async function evaluationsOf(name, version) {
 /** "12 pairs of 3 fields in nuclei" */
 export function learnedFrom(model, sets) {
   const set = sets.get(model.dataset);
-  if (!set) return "a data set that was deleted";
+  if (!set) return mine(model) ? "a data set that was deleted" : `images of ${model.owner}`;
   const what = set.kind === "repeats" ? plural(set.samples, "repeated frame") : plural(set.samples, "noisy image");
   const scenes = set.kind === "repeats" ? "of one scene" : `of ${plural(set.scenes, "field")}`;
   return `${what} ${scenes}, data set \u201c${set.name}\u201d`;

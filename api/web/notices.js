@@ -10,7 +10,7 @@ export function notice(text, kind = "info") {
   const close = () => item.remove();
   item.append(button("\u00d7", close, { class: "quiet", "aria-label": "Close this notice" }));
   box.append(item);
-  setTimeout(close, kind === "error" ? 15000 : 6000);
+  setTimeout(close, kind === "error" ? 15000 : 5000);
 }
 
 export function isAbort(error) {

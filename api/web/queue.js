@@ -37,7 +37,7 @@ function jobRow(first, nameOf, again) {
   const wrong = el("p", { class: "wrong" });
   const actions = el("div", { class: "row tight" });
   const when = el("span", { class: "facts" });
-  const node = el("li", { class: "job" }, picture,
+  const node = el("li", { class: "job", data: { id: first.id } }, picture,
     el("div", { class: "what" },
       el("span", { class: "name", title: nameOf(first) }, nameOf(first)),
       el("span", { class: "facts" }, `by ${workedBy(first)}${first.priority === "batch" ? ", batch" : ""}`),

@@ -29,6 +29,11 @@ export function whoami() {
   return me;
 }
 
+/** Is it the signed-in owner's own?  Where nobody signs in, all is. */
+export function mine(thing) {
+  return !me || me.auth === "off" || thing.owner === undefined || thing.owner === me.owner;
+}
+
 /** May the owner do this?  A server that asks for no tokens allows everything. */
 export function may(scope) {
   if (!me || me.auth === "off" || !Array.isArray(me.scopes)) return true;

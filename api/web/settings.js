@@ -23,7 +23,7 @@ export function settingInput(setting, standard, onChange) {
   const input = control(setting, standard);
   input.addEventListener("change", () => onChange?.());
   const range = setting.minimum !== undefined
-    ? ` ${number(setting.minimum)} to ${number(setting.maximum)}.` : "";
+    ? ` From ${number(setting.minimum)} to ${number(setting.maximum)}.` : "";
   return {
     name: setting.name,
     node: field(setting.name, input, `${setting.doc}${range}`),

@@ -40,17 +40,18 @@ function pile(title, hint, images, others, onChange) {
 function pairTable(noisy, clean, choices, onChange) {
   const rows = noisy.map((image) => {
     const found = partnerOf(image, clean);
-    const own = choices.get(image.id);
-    const partner = own ? clean.find((c) => c.id === own) ?? null : found.clean;
-    const problem = partner ? pairProblem(image, partner) : found.problem;
+    const byHand = choices.has(image.id);
+    const partner = byHand ? clean.find((c) => c.id === choices.get(image.id)) ?? null : found.clean;
+    const problem = partner ? pairProblem(image, partner) : byHand ? "choose its clean image" : found.problem;
     return { image, partner, problem };
   });
   const line = ({ image, partner, problem }) => {
     const choice = select([["", "\u2013 none \u2013"], ...clean.map((c) => [c.id, c.name])], partner?.id ?? "",
-      { "aria-label": `Clean image of ${image.name}` });
+      { "aria-label": `Clean image of ${image.name}`, data: { of: image.id } });
     choice.addEventListener("change", () => {
       choices.set(image.id, choice.value);
       onChange();
+      document.querySelector(`select[data-of="${image.id}"]`)?.focus(); // the table was made anew
     });
     return el("tr", { class: problem ? "bad" : "" },
       el("td", {}, el("span", { class: "with-pic" }, imageThumb(image.id, 64),

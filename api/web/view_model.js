@@ -7,18 +7,18 @@ import { download, has, list, onceKey, post, remove, send } from "./api.js";
 import { aliasesOf, dataSets, evaluationsOf, forgetFacts, learnedFrom } from "./facts.js";
 import { ended, stateText, watchJob } from "./jobs.js";
 import { metricsTables } from "./metrics_table.js";
-import { may } from "./session.js";
+import { may, mine } from "./session.js";
 
 const IN_USE = "champion";
 
 /* The alias that denoise jobs are pointed to, with its change and its way back. */
-function aliasPanel(model, aliases, again) {
+function aliasPanel(model, aliases, own, again) {
   const path = `/v1/models/${model}/aliases`;
   const line = (alias) => el("li", { class: "row between" },
     el("span", {}, el("strong", {}, alias.name), ` is version ${alias.version}`,
       alias.previous ? el("span", { class: "facts" }, `, before it version ${alias.previous}`) : null,
       el("span", { class: "facts" }, `, since ${time(alias.updated_at)}`)),
-    may("train") && alias.previous ? button(`Roll back to ${alias.previous}`, (e) => during(e.target, async () => {
+    own && alias.previous ? button(`Roll back to ${alias.previous}`, (e) => during(e.target, async () => {
       await post(`${path}/${alias.name}/rollback`);
       notice(`${alias.name} is version ${alias.previous} again`);
       await again();
@@ -43,14 +43,15 @@ function versionRow(v, sets, aliases, withAliases, again) {
   const label = (what) => ({ "aria-label": `${what} version ${v.version}` });
   return el("tr", {},
     el("th", { scope: "row" }, count(v.version), own.map((a) => el("span", { class: "chip" }, a.name))),
-    el("td", {}, el("a", { href: `#/training/${v.job}`, title: time(v.created_at) }, since(v.created_at))),
+    el("td", {}, mine(v) ? el("a", { href: `#/training/${v.job}`, title: time(v.created_at) }, since(v.created_at))
+      : since(v.created_at)),
     el("td", { class: "wide" }, learnedFrom(v, sets)), el("td", {}, v.preset), el("td", { class: "num" }, count(v.steps)),
     el("td", { class: "num" }, fixed(v.validation_psnr, 2)), el("td", { class: "num" }, bytes(v.bytes)),
     el("td", {}, el("div", { class: "row tight nowrap" },
-      withAliases && may("train") && !own.some((a) => a.name === IN_USE)
+      withAliases && may("train") && mine(v) && !own.some((a) => a.name === IN_USE)
         ? button("Promote", (e) => promote(e.target, v.name, v.version, aliases, again), label("Promote")) : null,
       button("Weights", () => download(v.weights, `${v.name}-${v.version}.safetensors`), label("Download the weights of")),
-      may("train") ? button("Delete", async (e) => {
+      may("train") && mine(v) ? button("Delete", async (e) => {
         if (!(await confirmed(`Delete version ${v.version} of ${v.name}?`, "Its weights are gone for good. Results that it made stay.", "Delete"))) return;
         await during(e.target, async () => {
           await remove(`/v1/models/${v.name}/versions/${v.version}`);
@@ -106,7 +107,7 @@ function evaluationPanel(name, versions, sets, signal) {
 }
 
 async function sharing(model, again) {
-  if (model.shared === undefined || !may("train") || !(await has("/v1/models/{name}/shared"))) return null;
+  if (model.shared === undefined || !may("train") || !mine(model) || !(await has("/v1/models/{name}/shared"))) return null;
   const id = newId("shared");
   const box = el("input", { type: "checkbox", id, checked: model.shared });
   box.addEventListener("change", () => during(box, async () => {
@@ -134,7 +135,7 @@ export async function show(root, { params, signal, titled }) {
         may("train") ? el("a", { class: "button", href: `#/training/new?base=${name}` }, "Train on\u2026") : null,
         el("a", { class: "button primary", href: `#/denoise?model=${name}` }, "Denoise\u2026"))),
     newest.owner ? el("p", { class: "facts" }, `Belongs to ${newest.owner}.`) : null, share,
-    el("div", { class: "form" }, withAliases ? aliasPanel(name, aliases, draw) : null,
+    el("div", { class: "form" }, withAliases ? aliasPanel(name, aliases, may("train") && mine(newest), draw) : null,
       el("section", { class: "panel" }, el("h3", {}, "Versions"), versionTable(versions, sets, aliases, withAliases, draw)),
       evaluationPanel(name, versions, sets, signal)));
   }

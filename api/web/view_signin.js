@@ -16,7 +16,7 @@ export function show(root, { signedIn }) {
   const form = el("form", { class: "panel signin" },
     el("h2", {}, "Sign in"),
     el("p", {}, "This server asks for a token. Who runs it makes one for you with ",
-      el("code", {}, "denoised token create NAME"), "."),
+      el("code", {}, "denoised token create NAME --owner OWNER --scope read,submit,train"), "."),
     field("Token", token),
     el("div", { class: "check" }, stay, el("label", { for: stayId },
       "Stay signed in on this computer")),

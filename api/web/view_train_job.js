@@ -3,7 +3,7 @@
 import { button, clear, el, refresh } from "./dom.js";
 import { bytes, count, fixed, seconds, since } from "./format.js";
 import { busyBox, isAbort } from "./notices.js";
-import { has } from "./api.js";
+import { get, has } from "./api.js";
 import { lineChart } from "./chart.js";
 import { cancelJob, deleteJob, ended, retryJob, stateText, watchJob } from "./jobs.js";
 import { blobUrl } from "./thumbs.js";
@@ -24,13 +24,14 @@ function samples(id, signal) {
     if (asking || signal.aborted) return;
     asking = true;
     try {
+      if ((await get(`/v1/jobs/${id}`, { signal })).state !== "running") return; // it goes with the run
       const next = await blobUrl(`/v1/jobs/${id}/sample`);
       if (url) URL.revokeObjectURL(url);
       url = next;
       picture.src = url;
       box.hidden = false;
     } catch {
-      // there is none yet
+      // not yet, or not any more
     } finally {
       asking = false;
     }
@@ -69,7 +70,7 @@ export async function show(root, { params, signal, titled }) {
   const step = el("p", { class: "facts" });
   const wrong = el("div", {});
   const actions = el("div", { class: "row" });
-  const result = el("div", {});
+  const result = el("div", { class: "outcome" });
   const factBox = el("div", {});
   const losses = lineChart({ title: "Losses", log: true, labels: words });
   const validation = lineChart({ title: "Validation", unit: "dB", labels: words });
@@ -79,7 +80,11 @@ export async function show(root, { params, signal, titled }) {
   let best = -Infinity;
   const bestText = el("p", { class: "facts" });
 
+  let shown = null;
   function drawJob(job) {
+    // answers overtake each other: what has ended does not run again in the same attempt
+    if (shown && ended(shown) && !ended(job) && job.attempts === shown.attempts) return;
+    shown = job;
     title.textContent = job.model ?? "Training";
     titled(`${job.model} \u2013 training`);
     const text = job.state === "running" ? `running, ${stateText(job)}` : stateText(job);
@@ -95,7 +100,7 @@ export async function show(root, { params, signal, titled }) {
     refresh(factBox, `${job.state}${job.started_at}${job.attempts}`, () => facts(job, sets));
     const again = () => location.reload();
     refresh(actions, job.state, () => [
-      !ended(job) && may("submit") ? button("Cancel training", (e) => cancelJob(id, e.target, drawJob), { class: "danger" }) : null,
+      !ended(job) && job.state !== "cancelling" && may("submit") ? button("Cancel training", (e) => cancelJob(id, e.target, drawJob), { class: "danger" }) : null,
       job.state === "succeeded" ? el("a", { class: "button primary", href: `#/denoise?model=${job.model}` }, "Denoise with it\u2026") : null,
       ["failed", "cancelled"].includes(job.state) && may("submit") ? button("Try again", (e) => retryJob(id, e.target, again)) : null,
       ended(job) && may("submit") ? button("Delete\u2026", (e) => deleteJob(id, e.target, () => {
@@ -105,12 +110,20 @@ export async function show(root, { params, signal, titled }) {
 
   let soon = 0;
   function note(type, data) {
+    if (type === "metric" && shown?.state === "running" && data.step > shown.progress.step) {
+      Object.assign(shown.progress, { step: data.step, fraction: data.step / shown.progress.steps });
+      drawJob(shown);
+    }
     if (type === "metric" && data.name === "validation_psnr") {
       validation.add(data.name, data.step, data.value);
       best = Math.max(best, data.value ?? -Infinity);
       bestText.textContent = Number.isFinite(best) ? `Best so far: ${fixed(best, 2)} dB. The best weights become the model, unless the preset says otherwise.` : "";
-      clearTimeout(soon);
-      if (withSamples) soon = setTimeout(crops.load, 600);
+      if (withSamples && !soon) {
+        soon = setTimeout(() => {
+          soon = 0;
+          crops.load();
+        }, 500); // a run that is replayed tells all its validations at once
+      }
     } else if (type === "metric" && data.name.startsWith("loss_")) losses.add(data.name, data.step, data.value);
     else if (type === "log") {
       log.append(el("li", {}, data.text));
@@ -121,8 +134,8 @@ export async function show(root, { params, signal, titled }) {
   clear(root, el("div", { class: "row between head" }, title, actions), state, bar, step, wrong, result,
     el("div", { class: "split-view" },
       el("div", { class: "form" }, el("section", { class: "panel" }, losses.node),
-        el("section", { class: "panel" }, validation.node, bestText), crops.node, logBox),
-      el("section", { class: "panel" }, el("h3", {}, "Facts"), factBox)));
+        el("section", { class: "panel" }, validation.node, bestText), logBox),
+      el("div", { class: "form" }, crops.node, el("section", { class: "panel" }, el("h3", {}, "Facts"), factBox))));
   await watchJob(id, { onJob: drawJob, onEvent: note, signal });
   if (!signal.aborted && validation.size() === 0 && losses.size() === 0) {
     const { follow } = await import("./stream.js");

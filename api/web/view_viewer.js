@@ -198,7 +198,7 @@ export async function show(root, { params, signal, titled }) {
   const tools = el("div", { class: "row tools", role: "toolbar", "aria-label": "Zoom" },
     button("\u2212", () => stage.zoomTo(stage.zoom / 1.5), { "aria-label": "Zoom out" }), zoomText,
     button("+", () => stage.zoomTo(stage.zoom * 1.5), { "aria-label": "Zoom in" }),
-    button("Fit", () => stage.fit()), button("1:1", () => stage.zoomTo(1), { "aria-label": "One to one: an image pixel is a screen pixel" }));
+    button("Fit", () => stage.fit()), button("1:1", () => stage.zoomTo(1), { "aria-label": "1:1, an image pixel is a screen pixel" }));
   const keys = el("p", { class: "hint keys", id: hintId },
     "Drag or arrow keys move, wheel or + and \u2212 zoom, 0 fits, 1 is one to one.");
   const downloads = el("div", { class: "row" },

@@ -1,0 +1,121 @@
+// Images come by drop, are denoised, and are compared in the viewer.
+
+import { basename } from "node:path";
+import { must, stageRow } from "./harness.mjs";
+
+export async function uploadByDrop(h, paths) {
+  await h.go("/images");
+  await h.drop(".drop", paths);
+  await h.until("all uploads are there", async () =>
+    (await h.page.locator(".upload.done").count()) === paths.length, 60);
+  for (const path of paths)
+    await h.until(`${basename(path)} has a card`, async () =>
+      (await h.page.locator(".card .name", { hasText: basename(path) }).count()) === 1, 20);
+  await h.until("pictures of the images are shown", async () => (await h.page.locator(".thumb.there").count()) > 0);
+}
+
+export async function refuseWhatIsNoImage(h) {
+  h.allow(/status of 4\d\d/);
+  await h.page.evaluate(() => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File(["no image at all"], "<b>notes</b>.tif"));
+    document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  });
+  const failed = h.page.locator(".upload.failed");
+  await failed.waitFor();
+  const text = await failed.textContent();
+  must(text.includes("<b>notes</b>.tif"), `a name is text, not markup: ${text}`);
+  must(text.length > 40, `the reason is told: ${text}`);
+  await h.page.getByRole("button", { name: "Clear the list" }).click();
+}
+
+/** Chooses the image and the model or filter, and waits for the result. */
+export async function denoise(h, image, by) {
+  await h.go("/denoise");
+  await h.until("the queue is told", async () => (await h.page.locator(".queue > div > .hint").textContent()) !== "");
+  const jobs = () => h.page.locator(".job.succeeded").evaluateAll((rows) => rows.map((row) => row.dataset.id));
+  const before = await jobs();
+  await h.page.locator(".card", { hasText: image }).locator("input").check();
+  await h.page.locator(".choice", { hasText: by }).locator("input[type=radio]").check();
+  await h.until("the cost is told", async () => / of memory/.test(await h.page.locator(".estimate").textContent()));
+  await h.page.getByRole("button", { name: /^Denoise/ }).click();
+  await h.until("the result is there", async () => (await jobs()).some((id) => !before.includes(id)), 60);
+}
+
+export async function compare(h) {
+  await h.page.locator(".job.succeeded").first().getByRole("link", { name: /Compare/ }).click();
+  await h.page.locator(".stage-canvas[data-ready=yes]").waitFor();
+  await h.page.waitForTimeout(200);
+}
+
+export async function moveTheSlider(h) {
+  const split = h.page.getByRole("slider", { name: /Divider/ });
+  const middle = await stageRow(h.page);
+  await split.focus();
+  for (let i = 0; i < 60; i += 1) await h.page.keyboard.press("ArrowLeft");
+  must(Math.abs(Number(await split.inputValue()) - 0.2) < 0.01, `the divider is at ${await split.inputValue()}`);
+  const left = await stageRow(h.page);
+  const n = middle.length;
+  const changed = (a, b, from, to) => a.slice(from, to).filter((v, i) => v !== b[from + i]).length;
+  must(changed(middle, left, Math.ceil(n * 0.22), Math.floor(n * 0.48)) > 5, "denoised pixels appear where noisy ones were");
+  must(changed(middle, left, Math.ceil(n * 0.52), n) === 0, "what was denoised before stays as it is");
+  const box = await h.page.locator(".stage").boundingBox();
+  await h.page.mouse.move(box.x + box.width * 0.2, box.y + box.height / 2);
+  await h.page.mouse.down();
+  await h.page.mouse.move(box.x + box.width * 0.7, box.y + box.height / 2, { steps: 5 });
+  await h.page.mouse.up();
+  must(Math.abs(Number(await split.inputValue()) - 0.7) < 0.02, `dragged to ${await split.inputValue()}`);
+}
+
+export async function zoomAndPan(h) {
+  const zoom = async () => Number((await h.page.locator("output.zoom").textContent()).replace(/\D/g, ""));
+  const canvas = h.page.locator(".stage-canvas");
+  const fit = await zoom();
+  await canvas.focus();
+  await h.page.keyboard.press("+");
+  must((await zoom()) > fit, "+ zooms in");
+  await h.page.keyboard.press("1");
+  must((await zoom()) === 100, `1 is one to one, not ${await zoom()} %`);
+  const still = await stageRow(h.page);
+  await h.page.keyboard.press("ArrowRight");
+  must((await stageRow(h.page)).some((v, i) => v !== still[i]), "an arrow key moves the image");
+  const box = await canvas.boundingBox();
+  await h.page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
+  await h.page.mouse.wheel(0, -400);
+  await h.page.waitForTimeout(100);
+  must((await zoom()) > 100, "the wheel zooms in");
+  must(/noisy .* denoised /.test(await h.page.locator(".readout").textContent()), "values under the pointer are told");
+  await h.page.keyboard.press("0");
+  must((await zoom()) === fit, "0 fits");
+}
+
+export async function showEachMode(h) {
+  const rows = [];
+  for (const mode of ["Side by side", "Difference", "Residual", "Slider"]) {
+    await h.page.locator(".segments label", { hasText: mode }).click();
+    await h.page.waitForTimeout(150);
+    rows.push((await stageRow(h.page)).join());
+  }
+  must(new Set(rows).size === rows.length, "each mode shows something else");
+  const white = h.page.locator(".viewer-side .facts", { hasText: "white" });
+  const before = await white.textContent();
+  const row = (await stageRow(h.page)).join();
+  await h.page.getByRole("slider", { name: "High" }).fill("80");
+  must((await white.textContent()) !== before, "the percentile changes what is white");
+  must((await stageRow(h.page)).join() !== row, "the contrast changes the picture");
+  await h.page.getByRole("button", { name: "Reset" }).click();
+  must((await stageRow(h.page)).join() === row, "Reset brings it back");
+}
+
+export async function scrubPages(h) {
+  const row = (await stageRow(h.page)).join();
+  await h.page.getByRole("button", { name: "Next page" }).click();
+  await h.until("the next page is shown", async () => (await stageRow(h.page)).join() !== row);
+  must((await h.page.locator(".pages output").textContent()).startsWith("2 /"), "the page is told");
+}
+
+export async function downloadResult(h) {
+  const [file] = await Promise.all([h.page.waitForEvent("download"),
+    h.page.getByRole("button", { name: "Download result" }).click()]);
+  must(/_denoised\.tif$/.test(file.suggestedFilename()), `the file is named ${file.suggestedFilename()}`);
+}
