@@ -269,6 +269,11 @@ const struct den_migration den_migrations[] = {
          "CREATE TRIGGER results_gone AFTER DELETE ON jobs WHEN OLD.result_bytes > 0"
          " BEGIN UPDATE stored SET bytes = bytes - OLD.result_bytes"
          " WHERE owner = OLD.owner; END;"},
+    /* fruitless: attempts in a row that came to nothing; a training that got further than
+     * before has kept what it did.  reached: how far it was when it was last begun. */
+    {14, "ALTER TABLE jobs ADD COLUMN fruitless INTEGER NOT NULL DEFAULT 0;"
+         "ALTER TABLE jobs ADD COLUMN reached INTEGER NOT NULL DEFAULT 0;"
+         "UPDATE jobs SET fruitless = max(attempts - 1, 0), reached = step;"},
     {0, NULL},
 };
 

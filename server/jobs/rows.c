@@ -37,6 +37,12 @@ const char *den_job_class_name(enum den_job_class class)
     return (unsigned)class < DEN_JOB_CLASSES ? names[class] : "unknown";
 }
 
+int64_t den_job_fruitless(const struct den_job_row *row, uint64_t step)
+{
+    return row->class >= DEN_CLASS_TRAINING && step > row->reached ? 0
+                                                                   : row->fruitless + 1;
+}
+
 struct den_lease den_job_lease(const struct den_job_row *row)
 {
     struct den_lease lease = {.gen = row->gen};

@@ -105,9 +105,11 @@ struct den_job_row {
     /* how it goes */
     int64_t created_ms, started_ms, finished_ms;
     int64_t attempts;
-    int64_t retry_ms; /* queued: not before then, after a failure; 0 = at any time */
-    int64_t gen;      /* of the newest lease, and whose that is or was */
+    int64_t fruitless; /* of these, the last ones that came to nothing */
+    int64_t retry_ms;  /* queued: not before then, after a failure; 0 = at any time */
+    int64_t gen;       /* of the newest lease, and whose that is or was */
     char worker[DEN_WORKER_SIZE];
+    uint64_t reached;     /* step when it was begun */
     uint64_t step, steps; /* progress; steps 0 = not known yet */
     char error_code[32], error_text[400];
     /* what came out */
@@ -181,6 +183,10 @@ struct den_model_key {
     char owner[DEN_OWNER_SIZE], name[DEN_NAME_SIZE];
     int64_t version;
 };
+
+/* Fruitless attempts, with one that ends at `step`: a training that got further than any
+ * before it was worth it, for it goes on from there. */
+int64_t den_job_fruitless(const struct den_job_row *row, uint64_t step);
 
 struct den_lease den_job_lease(const struct den_job_row *row); /* the newest */
 

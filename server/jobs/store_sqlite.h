@@ -160,7 +160,7 @@ void den_tx_add_job(struct den_tx *tx, const char *owner, const struct den_job_r
     "created_ms, started_ms, finished_ms, attempts, step, steps, error_code, "         \
     "error_text, result_sha256, result_name, result_media, clipped, seconds, "         \
     "peak_bytes, planes, planes_left, dtype, model_sha256, model_owner, class, "       \
-    "rate, units, retry_ms, gen, worker"
+    "rate, units, retry_ms, gen, worker, fruitless, reached"
 /* In a question about a job, where ?1 is its id and ?2 who asks. */
 #define DEN_OWN_JOB "EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND owner = ?2)"
 /* The columns above, in their order. */

@@ -53,6 +53,8 @@ void den_tx_read_job(struct den_tx *tx, struct den_job_row *row)
     row->retry_ms = den_tx_get_int(tx);
     row->gen = den_tx_get_int(tx);
     den_tx_get_text(tx, row->worker, sizeof row->worker);
+    row->fruitless = den_tx_get_int(tx);
+    row->reached = den_tx_get_uint(tx);
 }
 
 /* The next place: the end of the queue. */
@@ -70,7 +72,7 @@ static void insert_job(struct den_tx *tx, const char *owner,
         tx, "INSERT INTO jobs (" DEN_JOB_COLUMNS ", place) VALUES (?1, ?2, ?3, ?4, ?5, "
             "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "
             "?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, "
-            "?35, ?36, ?37, ?38)");
+            "?35, ?36, ?37, ?38, ?39, ?40)");
     den_tx_text(tx, row->id);
     den_tx_text(tx, owner);
     den_tx_text(tx, row->kind);
@@ -108,6 +110,8 @@ static void insert_job(struct den_tx *tx, const char *owner,
     den_tx_int(tx, row->retry_ms);
     den_tx_int(tx, row->gen);
     den_tx_text(tx, row->worker);
+    den_tx_int(tx, row->fruitless);
+    den_tx_uint(tx, row->reached);
     den_tx_int(tx, place);
     den_tx_run(tx);
 }
@@ -354,7 +358,8 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
     (void)new_place(&tx);
     den_tx_change_job(
         &tx,
-        "UPDATE jobs SET state = 'queued', attempts = 0, started_ms = 0, "
+        "UPDATE jobs SET state = 'queued', attempts = 0, fruitless = 0, reached = 0, "
+        "started_ms = 0, "
         "finished_ms = 0, step = 0, error_code = '', error_text = '', "
         "seconds = 0.0, clipped = 0, planes = 0, planes_left = 0, not_before = 0, "
         "retry_ms = 0, place = (SELECT last FROM numbers WHERE name = 'place') "

@@ -54,10 +54,11 @@ static void take(struct den_tx *tx, const struct den_claim *claim,
                  struct den_job_row *row)
 {
     struct den_job_row taken;
-    den_tx_query(tx, "UPDATE jobs SET state = 'running', attempts = attempts + 1, gen = "
-                     "gen + 1, worker = ?1, lease_until = ?2, lease_boot = ?3, "
-                     "not_before = 0, retry_ms = 0, started_ms = ?4 WHERE id = ?5 "
-                     "RETURNING " DEN_JOB_COLUMNS);
+    den_tx_query(
+        tx, "UPDATE jobs SET state = 'running', attempts = attempts + 1, gen = "
+            "gen + 1, worker = ?1, lease_until = ?2, lease_boot = ?3, "
+            "not_before = 0, retry_ms = 0, reached = step, started_ms = ?4 WHERE id = ?5 "
+            "RETURNING " DEN_JOB_COLUMNS);
     den_tx_text(tx, claim->worker);
     den_tx_int(tx, claim->now.boot_ms + claim->lease_ms);
     den_tx_text(tx, claim->now.boot_id);
@@ -223,16 +224,19 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
 
 /* ---- back to the queue ---- */
 
-/* Of a job at work; its lease is void from here on. */
-static void put_back(struct den_tx *tx, const struct den_lease *lease, int64_t attempts,
+/* Of a job at work; its lease is void from here on.  failed: the attempt counts, and came
+ * to nothing unless it is a training that got further (den_job_fruitless). */
+static void put_back(struct den_tx *tx, const struct den_lease *lease, bool failed,
                      int64_t wait_ms, const struct den_moment *now)
 {
     struct den_job_row row;
-    den_tx_query(tx, "UPDATE jobs SET state = 'queued', attempts = attempts + ?1, "
-                     "started_ms = 0, worker = '', not_before = ?2, retry_ms = ?3 "
-                     "WHERE id = ?4 AND worker = ?5 AND gen = ?6 AND state = 'running' "
+    den_tx_query(tx, "UPDATE jobs SET state = 'queued', attempts = attempts - NOT ?1, "
+                     "fruitless = CASE WHEN NOT ?1 THEN fruitless WHEN class >= 2 AND "
+                     "step > reached THEN 0 ELSE fruitless + 1 END, started_ms = 0, "
+                     "worker = '', not_before = ?2, retry_ms = ?3 WHERE id = ?4 AND "
+                     "worker = ?5 AND gen = ?6 AND state = 'running' "
                      "RETURNING " DEN_JOB_COLUMNS);
-    den_tx_int(tx, attempts);
+    den_tx_int(tx, failed);
     den_tx_int(tx, wait_ms > 0 ? now->boot_ms + wait_ms : 0);
     den_tx_int(tx, wait_ms > 0 ? den_wall_ms() + wait_ms : 0);
     den_tx_text(tx, lease->job);
@@ -252,7 +256,7 @@ bool den_sqlite_job_requeue(struct den_store *s, const struct den_lease *lease,
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    put_back(&tx, lease, -1, 0, NULL);
+    put_back(&tx, lease, false, 0, NULL);
     if (!den_tx_end(&tx))
         return false;
     den_sqlite_queue_changed(s);
@@ -275,7 +279,7 @@ bool den_sqlite_job_again(struct den_store *s, const struct den_lease *lease,
     den_tx_write(&tx, s, err);
     den_tx_need_lease(&tx, lease);
     tell_why(&tx, lease->job, why);
-    put_back(&tx, lease, 0, wait_ms, now);
+    put_back(&tx, lease, true, wait_ms, now);
     if (!den_tx_end(&tx))
         return false;
     den_sqlite_queue_changed(s);
@@ -288,7 +292,7 @@ bool den_sqlite_job_again(struct den_store *s, const struct den_lease *lease,
  * at once; a worker that fell silent did so over this job. */
 static int64_t wait_of(const struct den_recovery *how, const struct den_job_row *row)
 {
-    int64_t failures = how->all ? row->attempts - 1 : row->attempts;
+    int64_t failures = den_job_fruitless(row, row->step) - how->all;
     return failures > 0 ? den_backoff_draw(&how->backoff, failures) : 0;
 }
 
@@ -315,11 +319,12 @@ static void recover_one(struct den_tx *tx, const struct den_recovery *how,
                         struct den_job_row *row)
 {
     struct den_lease lease = den_job_lease(row);
-    if (row->state == DEN_JOB_CANCELLING || row->attempts >= how->backoff.max_attempts) {
+    if (row->state == DEN_JOB_CANCELLING ||
+        den_job_fruitless(row, row->step) >= how->backoff.max_attempts) {
         end_recovered(tx, how, row);
         return;
     }
-    put_back(tx, &lease, 0, wait_of(how, row), &how->now);
+    put_back(tx, &lease, true, wait_of(how, row), &how->now);
     row->state = DEN_JOB_QUEUED;
 }
 

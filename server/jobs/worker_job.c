@@ -222,7 +222,8 @@ static bool try_again(struct den_job_context *context, struct den_job_row *row,
     char text[sizeof why->text];
     if (!den_backoff_helps(why->code) || atomic_load(&context->task.cancel))
         return false;
-    if (row->attempts >= backoff.max_attempts) {
+    const int64_t fruitless = den_job_fruitless(row, row->step);
+    if (fruitless >= backoff.max_attempts) {
         memcpy(text, why->text, sizeof text);
         den_str_format(why->text, sizeof why->text,
                        "%.300s; it was tried %lld times, and is not tried again by "
@@ -230,9 +231,9 @@ static bool try_again(struct den_job_context *context, struct den_job_row *row,
                        text, (long long)row->attempts);
         return false;
     }
-    int64_t wait_ms = den_backoff_draw(&backoff, row->attempts);
+    int64_t wait_ms = den_backoff_draw(&backoff, fruitless);
     den_str_format(text, sizeof text, "attempt %lld of %lld failed: %.300s",
-                   (long long)row->attempts, (long long)backoff.max_attempts, why->text);
+                   (long long)fruitless, (long long)backoff.max_attempts, why->text);
     if (!s->kind->job_again(s->store, &context->task.lease, wait_ms, &now, text, NULL))
         return false;
     row->state = DEN_JOB_QUEUED;

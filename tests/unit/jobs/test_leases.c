@@ -162,6 +162,40 @@ START_TEST(a_job_over_which_workers_fall_silent_ends)
 }
 END_TEST
 
+START_TEST(a_training_that_gets_on_is_never_given_up)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = add_job("train");
+    for (uint64_t i = 1; i <= 20; i++) { /* machines die, and it goes on from there */
+        struct den_job_row got = claim_at(den_moment_now(), "worker-1");
+        const struct den_lease lease = den_job_lease(&got);
+        ck_assert_str_eq(got.id, row.id);
+        must(kind->job_progress(store, &lease, 10 * i, 1000, &err));
+        ck_assert_uint_eq(recover(3), 1);
+    }
+    ck_assert_int_eq(get_job(row.id).attempts, 20);
+    for (int i = 0; i < 3; i++) { /* until it does not */
+        ck_assert_str_eq(claim_at(den_moment_now(), "worker-1").id, row.id);
+        ck_assert_uint_eq(recover(3), i < 2);
+    }
+    ck_assert_int_eq(get_job(row.id).state, DEN_JOB_FAILED);
+}
+END_TEST
+
+START_TEST(an_image_that_gets_on_is_given_up_all_the_same)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = add_job("denoise");
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct den_job_row got = claim_at(den_moment_now(), "worker-1");
+        const struct den_lease lease = den_job_lease(&got);
+        must(kind->job_progress(store, &lease, 10 * i, 1000, &err));
+        ck_assert_uint_eq(recover(3), i < 3); /* it begins anew each time */
+    }
+    ck_assert_int_eq(get_job(row.id).state, DEN_JOB_FAILED);
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -171,6 +205,8 @@ int main(void)
         another_start_of_the_machine_voids_leases_and_waits,
         what_is_cancelled_ends_when_its_lease_does,
         a_job_over_which_workers_fall_silent_ends,
+        a_training_that_gets_on_is_never_given_up,
+        an_image_that_gets_on_is_given_up_all_the_same,
     };
     return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }
