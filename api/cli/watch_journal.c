@@ -65,7 +65,7 @@ static bool make_room(struct den_journal *journal, struct den_err *err)
     if (journal->count < journal->capacity)
         return true;
     size_t capacity = journal->capacity > 0 ? 2 * journal->capacity : 256;
-    void *entries = den_realloc(journal->entries, capacity, sizeof journal->entries[0]);
+    void *entries = den_realloc(journal->entries, capacity, sizeof(struct den_watched *));
     if (entries == NULL)
         return den_err_set(err, DEN_E_NO_MEMORY, "there is no memory left for a list");
     journal->entries = entries;

@@ -66,7 +66,7 @@ bool den_service_token_add(struct den_service *service, const char *name,
                            const char *owner, unsigned scopes, int64_t days, char *text,
                            struct den_token_row *ret, struct den_err *err)
 {
-    const int64_t day_ms = 24 * 3600 * 1000;
+    const int64_t day_ms = INT64_C(24) * 3600 * 1000;
     struct den_token_row row = {.scopes = scopes, .created_ms = den_wall_ms()};
     if (!den_token_name_check(name, "/name", err) ||
         !den_owner_check(owner, "/owner", err))

@@ -137,10 +137,11 @@ static bool retry_after(struct den_err *err, int seconds)
 static bool within_rate(const struct den_tokens *tokens, struct entry *entry,
                         int64_t steady_ms, struct den_err *err)
 {
-    enum { TICKS = 1000 }; /* microseconds: 1000 requests a second and more can be told */
+    /* In microseconds: 1000 requests a second and more can be told. */
+    const int64_t ticks = 1000;
     int64_t wait = 0;
     if (tokens->per_s == 0 ||
-        den_budget_take(&entry->full_at, steady_ms * TICKS, TICKS * TICKS / tokens->per_s,
+        den_budget_take(&entry->full_at, steady_ms * ticks, ticks * ticks / tokens->per_s,
                         tokens->per_s, &wait))
         return true;
     den_err_limit(err, DEN_E_BUSY, tokens->per_s, tokens->per_s + 1,
@@ -225,7 +226,7 @@ bool den_tokens_get(struct den_tokens *tokens, const char *id, int64_t wall_ms,
 
 size_t den_tokens_used(struct den_tokens *tokens, struct den_token_row *rows, size_t most)
 {
-    const int64_t hour_ms = 3600 * 1000;
+    const int64_t hour_ms = INT64_C(3600) * 1000;
     size_t count = 0;
     pthread_rwlock_wrlock(&tokens->lock);
     for (size_t i = 0; i < tokens->count && count < most; i++) {

@@ -125,9 +125,9 @@ START_TEST(folders_and_patterns_name_their_images)
     ck_assert_int_eq(rename(from, to), 0);
     (void)snprintf(to, sizeof to, "%s/data/scene02/old_denoised.tif", folder);
     put_text("data/scene02/old_denoised.tif", "a result, no image to be denoised");
+    bool pattern = strstr(folders[_i].words[0], "/*.tif") != NULL;
     for (size_t i = 0; folders[_i].words[i] != NULL; i++)
         args[5 + i] = folders[_i].words[i];
-    bool pattern = strstr(folders[_i].words[0], "/*.tif") != NULL;
     if (pattern) /* takes what it says */
         ck_assert_int_eq(unlink(to), 0);
     o = run_denoise(folder, d.url, args);

@@ -269,8 +269,8 @@ START_TEST(jobs_that_do_not_fit_beside_each_other_run_one_after_the_other)
 {
     enum { JOBS = 4 };
     struct den_err err = DEN_ERR_INIT;
-    struct den_image_row image =
-        add_scene("big.tif", 3, 0, info_of("tiff", DEN_U16, 512, 2));
+    struct den_image_row image = add_scene(
+        "big.tif", 3, 0, info_of("tiff", DEN_U16, test_sanitized() ? 128 : 512, 2));
     struct den_job_request request = {.kind = "denoise", .method = "median"};
     struct den_job_row row, jobs[JOBS];
     struct den_job_estimate estimate;
