@@ -169,6 +169,7 @@ static void has_ended(struct job_load *load, struct trainings *t, const json_t *
     ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
                   text_at(job, "state"), text_at(job, "error.detail"));
     t->ended++;
+    t->begun += number_at(job, "attempts");
     ck_assert_uint_eq((size_t)number_at(job, "result.version"), t->ended);
     weights_of(load, t->ended, weights);
     if (t->ended == 1)

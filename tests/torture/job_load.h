@@ -38,6 +38,7 @@ void load_point(struct job_load *load, const char *url);
  * the daemon: starts the next when the last one has ended. */
 struct trainings {
     size_t submitted, ended;
+    double begun;     /* attempts of those that have ended */
     char id[32];      /* the last one submitted */
     char weights[80]; /* SHA-256, of the first */
     unsigned iterations;
