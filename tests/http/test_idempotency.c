@@ -73,7 +73,7 @@ static const char *denoise_body(char *to, size_t size)
 
 START_TEST(every_post_takes_effect_once)
 {
-    char denoise[160], pairs[200], train[160], name[8], place[2][80];
+    char denoise[160], pairs[200], train[160], name[20], place[2][80];
     (void)snprintf(pairs, sizeof pairs,
                    "{\"name\":\"s\",\"kind\":\"pairs\",\"pairs\":[{\"noisy\":\"%s\","
                    "\"clean\":\"%s\"}]}",
