@@ -194,6 +194,8 @@ $(BUILD)/gen/fault_points.inc: $(shell grep -rl --include='*.c' DEN_FAILPOINT co
 	$(Q)grep -oh 'DEN_FAILPOINT("[a-z_]*")' $^ /dev/null | \
 	    sed 's/.*(\(.*\))/\1,/' | sort -u >$@
 $(BUILD)/obj/tests/torture/faults.o: $(BUILD)/gen/fault_points.inc
+# It stands before libc from the very first call on, when no sanitizer is ready yet.
+$(BUILD)/obj/tests/torture/faults.o: FLAGS := $(filter-out -fsanitize=%,$(FLAGS))
 define http_program
 $(BUILD)/tests/$(1)/%: $(BUILD)/obj/tests/$(1)/%.o $$(HTTP_HELP) $$(call libs,api) \
     $(BUILD)/denoised $(BUILD)/denoise $(2)
