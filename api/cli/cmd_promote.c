@@ -261,7 +261,7 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
     if (gate.champion.version == gate.candidate.version) {
         (void)fprintf(stderr, "%s is %s@%s already\n", gate.candidate.name, name,
                       gate.alias);
-        gate.promoted = done = true;
+        gate.promoted = true;
         gate.count = 0;
         done = tell(cli, args, &gate, err);
         goto out;

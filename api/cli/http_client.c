@@ -257,7 +257,7 @@ static bool send_json(struct den_cli *cli, const char *method, const char *path,
     if (text == NULL)
         return den_err_set(err, DEN_E_INVALID,
                            "the request cannot be written as JSON; names must be UTF-8");
-    bool done, again;
+    bool done = false, again;
     double begun = den_monotonic_s();
     do {
         struct den_err cause = DEN_ERR_INIT;

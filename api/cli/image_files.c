@@ -6,9 +6,10 @@
 #include <string.h>
 #include <strings.h>
 
+#include "mem.h"
 #include "str.h"
 
-#define DEPTH_MAX 64
+#define FOLDERS_MAX ((size_t)100000)
 
 /* Longer ones first. */
 static const char *const endings[] = {
@@ -59,9 +60,10 @@ bool den_image_is_result(const char *path, const char *suffix)
 
 struct walk {
     const char *folder;
-    bool below;
     const struct den_image_visitor *visitor;
-    struct den_err *err;
+    bool below;
+    char **paths; /* folders, read in this order */
+    size_t count, capacity;
 };
 
 static bool join(char *to, const char *a, const char *b)
@@ -70,22 +72,34 @@ static bool join(char *to, const char *a, const char *b)
     return den_str_format(to, DEN_PATH_SIZE, "%s%s%s", a, slash, b);
 }
 
-static bool read_folder(const struct walk *walk, const char *path, int depth);
-
-/* NOLINTBEGIN(misc-no-recursion): DEPTH_MAX bounds it */
-static bool enter(const struct walk *walk, const char *path, int depth)
+/* The folder will be read, unless the visitor does not want it. */
+static bool add_folder(struct walk *walk, const char *path, struct den_err *err)
 {
-    if (depth > DEPTH_MAX)
-        return den_err_set(walk->err, DEN_E_TOO_LARGE,
-                           "%.160s: folders lie more than %d deep in each other", path,
-                           DEPTH_MAX);
-    if (walk->visitor->folder != NULL &&
-        !walk->visitor->folder(walk->visitor->context, path))
+    const struct den_image_visitor *v = walk->visitor;
+    if (v->folder != NULL && !v->folder(v->context, path))
         return true;
-    return read_folder(walk, path, depth);
+    if (walk->count >= FOLDERS_MAX)
+        return den_err_set(err, DEN_E_TOO_LARGE,
+                           "more than %zu folders lie in each other; name some of them",
+                           FOLDERS_MAX);
+    if (walk->count == walk->capacity) {
+        size_t capacity = walk->capacity > 0 ? 2 * walk->capacity : 64;
+        char **paths = den_realloc(walk->paths, capacity, sizeof *paths);
+        if (paths == NULL)
+            return den_err_set(err, DEN_E_NO_MEMORY,
+                               "there is no memory left for a list");
+        walk->paths = paths;
+        walk->capacity = capacity;
+    }
+    char *copy = den_strdup(path);
+    if (copy == NULL)
+        return den_err_set(err, DEN_E_NO_MEMORY, "there is no memory left for a list");
+    walk->paths[walk->count++] = copy;
+    return true;
 }
 
-static bool visit(const struct walk *walk, const char *path, const char *name, int depth)
+static bool visit(struct walk *walk, const char *path, const char *name,
+                  struct den_err *err)
 {
     char inner[DEN_PATH_SIZE], whole[DEN_PATH_SIZE];
     struct stat st;
@@ -93,36 +107,42 @@ static bool visit(const struct walk *walk, const char *path, const char *name, i
         lstat(whole, &st) != 0)
         return true;
     if (S_ISDIR(st.st_mode))
-        return !walk->below || enter(walk, inner, depth + 1);
+        return !walk->below || add_folder(walk, inner, err);
     if (!S_ISREG(st.st_mode) || !den_image_name(name, NULL))
         return true;
-    return walk->visitor->file(walk->visitor->context, inner, &st, walk->err);
+    return walk->visitor->file(walk->visitor->context, inner, &st, err);
 }
 
-static bool read_folder(const struct walk *walk, const char *path, int depth)
+static bool read_folder(struct walk *walk, const char *path, bool may_be_gone,
+                        struct den_err *err)
 {
     char whole[DEN_PATH_SIZE];
     struct dirent **names = NULL;
     bool good = true;
     if (!join(whole, walk->folder, path))
-        return den_err_set(walk->err, DEN_E_INVALID, "%.160s: the name is too long",
-                           path);
+        return den_err_set(err, DEN_E_INVALID, "%.160s: the name is too long", path);
     int count = scandir(whole, &names, NULL, versionsort);
     if (count < 0)
-        return (depth > 0 && errno == ENOENT) ||
-               den_err_sys(walk->err, errno, "%.160s cannot be read", whole);
+        return (may_be_gone && errno == ENOENT) ||
+               den_err_sys(err, errno, "%.160s cannot be read", whole);
     for (int i = 0; i < count; i++) {
-        good = good && visit(walk, path, names[i]->d_name, depth);
+        good = good && visit(walk, path, names[i]->d_name, err);
         free(names[i]);
     }
     free(names);
     return good;
 }
-/* NOLINTEND(misc-no-recursion) */
 
 bool den_image_walk(const char *folder, const char *start, bool below,
                     const struct den_image_visitor *visitor, struct den_err *err)
 {
-    struct walk walk = {folder, below, visitor, err};
-    return enter(&walk, start, start[0] != '\0');
+    struct walk walk = {.folder = folder, .visitor = visitor, .below = below};
+    bool good = add_folder(&walk, start, err);
+    for (size_t i = 0; i < walk.count; i++) { /* count grows meanwhile */
+        bool may_be_gone = i > 0 || start[0] != '\0';
+        good = good && read_folder(&walk, walk.paths[i], may_be_gone, err);
+        den_free(walk.paths[i]);
+    }
+    den_free(walk.paths);
+    return good;
 }

@@ -28,8 +28,8 @@ struct den_image_visitor {
                  struct den_err *err);
 };
 /* Calls visitor->file for each image in `start` (seen from the folder, "" = all of it),
- * by name with numbers in their order; with `below` also in the folders of a folder.
- * Links are not followed.  A folder that vanishes meanwhile holds nothing. */
+ * by name with numbers in their order; with `below` then for those in its folders.  Links
+ * are not followed.  A folder that vanishes meanwhile holds nothing. */
 bool den_image_walk(const char *folder, const char *start, bool below,
                     const struct den_image_visitor *visitor,
                     struct den_err *err) DEN_CHECKED;

@@ -83,6 +83,7 @@ static struct step *new_step(const char *name, size_t length)
 
 static void add_line(struct step *step, const char *line, size_t length)
 {
+    ck_assert_ptr_nonnull(step);
     size_t used = strlen(step->script);
     ck_assert_uint_lt(used + length + 2, sizeof step->script);
     (void)snprintf(step->script + used, sizeof step->script - used, "%.*s\n", (int)length,
