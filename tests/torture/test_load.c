@@ -366,8 +366,10 @@ START_TEST(large_uploads_side_by_side_need_little_memory)
            count, pages * STACK_PAGE_MIB, took, took / copied, cpu, growth / 1024,
            resident / 1024);
     (void)fflush(stdout);
-    ck_assert_int_le(growth / 1024, 64);
-    ck_assert_int_le(test_sanitized() ? 0 : resident / 1024, 64);
+    if (!test_sanitized()) { /* whose shadow memory grows as well */
+        ck_assert_int_le(growth / 1024, 64);
+        ck_assert_int_le(resident / 1024, 64);
+    }
     /* Where other programs had the machine, what counts is how long the daemon computed.
      */
     ck_assert_msg(!test_full() || took <= 2 * copied || cpu <= copied,
