@@ -284,11 +284,12 @@ static void close_grid(struct den_grid *grid)
 static bool give_way(struct den_job_context *context, struct den_err *err)
 {
     struct den_service *s = context->service;
-    static const char *const kinds[] = {"train"};
-    uint64_t waiting = 0;
-    if (!s->kind->job_depths(s->store, kinds, 1, &waiting, err))
+    const struct den_claim claim = {
+        .now = den_moment_now(), .first = DEN_CLASS_TRAINING, .last = DEN_CLASS_TRAINING};
+    bool waits = false;
+    if (!s->kind->job_waits(s->store, &claim, &waits, err))
         return false;
-    if (waiting == 0)
+    if (!waits) /* or it may not begin yet: then this goes on meanwhile */
         return true;
     den_job_log(context, "a training goes first");
     return den_err_set(err, DEN_E_DRAINING, "a training goes first");

@@ -115,17 +115,6 @@ static bool add(struct den_service *s, const struct den_job_request *request,
     return done;
 }
 
-/* Where a job would stand that came in now: behind all that wait.  (Trainings that wait
- * let a short job pass, so for those it is an upper bound.) */
-static bool last_position(struct den_service *s, size_t *ret, struct den_err *err)
-{
-    uint64_t counts[DEN_JOB_STATES];
-    if (!s->kind->job_counts(s->store, counts, err))
-        return false;
-    *ret = (size_t)counts[DEN_JOB_QUEUED] + 1;
-    return true;
-}
-
 bool den_service_submit(struct den_service *service, const char *owner,
                         const struct den_job_request *request, bool dry_run,
                         struct den_job_row *ret, struct den_job_estimate *ret_estimate,
@@ -139,7 +128,8 @@ bool den_service_submit(struct den_service *service, const char *owner,
     if (!check(service, request, &row, &estimate, err))
         return false;
     if (dry_run) {
-        if (!last_position(service, &estimate.queue_position, err))
+        if (!service->kind->job_last_position(service->store, owner, row.class,
+                                              &estimate.queue_position, err))
             return false;
     } else {
         den_id_new("job_", row.id);

@@ -84,6 +84,9 @@ struct den_store_kind {
      * was served longest ago, with the oldest of their jobs. */
     bool (*job_claim)(struct den_store *s, const struct den_claim *claim,
                       struct den_job_row *ret, bool *ret_found, struct den_err *err);
+    /* Would job_claim find one? */
+    bool (*job_waits)(struct den_store *s, const struct den_claim *claim, bool *ret,
+                      struct den_err *err);
     /* ---- with a lease; DEN_E_CONFLICT when it is not the newest, or was void: whoever
      * has it stops and leaves the job alone.  Nothing has changed then. ---- */
     bool (*job_renew)(struct den_store *s, const struct den_lease *lease,
@@ -125,6 +128,9 @@ struct den_store_kind {
      * a failure come last. */
     bool (*job_position)(struct den_store *s, const char *owner, const char *id,
                          size_t *ret, struct den_err *err);
+    /* Where a job of this owner and class would stand that came in now. */
+    bool (*job_last_position)(struct den_store *s, const char *owner,
+                              enum den_job_class class, size_t *ret, struct den_err *err);
     /* The whole queue in this order: fresh memory, den_free. */
     bool (*job_line)(struct den_store *s, struct den_line_row **ret, size_t *ret_count,
                      struct den_err *err);

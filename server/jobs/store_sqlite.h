@@ -178,6 +178,8 @@ void den_tx_change_job(struct den_tx *tx, const char *sql, const char *id,
 /* store_sqlite_queue.c */
 bool den_sqlite_job_claim(struct den_store *s, const struct den_claim *claim,
                           struct den_job_row *ret, bool *ret_found, struct den_err *err);
+bool den_sqlite_job_waits(struct den_store *s, const struct den_claim *claim, bool *ret,
+                          struct den_err *err);
 bool den_sqlite_job_renew(struct den_store *s, const struct den_lease *lease,
                           int64_t lease_ms, const struct den_moment *now,
                           struct den_err *err);
@@ -201,6 +203,9 @@ void den_sqlite_queue_changed(struct den_store *s); /* after the commit */
 uint64_t den_sqlite_job_changes(struct den_store *s);
 bool den_sqlite_job_position(struct den_store *s, const char *owner, const char *id,
                              size_t *ret, struct den_err *err);
+bool den_sqlite_job_last_position(struct den_store *s, const char *owner,
+                                  enum den_job_class class, size_t *ret,
+                                  struct den_err *err);
 bool den_sqlite_job_line(struct den_store *s, struct den_line_row **ret,
                          size_t *ret_count, struct den_err *err);
 bool den_sqlite_job_depths(struct den_store *s, const char *const *kinds, size_t count,

@@ -61,6 +61,37 @@ bool den_sqlite_job_position(struct den_store *s, const char *owner, const char 
     return true;
 }
 
+/* As above, with a job that is not there: the last of its owner's, whose turn, when there
+ * was never one, is that of the next place (as the triggers say). */
+bool den_sqlite_job_last_position(struct den_store *s, const char *owner,
+                                  enum den_job_class class, size_t *ret,
+                                  struct den_err *err)
+{
+    struct den_tx tx;
+    int64_t position = 0;
+    den_tx_read(&tx, s, err);
+    den_tx_query(
+        &tx,
+        "WITH mine (turn, k) AS (SELECT coalesce((SELECT turn FROM lines WHERE class = "
+        "?3 AND owner = ?1), (SELECT last + 1 - 1152921504606846976 FROM numbers WHERE "
+        "name = 'place')), 1 + coalesce((SELECT " READY " FROM lines l WHERE l.class = "
+        "?3 AND l.owner = ?1), 0)) "
+        "SELECT k + (SELECT coalesce(sum(" READY "), 0) FROM lines l WHERE l.waiting > 0 "
+        "AND l.class < ?3) + (SELECT coalesce(sum(min(" READY ", k - 1 + ((l.turn, "
+        "l.owner) < (mine.turn, ?1)))), 0) FROM lines l WHERE l.waiting > 0 AND l.class "
+        "= "
+        "?3 AND l.owner <> ?1) FROM mine");
+    den_tx_text(&tx, owner);
+    den_tx_int(&tx, den_boot_ms());
+    den_tx_int(&tx, (int64_t) class);
+    if (den_tx_row(&tx))
+        position = den_tx_get_int(&tx);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = (size_t)position;
+    return true;
+}
+
 static void read_line(struct den_tx *tx, struct den_line_row *row)
 {
     *row = (struct den_line_row){.units = 0};

@@ -101,6 +101,22 @@ bool den_sqlite_job_claim(struct den_store *s, const struct den_claim *claim,
     return true;
 }
 
+bool den_sqlite_job_waits(struct den_store *s, const struct den_claim *claim, bool *ret,
+                          struct den_err *err)
+{
+    struct den_tx tx;
+    struct den_job_row row;
+    bool found = false;
+    den_tx_read(&tx, s, err);
+    for (int64_t class = (int64_t)claim->first; class <= (int64_t)claim->last && !found;
+         class ++)
+        found = find_next(&tx, claim, class, &row);
+    if (!den_tx_end(&tx))
+        return false;
+    *ret = found;
+    return true;
+}
+
 /* ---- with a lease ---- */
 
 #define LEASED \

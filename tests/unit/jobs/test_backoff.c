@@ -1,6 +1,7 @@
 /* What is tried again, when, and how often. */
 
 #include "backoff.h"
+#include "quota.h"
 #include "store_case.h"
 
 START_TEST(waits_double_from_ten_seconds_to_ten_minutes)
@@ -123,6 +124,34 @@ START_TEST(a_wait_outlives_a_restart_of_the_server)
 }
 END_TEST
 
+static bool waits_in(int64_t ms)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_claim how = {.now = den_moment_now(), .last = EVERY_CLASS};
+    bool waits = false;
+    how.now.boot_ms += ms;
+    must(kind->job_waits(store, &how, &waits, &err));
+    return waits;
+}
+
+/* An experiment gives way to a training that waits, but not to one that may not begin. */
+START_TEST(what_has_to_wait_is_in_nobodys_way)
+{
+    ck_assert(!waits_in(0));
+    add_job("train");
+    ck_assert(waits_in(0));
+    fail_after(claim_in(0), 10000);
+    ck_assert(!waits_in(9000));
+    ck_assert(waits_in(11000));
+    kind->set_quotas(store, &(struct den_quotas){.compute_s = 1});
+    add_job("denoise");
+    struct den_job_row row = claim_in(0);
+    row.seconds = 5;
+    finish(&row, DEN_JOB_SUCCEEDED);
+    ck_assert(!waits_in(11000)); /* nor to one whose owner had enough today */
+}
+END_TEST
+
 int main(void)
 {
     const TTest *const tests[] = {
@@ -132,6 +161,7 @@ int main(void)
         who_asks_for_a_retry_does_not_wait,
         a_server_that_died_over_a_job_waits_from_the_second_time_on,
         a_wait_outlives_a_restart_of_the_server,
+        what_has_to_wait_is_in_nobodys_way,
     };
     return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);
 }

@@ -127,8 +127,13 @@ static void drain_and_compare(uint64_t seed)
     size_t said[MOST] = {0}, count = 20 + seed * 17 % (MOST - 20), waiting = 0, size = 0;
     den_rng_seed(&rng, seed, DEN_STREAM_ORDER, 0);
     for (size_t i = 0; i < count; i++) {
-        jobs[i] = add_of(owners[den_rng_below(&rng, 1 + (uint32_t)seed % 5)],
-                         (enum den_job_class)den_rng_below(&rng, DEN_JOB_CLASSES));
+        const char *owner = owners[den_rng_below(&rng, 1 + (uint32_t)seed % 5)];
+        enum den_job_class class =
+            (enum den_job_class)den_rng_below(&rng, DEN_JOB_CLASSES);
+        size_t foretold = 0;
+        must(kind->job_last_position(store, owner, class, &foretold, &err));
+        jobs[i] = add_of(owner, class);
+        ck_assert_uint_eq(position_of(&jobs[i]), foretold);
         if (den_rng_below(&rng, 4) == 0) {
             struct den_job_row row = next_of(EVERY_CLASS);
             finish(&row, DEN_JOB_SUCCEEDED);
