@@ -11,7 +11,7 @@ struct den_backoff {
     int64_t first_ms;     /* before the second attempt; doubles with each further one */
     int64_t max_attempts; /* starts of a job; after the last one it has failed */
 };
-#define DEN_BACKOFF_MOST_MS (10 * 60 * 1000)
+#define DEN_BACKOFF_MOST_MS INT64_C(600000)
 
 /* How long after its n-th failure (from 1 on) a job has to wait.  chance: from 0 to 1,
  * what is added of a fifth, so that jobs which failed together do not come back together.

@@ -122,7 +122,7 @@ bool den_sqlite_job_line(struct den_store *s, struct den_line_row **ret,
                  "ELSE 0 END, CASE late WHEN 0 THEN turn ELSE 0 END, CASE late WHEN 0 "
                  "THEN owner ELSE id END");
     den_tx_int(&tx, den_boot_ms());
-    while (count < size && den_tx_row(&tx))
+    while (rows != NULL && count < size && den_tx_row(&tx))
         read_line(&tx, &rows[count++]);
     if (!den_tx_end(&tx)) {
         den_free(rows);
