@@ -12,14 +12,19 @@
 
 /* ---- on this worker ---- */
 
-static bool somebody_is_free(struct den_worker *worker)
+/* The lock is held. */
+static bool is_any_free(const struct den_service *s)
 {
-    struct den_service *s = worker->service;
-    bool is_free = false;
-    pthread_mutex_lock(&s->lock);
     for (int i = 0; i < s->worker_count; i++)
         if (s->workers[i].started && s->workers[i].task == NULL)
-            is_free = true;
+            return true;
+    return false;
+}
+
+static bool somebody_is_free(struct den_service *s)
+{
+    pthread_mutex_lock(&s->lock);
+    bool is_free = is_any_free(s);
     pthread_mutex_unlock(&s->lock);
     return is_free;
 }
@@ -30,7 +35,7 @@ static bool do_short_jobs(struct den_job_context *context)
     struct den_worker *worker = context->worker;
     struct den_service *s = worker->service;
     while (!atomic_load(&s->stopping) && !atomic_load(&context->task.cancel) &&
-           !somebody_is_free(worker) && atomic_exchange(&s->quick_waits, false)) {
+           !somebody_is_free(s) && atomic_exchange(&s->quick_waits, false)) {
         struct den_err err = DEN_ERR_INIT;
         struct den_job_row row;
         bool found = false;
@@ -60,31 +65,35 @@ static bool interactive_elsewhere(const struct den_worker *worker)
 }
 
 /* So that the microscope has the whole machine.  Where one image follows the other, the
- * training does a batch a minute all the same. */
-static void wait_for_others(struct den_job_context *context)
+ * training does a batch a minute all the same.  true: a short job has come that nobody
+ * else can take. */
+static bool wait_for_others(struct den_job_context *context, double since)
 {
     const double longest_s = 60;
     struct den_worker *worker = context->worker;
     struct den_service *s = worker->service;
-    double since = den_monotonic_s();
+    bool waits = false;
     pthread_mutex_lock(&s->lock);
-    while (interactive_elsewhere(worker) && !atomic_load(&s->stopping) &&
+    while (!waits && interactive_elsewhere(worker) && !atomic_load(&s->stopping) &&
            !atomic_load(&context->task.cancel) && !atomic_load(&context->task.lost) &&
            den_monotonic_s() - since < longest_s) {
         struct timespec until = den_in_a_second();
         pthread_cond_timedwait(&s->wake, &s->lock, &until);
         den_worker_sign(worker);
+        waits = atomic_load(&s->quick_waits) && !is_any_free(s);
     }
     pthread_mutex_unlock(&s->lock);
+    return waits;
 }
 
 enum den_verdict den_worker_yield(struct den_job_context *context)
 {
     struct den_worker *worker = context->worker;
     double since = den_monotonic_s();
+    bool yields = worker->service->config.training_yields;
     bool done = do_short_jobs(context);
-    if (done && worker->service->config.training_yields)
-        wait_for_others(context);
+    while (done && yields && wait_for_others(context, since))
+        done = do_short_jobs(context);
     if (den_worker_may_drop(worker))
         den_worker_give_memory(worker);
     context->paused += den_monotonic_s() - since;

@@ -151,6 +151,32 @@ START_TEST(a_training_waits_while_another_worker_has_an_image)
 }
 END_TEST
 
+START_TEST(a_training_that_waits_for_one_image_does_the_next)
+{
+    need_slow();
+    struct den_service_config config = usual_config();
+    struct den_err err = DEN_ERR_INIT;
+    config.training_yields = true;
+    reopen_with(config);
+    struct den_job_request request = train_request(add_pairs("p").id, "100000");
+    struct den_job_request stack = median_request(
+        add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 512, 40)).id, "5");
+    struct den_job_request image = median_request(add_frame(3, 0).id, "2");
+    struct den_job_row job = submit(&request), first, second;
+    wait_for(job.id, DEN_JOB_RUNNING);
+    wait_for_iterations(5);
+    first = submit(&stack);
+    wait_for(first.id, DEN_JOB_RUNNING);
+    usleep(50000); /* the training waits by now */
+    second = wait_for(submit(&image).id, DEN_JOB_SUCCEEDED);
+    ck_assert_int_eq(get_job(first.id).state, DEN_JOB_RUNNING);
+    ck_assert_str_eq(second.worker, get_job(job.id).worker);
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, first.id, &first, &err));
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &job, &err));
+    wait_for(job.id, DEN_JOB_CANCELLED);
+}
+END_TEST
+
 START_TEST(a_job_that_takes_too_long_ends_with_both_numbers)
 {
     struct den_service_config config = usual_config();
@@ -281,6 +307,7 @@ int main(void)
     tcase_add_test(tcase, the_only_worker_does_images_between_two_batches_of_a_training);
     tcase_add_test(tcase, a_training_makes_room_for_an_image_that_needs_its_memory);
     tcase_add_test(tcase, a_training_waits_while_another_worker_has_an_image);
+    tcase_add_test(tcase, a_training_that_waits_for_one_image_does_the_next);
     tcase_add_test(tcase, a_job_that_takes_too_long_ends_with_both_numbers);
     tcase_add_test(tcase, a_failure_that_passes_is_got_over);
     tcase_add_test(tcase, a_failure_that_stays_ends_the_job_with_its_reason);
