@@ -20,6 +20,7 @@
 #include "jail.h"
 #include "log.h"
 #include "machine.h"
+#include "mem.h"
 #include "notify.h"
 #include "service_accounts.h"
 #include "state_command.h"
@@ -492,5 +493,6 @@ int main(int argc, char **argv)
     case DEN_ACTION_SERVE:
         break;
     }
+    den_mem_give_back();
     return words[0] != '\0' ? keep_up(&config, words) : serve_until_told(&config, argv);
 }

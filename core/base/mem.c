@@ -12,6 +12,16 @@
  * blocks need no header of their own and free() can be handed any of them. */
 static atomic_size_t live, peak, limit, fail_in;
 
+/* Left alone, glibc learns from each freed block that blocks of its size are not worth a
+ * mapping of their own, up to 32 MiB, and keeps them. */
+void den_mem_give_back(void)
+{
+    enum { ARENAS = 4, LARGE = 1 << 20 };
+    (void)mallopt(M_ARENA_MAX, ARENAS);
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE);
+    (void)mallopt(M_TRIM_THRESHOLD, LARGE);
+}
+
 bool den_mul_size(size_t a, size_t b, size_t *ret)
 {
     size_t product;

@@ -24,6 +24,11 @@ char *den_strdup(const char *text);
 /* As den_calloc, but a failure is told in err with the number of bytes asked for. */
 void *den_new(size_t count, size_t size, struct den_err *err);
 
+/* For programs with many threads that run for months: what is freed goes back to the
+ * system soon, instead of lying in an arena for each thread.  Once, before the first
+ * thread. */
+void den_mem_give_back(void);
+
 size_t den_mem_live(void); /* bytes held now */
 size_t den_mem_peak(void); /* most bytes held since the start or the last reset */
 void den_mem_reset_peak(void);
