@@ -251,6 +251,8 @@ START_TEST(nothing_grows_with_time)
     soak(seconds);
     struct sizes last = look(first.files);
     double drift = 100.0 * (double)(last.rss_kib - first.rss_kib) / (double)first.rss_kib;
+    /* The database's cache of pages fills up to its limit as rows are added. */
+    const double cache = 100.0 * 2048 / (double)first.rss_kib;
     printf("%.0f s, %zu answers counted, %zu of 500 and more:", seconds,
            atomic_load(&answers), atomic_load(&broken));
     for (size_t i = 0; i < CLIENTS; i++)
@@ -265,7 +267,8 @@ START_TEST(nothing_grows_with_time)
     ck_assert_uint_le(last.files, first.files);
     ck_assert_uint_eq(last.kept, first.kept);
     /* In the short form the allocator has not yet seen all that it will. */
-    ck_assert_msg(test_sanitized() || drift <= (test_full() ? 2 : 15), "%.1f %%", drift);
+    ck_assert_msg(test_sanitized() || drift <= (test_full() ? 2 : 15) + cache, "%.1f %%",
+                  drift);
 }
 END_TEST
 
