@@ -34,7 +34,7 @@ const struct den_command den_cmd_rollback = {
     "rollback",
     "MODEL [--alias NAME]",
     "Go back to the champion before",
-    "One step: what was promoted last is undone.\n",
+    "One step: what was promoted last is undone, and a second rollback undoes that.\n",
     options,
     1,
     1,

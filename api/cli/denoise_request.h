@@ -9,7 +9,8 @@
 
 /* Rows for their option tables. */
 #define DEN_DENOISE_OPTIONS                                                           \
-    {"model", 'm', DEN_OPTION_VALUE, "NAME[@VERSION]", "a model of the server"},      \
+    {"model", 'm', DEN_OPTION_VALUE, "NAME[@VERSION]",                                \
+     "a model of the server; also NAME@champion"},                                    \
         {"method", 0, DEN_OPTION_VALUE, "FILTER",                                     \
          "a filter instead (`denoise methods` lists them)"},                          \
         {"sigma", 0, DEN_OPTION_VALUE, "PIXELS", "of --method gaussian"},             \

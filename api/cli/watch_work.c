@@ -256,8 +256,14 @@ static bool send(struct den_watch *w, struct den_watched *e, double now,
         good = judge(w, e, &cause, err);
         goto out;
     }
+    const char *id = den_get_text(job, "id");
+    if (id[0] == '\0' || !den_str_copy(e->job, sizeof e->job, id)) {
+        e->job[0] = '\0';
+        (void)den_err_set(&cause, DEN_E_IO, "what the server answers is no job");
+        good = put_off(w, &cause);
+        goto out;
+    }
     is_back(w);
-    (void)den_str_copy(e->job, sizeof e->job, den_get_text(job, "id"));
     e->state = DEN_WATCHED_SENT;
     e->pause = FIRST_LOOK;
     e->next = now + e->pause;
@@ -276,6 +282,9 @@ out:
 /* The job is not there any more: the same once more, as a new job. */
 static bool send_again(struct den_watch *w, struct den_watched *e, struct den_err *err)
 {
+    if (++e->troubles >= TROUBLES_MAX)
+        return finish(w, e, DEN_WATCHED_FAILED, "failed", NULL,
+                      "the server does not keep its job", err);
     e->attempt++;
     e->job[0] = '\0';
     e->state = DEN_WATCHED_SENT; /* a step without a job: see den_watch_step */

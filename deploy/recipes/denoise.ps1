@@ -63,6 +63,6 @@ foreach ($file in Get-Item -Path $Path) {
     $result = Join-Path $file.DirectoryName ($file.BaseName + '_denoised' + $file.Extension)
     Invoke-WebRequest -UseBasicParsing -Uri "$Server/v1/jobs/$($job.id)/result" `
         -Headers $headers -OutFile "$result.part"
-    Move-Item -Force "$result.part" $result
+    Move-Item -Force -LiteralPath "$result.part" -Destination $result
     $result
 }

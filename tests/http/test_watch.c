@@ -505,6 +505,33 @@ START_TEST(a_server_that_comes_later_is_waited_for)
 }
 END_TEST
 
+/* The journal says that the image was sent; the server never heard of that job. */
+static void lose_job(void)
+{
+    static const char lost[] = "01JDA0000000000000000000AA";
+    char *text = text_of("state.jsonl"), *line = strstr(text, "{\"path\"");
+    ck_assert(line != NULL && strstr(line, "\"sent\"") != NULL);
+    memcpy(strstr(line, "job_") + 4, lost, sizeof lost - 1);
+    put("state.jsonl", line, strcspn(line, "\n") + 1, true);
+    den_free(text);
+}
+
+START_TEST(a_job_that_is_gone_is_made_again)
+{
+    char path[PATH];
+    one_image("in/a.tif");
+    for (size_t i = 0; i < 2; i++) {
+        struct outcome o = once("--state", "state.jsonl", NULL);
+        must_end(&o, 0, "");
+        ck_assert_str_eq(o.out, "done a.tif -> in/a_denoised.tif\n");
+        outcome_free(&o);
+        ck_assert_uint_eq(jobs_of_server(), i + 1);
+        ck_assert_int_eq(unlink(in_folder(path, "in/a_denoised.tif")), 0);
+        lose_job();
+    }
+}
+END_TEST
+
 START_TEST(without_a_token_the_watch_ends)
 {
     static const char *const args[] = {"--auth", "required", NULL};
@@ -608,6 +635,7 @@ int main(void)
     tcase_add_test(all, a_file_is_not_sent_before_it_is_whole);
     tcase_add_test(all, a_refused_file_is_told_once_until_it_changes);
     tcase_add_test(all, a_server_that_comes_later_is_waited_for);
+    tcase_add_test(all, a_job_that_is_gone_is_made_again);
     tcase_add_test(all, without_a_token_the_watch_ends);
     tcase_add_test(all, a_folder_has_one_watcher);
     tcase_add_loop_test(all, a_journal_that_was_cut_is_read_and_a_strange_one_is_not, 0,
