@@ -76,6 +76,7 @@ export function contrastPanel(many, onChange) {
     if (lists.before) draw();
   });
   observer.observe(canvas);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => canvas.isConnected && draw());
   return {
     node,
     range: () => range,

@@ -10,7 +10,8 @@ export function notice(text, kind = "info") {
   const close = () => item.remove();
   item.append(button("\u00d7", close, { class: "quiet", "aria-label": "Close this notice" }));
   box.append(item);
-  setTimeout(close, kind === "error" ? 15000 : 5000);
+  while (box.children.length > 2) box.firstChild.remove();
+  setTimeout(close, kind === "error" ? 15000 : 4000);
 }
 
 export function isAbort(error) {

@@ -33,7 +33,8 @@ export async function show(root, { params, signal, titled }) {
   const [id] = params;
   clear(root, el("h2", {}, "Experiment"), busyBox("Loading the experiment"));
   titled("Experiment");
-  const state = el("p", { class: "big-state", role: "status" });
+  const state = el("p", { class: "big-state" });
+  const spoken = el("p", { class: "visually-hidden", role: "status" });
   const bar = el("progress", { max: 1, "aria-label": "Progress" });
   const actions = el("div", { class: "row" });
   const picture = el("img", { class: "curve-picture", alt: "Learning curve: quality over the number of images; the table has its numbers", hidden: true });
@@ -60,6 +61,7 @@ export async function show(root, { params, signal, titled }) {
   function drawJob(job) {
     state.textContent = job.state === "running" ? `running, ${stateText(job)}` : stateText(job);
     state.className = `big-state ${job.state}`;
+    if (spoken.textContent !== job.state) spoken.textContent = job.state; // not each percent
     bar.hidden = ended(job);
     bar.value = job.progress.fraction;
     wrong.textContent = job.error?.detail ?? "";
@@ -79,7 +81,7 @@ export async function show(root, { params, signal, titled }) {
     setTimeout(() => URL.revokeObjectURL(link), 60000);
   }
 
-  clear(root, el("div", { class: "row between head" }, el("h2", {}, "Experiment"), actions), state, bar, wrong,
+  clear(root, el("div", { class: "row between head" }, el("h2", {}, "Experiment"), actions), state, spoken, bar, wrong,
     el("section", { class: "panel" }, el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Picture" }, picture), tablePlace));
   await watchJob(id, { onJob: drawJob, onEvent: () => {}, signal });
 }

@@ -1,7 +1,7 @@
 // Experiments: how quality grows with images, or which setting helps. And a new learning curve.
 
 import { clear, el, field, refresh, select } from "./dom.js";
-import { count, seconds, since } from "./format.js";
+import { count, plural, seconds, since } from "./format.js";
 import { busyBox, during, emptyBox, errorBox } from "./notices.js";
 import { get, onceKey, post } from "./api.js";
 import { dataSets } from "./facts.js";
@@ -14,9 +14,10 @@ function numbers(text) {
 
 /* A grid of one row: the same training on more and more images. */
 function curveForm(sets, presets, sent) {
-  const choices = [...sets.values()].map((s) => [s.id, `${s.name} (${count(s.samples)} noisy images)`]);
-  const set = select(choices);
-  const test = select(choices);
+  const choices = [...sets.values()].map((s) => [s.id, `${s.name} (${plural(s.samples, "noisy image")})`]);
+  const [most, next] = [...sets.values()].sort((a, b) => b.samples - a.samples);
+  const set = select(choices, most.id);
+  const test = select(choices, next.id);
   const preset = select(presets.map((p) => [p.name, p.name]), "care_ssim");
   const samples = el("input", { type: "text", value: "8, 16, 32, all", spellcheck: "false" });
   const seeds = el("input", { type: "text", value: "1, 2, 3", inputmode: "numeric", spellcheck: "false" });

@@ -45,8 +45,10 @@ function versionRow(v, sets, aliases, withAliases, again) {
     el("th", { scope: "row" }, count(v.version), own.map((a) => el("span", { class: "chip" }, a.name))),
     el("td", {}, mine(v) ? el("a", { href: `#/training/${v.job}`, title: time(v.created_at) }, since(v.created_at))
       : since(v.created_at)),
-    el("td", { class: "wide" }, learnedFrom(v, sets)), el("td", {}, v.preset), el("td", { class: "num" }, count(v.steps)),
-    el("td", { class: "num" }, fixed(v.validation_psnr, 2)), el("td", { class: "num" }, bytes(v.bytes)),
+    el("td", { class: "wide" }, learnedFrom(v, sets)), el("td", { data: { label: "Preset" } }, v.preset),
+    el("td", { class: "num", data: { label: "Steps" } }, count(v.steps)),
+    el("td", { class: "num", data: { label: "Validation, dB" } }, fixed(v.validation_psnr, 2)),
+    el("td", { class: "num", data: { label: "Size" } }, bytes(v.bytes)),
     el("td", {}, el("div", { class: "row tight nowrap" },
       withAliases && may("train") && mine(v) && !own.some((a) => a.name === IN_USE)
         ? button("Promote", (e) => promote(e.target, v.name, v.version, aliases, again), label("Promote")) : null,
@@ -62,7 +64,7 @@ function versionRow(v, sets, aliases, withAliases, again) {
 
 function versionTable(versions, sets, aliases, withAliases, again) {
   const heads = [["Version"], ["Made"], ["Learned from"], ["Preset"], ["Steps", "num"], ["Validation, dB", "num"], ["Size", "num"]];
-  return el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Versions" }, el("table", {},
+  return el("div", { class: "table-box", tabindex: "0", role: "region", "aria-label": "Versions" }, el("table", { class: "versions" },
     el("thead", {}, el("tr", {}, heads.map(([h, c]) => el("th", { scope: "col", class: c }, h)),
       el("th", { scope: "col" }, el("span", { class: "visually-hidden" }, "What to do")))),
     el("tbody", {}, versions.map((v) => versionRow(v, sets, aliases, withAliases, again)))));

@@ -65,7 +65,8 @@ export async function show(root, { params, signal, titled }) {
   const sets = await dataSets(signal).catch(() => new Map());
   const withSamples = await has("/v1/jobs/{id}/sample").catch(() => false);
   const title = el("h2", {}, "Training");
-  const state = el("p", { class: "big-state", role: "status" });
+  const state = el("p", { class: "big-state" });
+  const spoken = el("p", { class: "visually-hidden", role: "status" });
   const bar = el("progress", { max: 1, "aria-label": "Progress" });
   const step = el("p", { class: "facts" });
   const wrong = el("div", {});
@@ -90,6 +91,7 @@ export async function show(root, { params, signal, titled }) {
     const text = job.state === "running" ? `running, ${stateText(job)}` : stateText(job);
     if (state.textContent !== text) state.textContent = text;
     state.className = `big-state ${job.state}`;
+    if (spoken.textContent !== job.state) spoken.textContent = job.state; // not each percent
     bar.hidden = ended(job);
     if (job.state === "running") bar.value = job.progress.fraction;
     else bar.removeAttribute("value");
@@ -131,7 +133,7 @@ export async function show(root, { params, signal, titled }) {
     }
   }
 
-  clear(root, el("div", { class: "row between head" }, title, actions), state, bar, step, wrong, result,
+  clear(root, el("div", { class: "row between head" }, title, actions), state, spoken, bar, step, wrong, result,
     el("div", { class: "split-view" },
       el("div", { class: "form" }, el("section", { class: "panel" }, losses.node),
         el("section", { class: "panel" }, validation.node, bestText), logBox),

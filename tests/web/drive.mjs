@@ -48,7 +48,6 @@ async function signOut(h) {
 async function experiment(h) {
   await h.go("/experiments");
   await h.page.locator("summary", { hasText: "New learning curve" }).click();
-  await h.page.getByLabel("Judge on").selectOption({ index: 1 });
   await h.page.getByLabel("Preset").selectOption("cpu");
   await h.page.getByLabel("Steps of each run").fill("12");
   await h.page.getByLabel("Numbers of images").fill("2, all");
@@ -110,6 +109,13 @@ async function full(h, daemon, folder) {
     await h.look("viewer-stack", { whole: false });
   });
 
+  await h.step("several images at once", () =>
+    images.denoiseSome(h, ["fov2_noisy.tif", "fov3_noisy.tif", "fov4_noisy.tif"], "gaussian"));
+  await h.step("repeats are checked", async () => {
+    await training.pickRepeats(h, ["fov1_noisy.tif", "fov2_noisy.tif"], "stack.tif");
+    await h.look("training-repeats");
+  });
+
   await h.step("noisy and clean are paired by name", () => training.pairByName(h, pairs.slice(0, 8)));
   await h.look("training-pairs");
   await h.step("what does not fit is told and mended", () => training.leaveOutWhatDoesNotFit(h));
@@ -157,6 +163,8 @@ async function full(h, daemon, folder) {
   await h.step("an upload is cut, and the page reloaded: it goes on", () => trouble.resumeAnUpload(h, daemon, large));
   if (existsSync(join(data, "fmd_confocal_bpae_b"))) await h.step("real cells in the viewer", () => portrait(h, daemon, token, { data, folder, pictures }));
   else console.log("skipped: page, real cells (no test images; set DENOISED_TEST_DATA)");
+  await h.go("/account");
+  await h.look("account");
   await h.step("sign out", () => signOut(h));
 }
 

@@ -50,13 +50,15 @@ export class Harness {
     console.log(`ok ${this.passed} ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
   }
 
+  /** Opens a view anew, also the one that is shown. */
   async go(path) {
-    const there = this.page.url().startsWith(this.url);
-    if (there) await this.page.evaluate((hash) => {
-      location.hash = hash;
+    if (this.page.url().startsWith(this.url)) await this.page.evaluate((hash) => {
+      document.querySelector("main > .view")?.setAttribute("data-old", "");
+      if (location.hash === hash) dispatchEvent(new HashChangeEvent("hashchange"));
+      else location.hash = hash;
     }, `#${path}`);
     else await this.page.goto(`${this.url}/#${path}`);
-    await this.page.locator("main h2").first().waitFor();
+    await this.page.locator("main > .view:not([data-old]) h2").first().waitFor();
   }
 
   /** Pictures at both widths, and what axe and the layout have to say there. */

@@ -114,6 +114,16 @@ test("a stream that breaks goes on behind its last event", async () => {
   assert.deepEqual(asked, ["", "2"]);
 });
 
+test("where there are no streams left, the job is asked for instead", async () => {
+  globalThis.fetch = async (path) => (path.endsWith("/events")
+    ? new Response("{\"detail\":\"too many\"}", { status: 429 })
+    : Response.json({ state: "succeeded", finished_at: "2026-01-01T00:00:00Z", progress: { fraction: 1 } }));
+  const { follow } = await load("stream.js");
+  const events = [];
+  await follow("job_2", (type, data) => events.push([type, data.state ?? data.fraction]), new AbortController().signal);
+  assert.deepEqual(events, [["state", "succeeded"], ["progress", 1], ["done", "succeeded"]]);
+});
+
 test("times and sizes read as people say them", async () => {
   const { bytes, seconds, value } = await load("format.js");
   assert.deepEqual([0.2, 59, 75, 3700, 200000].map(seconds), ["1 s", "59 s", "1 min 15 s", "1 h 1 min", "2 d 7 h"]);

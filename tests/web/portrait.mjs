@@ -44,7 +44,11 @@ export async function portrait(h, daemon, token, { data, folder, pictures }) {
   await images.denoise(h, "confocal_nuclei.png", "nuclei");
   await images.compare(h);
   await h.page.setViewportSize({ width: 1280, height: 860 });
-  await h.page.waitForTimeout(500);
+  await h.page.locator(".stage-canvas").focus();
+  for (let i = 0; i < 3; i += 1) await h.page.keyboard.press("+");
+  for (let i = 0; i < 4; i += 1) await h.page.keyboard.press("ArrowLeft"); // a nucleus under the divider
+  await h.page.getByRole("heading", { name: "Facts" }).click(); // away from the stage: no frame about it
+  await h.until("notices are gone", async () => (await h.page.locator(".notice").count()) === 0);
   await h.page.screenshot({ path: join(pictures, "page.png") });
   await h.look("viewer-cells", { whole: false });
   await h.look("viewer-cells", { whole: false, dark: true });

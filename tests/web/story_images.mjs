@@ -42,6 +42,19 @@ export async function denoise(h, image, by) {
   await h.until("the result is there", async () => (await jobs()).some((id) => !before.includes(id)), 60);
 }
 
+/** Several at a time, by a button that says how many. */
+export async function denoiseSome(h, names, by) {
+  await h.go("/images");
+  for (const name of names) await h.page.locator(".card", { hasText: name }).locator("input").check();
+  await h.page.getByRole("link", { name: /^Denoise/ }).last().click();
+  await h.page.locator(".choice", { hasText: by }).locator("input[type=radio]").check();
+  await h.page.getByRole("button", { name: `Denoise ${names.length} images` }).click();
+  await h.until("all results are there", async () => {
+    const there = await h.page.locator(".job.succeeded .name").allTextContents();
+    return names.every((name) => there.includes(name.replace(".tif", "_denoised.tif")));
+  }, 60);
+}
+
 export async function compare(h) {
   await h.page.locator(".job.succeeded").first().getByRole("link", { name: /Compare/ }).click();
   await h.page.locator(".stage-canvas[data-ready=yes]").waitFor();

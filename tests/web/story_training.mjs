@@ -58,6 +58,22 @@ export async function start(h) {
   return h.page.url().split("/").at(-1);
 }
 
+/** Frames of one scene need one size, and two of them. */
+export async function pickRepeats(h, names, other) {
+  await h.go("/training/new");
+  await h.page.locator(".segments label", { hasText: "Repeats of one scene" }).click();
+  const pile = h.page.getByRole("group", { name: "Frames of one scene" });
+  const add = async (list) => {
+    await pile.getByRole("button", { name: /Choose from the server/ }).click();
+    for (const name of list) await h.page.locator("dialog .card", { hasText: name }).locator("input").check();
+    await h.page.locator("dialog").getByRole("button", { name: /^Use/ }).click();
+  };
+  await add(names);
+  await h.page.getByText(`${names.length} frames of one size`).waitFor();
+  await add([other]);
+  await h.page.getByText("All frames must have one size").waitFor();
+}
+
 /** A further training on the newest data set. */
 export async function trainAgain(h, model, iterations) {
   await h.go("/training/new");
