@@ -200,7 +200,9 @@ static inline struct den_train_job job_of(struct den_train_config config,
         .checkpoint_seconds = 1e9,
         .best_path = path_of("best.model", best),
         .last_path = path_of("last.model", last),
-        .hooks = {{tick, watch}, watch != NULL ? metric : NULL, NULL, watch},
+        .hooks = {.progress = {tick, watch},
+                  .metric = watch != NULL ? metric : NULL,
+                  .context = watch},
     };
 }
 
