@@ -2,7 +2,7 @@
 
 import { button, clear, el } from "./dom.js";
 import { bytes, percent } from "./format.js";
-import { add, all, cancel, tidy, watchUploads } from "./upload.js";
+import { add, all, cancel, retry, tidy, watchUploads } from "./upload.js";
 
 /* Files of dropped folders, too, in the order of their names. */
 async function filesOf(transfer) {
@@ -72,14 +72,17 @@ function row(upload) {
   const state = el("span", { class: "state" });
   const stop = button("Stop", () => cancel(upload), { class: "quiet",
     "aria-label": `Stop the upload of ${upload.file.name}` });
+  const again = button("Try again", () => retry(upload), { class: "quiet",
+    "aria-label": `Try again the upload of ${upload.file.name}` });
   const node = el("li", { class: "upload" },
-    el("span", { class: "name", title: upload.file.name }, upload.file.name), bar, state, stop);
+    el("span", { class: "name", title: upload.file.name }, upload.file.name), bar, state, stop, again);
   const draw = () => {
     const ended = ["done", "failed"].includes(upload.state);
     node.className = `upload ${upload.state}`;
     bar.value = upload.state === "done" ? 1 : upload.sent / Math.max(1, upload.file.size);
     bar.hidden = upload.state === "failed";
     stop.hidden = ended;
+    again.hidden = upload.state !== "failed";
     state.textContent = describe(upload);
   };
   draw();

@@ -48,6 +48,9 @@ async function load(node) {
 export function thumb(path, alt = "") {
   const node = el("img", { class: "thumb", alt, decoding: "async", data: { path } });
   node.addEventListener("load", () => node.classList.add("there"));
+  node.addEventListener("error", () => {
+    node.alt = "no picture";
+  });
   sight.observe(node);
   return node;
 }

@@ -48,6 +48,12 @@ export function cancel(upload) {
   if (upload.state === "waiting") finish(upload, "failed", "stopped");
 }
 
+/** Once more, after it has failed or was stopped. */
+export function retry(upload) {
+  uploads.splice(uploads.indexOf(upload), 1);
+  add([upload.file]);
+}
+
 /** Forgets those that have ended. */
 export function tidy() {
   for (let i = uploads.length - 1; i >= 0; i -= 1)

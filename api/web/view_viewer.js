@@ -174,6 +174,7 @@ export async function show(root, { params, signal, titled }) {
         clear(residual, residualText(data.facts));
       }
       busy.hidden = true;
+      scaled.textContent = before.step > 1 ? `So large an image is shown at 1/${before.step} of its size; the download is whole.` : "";
       contrast.show(sorted(before.values), after ? sorted(after.values) : null);
       canvas.dataset.ready = "yes";
     } catch (error) {
@@ -195,6 +196,7 @@ export async function show(root, { params, signal, titled }) {
 
   const stageBox = el("div", { class: "stage", data: { mode } }, canvas, both ? [line, split, tags] : null, busy);
   const note = el("p", { class: "hint", hidden: true });
+  const scaled = el("p", { class: "hint" });
   const tools = el("div", { class: "row tools", role: "toolbar", "aria-label": "Zoom" },
     button("\u2212", () => stage.zoomTo(stage.zoom / 1.5), { "aria-label": "Zoom out" }), zoomText,
     button("+", () => stage.zoomTo(stage.zoom * 1.5), { "aria-label": "Zoom in" }),
@@ -211,7 +213,7 @@ export async function show(root, { params, signal, titled }) {
       el("a", { class: "button quiet", href: both ? "#/denoise" : "#/images" }, both ? "Back to the queue" : "Back to the images")),
     el("div", { class: "viewer" },
       el("div", { class: "viewer-main" },
-        el("div", { class: "row between wrap" }, both ? modeChoice(setMode) : null, tools), stageBox, point, note, pages.node, keys),
+        el("div", { class: "row between wrap" }, both ? modeChoice(setMode) : null, tools), stageBox, point, note, scaled, pages.node, keys),
       el("aside", { class: "panel viewer-side", "aria-label": "Contrast and facts" }, downloads, contrast.node,
         both ? el("section", {}, el("h3", {}, "What was removed"), residual) : null,
         el("section", {}, el("h3", {}, "Facts"), factList(subject)))));
