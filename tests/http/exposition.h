@@ -6,7 +6,9 @@
 
 #include <stddef.h>
 
-enum { EXPOSITION_VALUES = 64 }; /* values of a label within a metric, at most */
+/* Values of a label within a metric, at most: one of them is the row of the route table.
+ */
+enum { EXPOSITION_VALUES = 128 };
 
 /* The first fault as a sentence in to[size], or NULL when there is none; *ret_series: how
  * many series there are. */
