@@ -212,8 +212,10 @@ START_TEST(a_large_stack_needs_little_memory)
            length >> 20, sent - start, fetched - sent, RANGES, ranges - fetched,
            moving / 1024, denoised - ranges, working / 1024);
     (void)fflush(stdout);
-    ck_assert_int_le(moving / 1024, 16);
-    ck_assert_int_le(working / 1024, 512);
+    if (!test_sanitized()) { /* whose shadow memory grows as well */
+        ck_assert_int_le(moving / 1024, 16);
+        ck_assert_int_le(working / 1024, 512);
+    }
 }
 END_TEST
 
