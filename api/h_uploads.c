@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "handlers.h"
+#include "log.h"
 #include "mem.h"
 #include "str.h"
 #include "uploads.h"
@@ -266,7 +267,7 @@ void den_api_part_end(void *app, struct den_part *part)
     struct arrival *arrival = part->context;
     if (arrival->has_checksum && !arrival->settled &&
         !den_upload_part_drop(arrival->part, NULL))
-        arrival->settled = true; /* the next part's offset tells the client */
+        den_log(DEN_WARN, "part_not_removed", " upload=%s", arrival->part->row.id);
     den_upload_part_close(arrival->part);
     den_free(arrival);
 }

@@ -115,12 +115,13 @@ static int64_t pause_of(int64_t attempts)
     return seconds < LONGEST_S ? seconds : LONGEST_S;
 }
 
+/* last: it would be no better the next time. */
 static bool settle(struct den_webhooks *w, const struct den_webhook_row *row, bool taken,
-                   const char *why, struct den_err *err)
+                   bool last, const char *why, struct den_err *err)
 {
     const struct den_store_kind *kind = w->api->store_kind;
     char text[200];
-    bool over = taken || row->attempts + 1 >= ATTEMPTS;
+    bool over = taken || last || row->attempts + 1 >= ATTEMPTS;
     den_log(taken ? DEN_INFO : DEN_WARN, taken ? "webhook_taken" : "webhook_not_taken",
             " job=%s attempt=%lld last=%s why=%s", row->job, (long long)row->attempts + 1,
             over ? "true" : "false", den_log_quote(why, text, sizeof text));
@@ -142,10 +143,15 @@ static bool send_one(struct den_webhooks *w, struct den_message *m, bool *ret_mo
         return false;
     if (!*ret_more)
         return true;
+    /* The administrator may have thought otherwise since. */
+    if (!den_webhook_check(row.url, w->api->webhook_hosts, &inner))
+        return settle(w, &row, false, true, inner.text, err);
     if (!compose(w, &row, m, &inner))
-        return settle(w, &row, false, inner.text, err);
+        return settle(w, &row, false, false, inner.text, err);
     bool taken = den_courier_send(w->courier, m, why, sizeof why);
-    return settle(w, &row, taken, why, err);
+    if (!den_courier_stands(w->courier))
+        return den_err_set(err, DEN_E_INTERNAL, "%s", why); /* no attempt was made */
+    return settle(w, &row, taken, false, why, err);
 }
 
 /* ---- the thread ---------------------------------------------------------------------

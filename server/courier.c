@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <netdb.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -25,6 +26,7 @@ struct den_courier {
     int fd;
     pid_t pid;
     uint32_t sent;
+    atomic_bool gone;
 };
 
 struct parcel {
@@ -240,12 +242,14 @@ static void begin(int fd, const struct settings *with)
 /* ---- in the daemon ------------------------------------------------------------------
  */
 
-static bool receive(const struct den_courier *courier, struct receipt *ret)
+static bool receive(struct den_courier *courier, struct receipt *ret)
 {
     for (;;) {
         ssize_t got = recv(courier->fd, ret, sizeof *ret, 0);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got == 0 || (got < 0 && errno == ECONNRESET))
+            atomic_store(&courier->gone, true);
         if (got != (ssize_t)sizeof *ret)
             return false;
         if (ret->number == courier->sent) /* else of a message that was given up */
@@ -294,12 +298,19 @@ bool den_courier_send(struct den_courier *courier, const struct den_message *mes
     parcel->message = *message;
     bool sent = send(courier->fd, parcel, sizeof *parcel, MSG_NOSIGNAL) ==
                 (ssize_t)sizeof *parcel;
+    if (!sent && (errno == EPIPE || errno == ECONNRESET))
+        atomic_store(&courier->gone, true);
     den_free(parcel);
     if (!sent || !receive(courier, &receipt))
         return false;
     receipt.why[WHY - 1] = '\0';
     den_str_copy(why, size, receipt.why);
     return receipt.taken;
+}
+
+bool den_courier_stands(const struct den_courier *courier)
+{
+    return !atomic_load(&courier->gone);
 }
 
 void den_courier_stop(struct den_courier *courier)

@@ -26,6 +26,8 @@ bool den_courier_start(const struct den_networks *networks, const char *ca,
  * answered with a status of 2xx; else why says in words what happened. */
 bool den_courier_send(struct den_courier *courier, const struct den_message *message,
                       char *why, size_t size);
+/* false: its process is gone, and nothing can be sent until the daemon starts anew. */
+bool den_courier_stands(const struct den_courier *courier);
 void den_courier_stop(struct den_courier *courier); /* NULL is fine */
 
 #endif

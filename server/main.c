@@ -241,7 +241,10 @@ static bool alive(void *context, struct den_err *err)
     struct parts *parts = context;
     return den_service_workers_live(parts->service, parts->stall_s, err) &&
            den_service_store_answers(parts->service, err) &&
-           (den_jail_stands() || den_err_set(err, DEN_E_INTERNAL, "the jail has ended"));
+           (den_jail_stands() ||
+            den_err_set(err, DEN_E_INTERNAL, "the jail has ended")) &&
+           (parts->courier == NULL || den_courier_stands(parts->courier) ||
+            den_err_set(err, DEN_E_INTERNAL, "the process for webhooks has ended"));
 }
 
 static void http_started(void *app, struct den_http *http)

@@ -280,6 +280,8 @@ bool den_sqlite_alias_list(struct den_store *s, const char *owner, const char *m
                            struct den_err *err);
 /* store_sqlite_webhooks.c; add: inside job_add, nothing for "" */
 void den_tx_add_webhook(struct den_tx *tx, const char *job, const char *url);
+/* Inside job_retry: there will be another end to tell of. */
+void den_tx_renew_webhook(struct den_tx *tx, const char *job);
 bool den_sqlite_webhook_due(struct den_store *s, int64_t now_ms,
                             struct den_webhook_row *ret, bool *ret_found,
                             struct den_err *err);

@@ -372,6 +372,7 @@ bool den_sqlite_job_retry(struct den_store *s, const char *owner, const char *id
                       id, &row);
     if (row.state != before || waited)
         den_tx_audit(&tx, "job.retry", id, den_job_state_name(row.state));
+    den_tx_renew_webhook(&tx, id);
     /* After the new event, so that no number is given twice. */
     den_tx_query(&tx, "DELETE FROM events WHERE job = ?1 AND type = 'done'");
     den_tx_text(&tx, id);

@@ -14,6 +14,13 @@ void den_tx_add_webhook(struct den_tx *tx, const char *job, const char *url)
     den_tx_run(tx);
 }
 
+void den_tx_renew_webhook(struct den_tx *tx, const char *job)
+{
+    den_tx_query(tx, "UPDATE webhooks SET next_ms = 0 WHERE job = ?1");
+    den_tx_text(tx, job);
+    den_tx_run(tx);
+}
+
 bool den_sqlite_webhook_due(struct den_store *s, int64_t now_ms,
                             struct den_webhook_row *ret, bool *ret_found,
                             struct den_err *err)
@@ -47,8 +54,9 @@ bool den_sqlite_webhook_told(struct den_store *s, const char *job, int64_t told_
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    den_tx_query(&tx, "UPDATE webhooks SET told_ms = ?1, attempts = 0, next_ms = 0 "
-                      "WHERE job = ?2");
+    /* Out of the way of those that wait, until the job is tried again. */
+    den_tx_query(&tx, "UPDATE webhooks SET told_ms = ?1, attempts = 0, "
+                      "next_ms = 9223372036854775807 WHERE job = ?2");
     den_tx_int(&tx, told_ms);
     den_tx_text(&tx, job);
     den_tx_run(&tx);

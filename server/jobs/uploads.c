@@ -129,19 +129,37 @@ static bool on_its_way(const char *id)
     return part != NULL;
 }
 
+static bool enter(struct den_upload_part *part, const char *owner, const char *id,
+                  struct den_err *err);
+static void leave(struct den_upload_part *part);
+
 bool den_service_delete_upload(struct den_service *service, const char *owner,
                                const char *id, struct den_err *err)
 {
-    struct den_upload_row row;
+    struct den_upload_part all = {.service = service, .fd = -1}; /* nobody else's turn */
     char path[PATH_SIZE];
-    if (!service->kind->upload_get(service->store, owner, id, &row, err))
+    if (!enter(&all, owner, id, err))
         return false;
-    if (on_its_way(id))
-        return den_err_set(err, DEN_E_CONFLICT,
-                           "a part of the upload is on its way; try again when it ended");
-    path_of(service, row.id, path);
-    return service->kind->upload_delete(service->store, owner, row.id, err) &&
-           den_fs_remove(path, err);
+    path_of(service, id, path);
+    bool done = service->kind->upload_delete(service->store, owner, id, err) &&
+                den_fs_remove(path, err);
+    leave(&all);
+    return done;
+}
+
+/* Whose parts are on their way is not over. */
+static void touch_open(struct den_service *s)
+{
+    char ids[DEN_UPLOADS_PER_OWNER][DEN_ID_SIZE];
+    size_t count = 0;
+    pthread_mutex_lock(&open_lock);
+    for (const struct den_upload_part *part = open_parts;
+         part != NULL && count < DEN_UPLOADS_PER_OWNER; part = part->next)
+        den_str_copy(ids[count++], DEN_ID_SIZE, part->row.id);
+    pthread_mutex_unlock(&open_lock);
+    for (size_t i = 0; i < count; i++)
+        if (!s->kind->upload_touch(s->store, ids[i], expiry(), NULL))
+            den_log(DEN_DEBUG, "upload_not_touched", " upload=%s", ids[i]);
 }
 
 /* A file is there before its row, and may be for as long as it takes to add that. */
@@ -168,6 +186,7 @@ bool den_service_sweep_uploads(struct den_service *service, struct den_err *err)
 {
     char folder[PATH_SIZE];
     den_str_format(folder, sizeof folder, "%s/uploads", service->state);
+    touch_open(service);
     if (!service->kind->upload_expire(service->store, den_wall_ms(), err))
         return false;
     DIR *dir = opendir(folder);
@@ -182,9 +201,14 @@ bool den_service_sweep_uploads(struct den_service *service, struct den_err *err)
 
 /* ---- a part ---- */
 
-/* One at a time for an upload. */
-static bool enter(struct den_upload_part *part, struct den_err *err)
+/* One at a time for an upload; its row is read when nobody else can change it.  What is
+ * not the owner's is told as such before anything else. */
+static bool enter(struct den_upload_part *part, const char *owner, const char *id,
+                  struct den_err *err)
 {
+    struct den_service *s = part->service;
+    if (!s->kind->upload_get(s->store, owner, id, &part->row, err))
+        return false;
     pthread_mutex_lock(&open_lock);
     const struct den_upload_part *other = open_parts;
     while (other != NULL && strcmp(other->row.id, part->row.id) != 0)
@@ -194,10 +218,14 @@ static bool enter(struct den_upload_part *part, struct den_err *err)
         open_parts = part;
     }
     pthread_mutex_unlock(&open_lock);
-    return other == NULL ||
-           den_err_set(err, DEN_E_CONFLICT,
-                       "another part of this upload is on its way; ask for the offset "
-                       "and try again");
+    if (other != NULL)
+        return den_err_set(err, DEN_E_CONFLICT,
+                           "another part of this upload is on its way; ask for the "
+                           "offset and try again");
+    if (s->kind->upload_get(s->store, owner, id, &part->row, err))
+        return true;
+    leave(part);
+    return false;
 }
 
 static void leave(struct den_upload_part *part)
@@ -239,8 +267,7 @@ bool den_upload_part_open(struct den_service *service, const char *owner, const 
         return false;
     part->service = service;
     part->fd = -1;
-    if (!service->kind->upload_get(service->store, owner, id, &part->row, err) ||
-        !enter(part, err)) {
+    if (!enter(part, owner, id, err)) {
         den_free(part);
         return false;
     }
@@ -252,19 +279,39 @@ bool den_upload_part_open(struct den_service *service, const char *owner, const 
     return true;
 }
 
+/* After a failed sync nobody knows what the disk has, and a second one may not tell
+ * [PostgreSQL's lesson of 2018]: the upload is over. */
+static bool sync_part(struct den_upload_part *part, struct den_err *err)
+{
+    struct den_service *s = part->service;
+    char path[PATH_SIZE];
+    if (fsync(part->fd) == 0)
+        return true;
+    den_err_sys(err, errno, "the upload cannot be written to disk; begin it again");
+    path_of(s, part->row.id, path);
+    unlink(path);
+    if (!s->kind->upload_delete(s->store, part->row.owner, part->row.id, NULL))
+        den_log(DEN_WARN, "upload_not_removed", " upload=%s", part->row.id);
+    return false;
+}
+
 bool den_upload_part_keep(struct den_upload_part *part, struct den_err *err)
 {
     struct den_service *s = part->service;
-    if (fsync(part->fd) != 0)
-        return den_err_sys(err, errno, "the upload cannot be written to disk");
+    if (!sync_part(part, err))
+        return false;
     DEN_FAILPOINT("upload_kept");
     return s->kind->upload_touch(s->store, part->row.id, expiry(), err);
 }
 
 bool den_upload_part_drop(struct den_upload_part *part, struct den_err *err)
 {
-    return ftruncate(part->fd, (off_t)part->start) == 0 ||
-           den_err_sys(err, errno, "the damaged part of the upload cannot be removed");
+    if (ftruncate(part->fd, (off_t)part->start) != 0)
+        return den_err_sys(err, errno,
+                           "the damaged part of the upload cannot be removed");
+    /* Its room went as well; without it later parts may find the disk full. */
+    (void)fallocate(part->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)part->row.length);
+    return true;
 }
 
 /* A refused image does not become better by being sent on. */
@@ -285,9 +332,7 @@ bool den_upload_part_finish(struct den_upload_part *part, struct den_image_row *
     struct den_service *s = part->service;
     char path[PATH_SIZE], temporary[PATH_MAX], sha256[DEN_SHA256_SIZE];
     path_of(s, part->row.id, path);
-    if (fsync(part->fd) != 0)
-        return den_err_sys(err, errno, "the upload cannot be written to disk");
-    if (!den_blobs_hash(path, sha256, err))
+    if (!sync_part(part, err) || !den_blobs_hash(path, sha256, err))
         return false;
     den_blobs_temporary(s->blobs, temporary, sizeof temporary);
     if (link(path, temporary) != 0)

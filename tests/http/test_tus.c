@@ -287,6 +287,24 @@ START_TEST(an_upload_can_be_given_up)
 }
 END_TEST
 
+/* What is on its way counts as stored. */
+START_TEST(a_quota_counts_what_was_only_announced)
+{
+    char path[80];
+    ck_assert_int_eq(daemon_stop(&d), 0);
+    daemon_restart(&d, (const char *const[]){"--quota_stored_mib", "1", NULL});
+    begin(600000, path);
+    struct answer a =
+        ask("POST", d.url, "/v1/uploads", NULL, NULL, 0, TUS "Upload-Length: 600000");
+    ck_assert_msg(a.status == 429, "%ld %s", a.status, a.body);
+    answer_free(&a);
+    a = ask("DELETE", d.url, path, NULL, NULL, 0, "Tus-Resumable: 1.0.0");
+    ck_assert_int_eq(a.status, 204);
+    answer_free(&a);
+    begin(600000, path);
+}
+END_TEST
+
 START_TEST(nobody_begins_uploads_without_end)
 {
     char path[80], text[80];
@@ -317,6 +335,7 @@ int main(void)
     tcase_add_test(tc, more_than_was_announced_is_refused);
     tcase_add_test(tc, a_file_that_is_no_image_is_refused_at_its_end_and_goes);
     tcase_add_test(tc, an_upload_can_be_given_up);
+    tcase_add_test(tc, a_quota_counts_what_was_only_announced);
     tcase_add_test(tc, nobody_begins_uploads_without_end);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);

@@ -135,7 +135,7 @@ static void setup(void)
     listen_there();
     (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
-    scene_write(folder, 1, 64, 1);
+    scene_write(folder, 1, 64, 2);
     (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", folder);
 }
 
@@ -254,6 +254,46 @@ START_TEST(who_fails_is_told_again_also_by_the_next_daemon)
 }
 END_TEST
 
+static void call(const char *id, const char *what)
+{
+    char path[80];
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s/%s", id, what);
+    struct answer a = ask("POST", d.url, path, NULL, NULL, 0, NULL);
+    ck_assert_msg(a.status == 200, "%ld %s", a.status, a.body);
+    answer_free(&a);
+}
+
+START_TEST(a_job_that_is_tried_again_is_told_of_again)
+{
+    char id[32], body[400], first[32], second[32], set[32];
+    start("127.0.0.0/8 ::1/128");
+    upload(d.url, file, first);
+    file[strlen(file) - strlen("0.tif")] = '1';
+    upload(d.url, file, second);
+    (void)snprintf(body, sizeof body,
+                   "{\"name\":\"s\",\"kind\":\"repeats\",\"images\":[\"%s\",\"%s\"]}",
+                   first, second);
+    struct answer a = post_json(d.url, "/v1/datasets", body);
+    (void)snprintf(set, sizeof set, "%s", text_at(a.json, "id"));
+    answer_free(&a);
+    (void)snprintf(
+        body, sizeof body,
+        "{\"kind\":\"train\",\"dataset\":\"%s\",\"preset\":\"cpu\",\"config\":{" TINY
+        ",\"iterations\":1000000,\"validation_fraction\":0},"
+        "\"webhook\":\"https://localhost:%u/\"}",
+        set, other.port);
+    submit_job(d.url, body, id);
+    for (int end = 1; end <= 2; end++) {
+        call(id, "cancel");
+        json_decref(wait_job(d.url, id, 30));
+        wait_for(end, 20);
+        if (end == 1)
+            call(id, "retry");
+    }
+    ck_assert_str_ne(other.heard[0].id, other.heard[1].id);
+}
+END_TEST
+
 START_TEST(an_address_inside_is_not_called)
 {
     char id[32];
@@ -325,6 +365,7 @@ int main(void)
     tcase_add_test(tc, the_end_of_a_job_is_told_once_and_signed);
     if (test_full())
         tcase_add_test(tc, who_fails_is_told_again_also_by_the_next_daemon);
+    tcase_add_test(tc, a_job_that_is_tried_again_is_told_of_again);
     tcase_add_test(tc, an_address_inside_is_not_called);
     tcase_add_test(tc, a_redirection_is_not_followed);
     tcase_add_test(tc, other_places_are_refused_with_the_job);
