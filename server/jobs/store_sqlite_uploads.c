@@ -20,7 +20,8 @@ bool den_sqlite_upload_add(struct den_store *s, const struct den_upload_row *row
     }
     /* What is on its way takes room as what is there. */
     int64_t coming = den_tx_number(
-        &tx, "SELECT coalesce(sum(length), 0) FROM uploads WHERE owner = ?1 AND image = ''",
+        &tx,
+        "SELECT coalesce(sum(length), 0) FROM uploads WHERE owner = ?1 AND image = ''",
         row->owner);
     den_tx_admit_bytes(&tx, row->owner, row->length + (uint64_t)coming);
     den_tx_query(&tx, "INSERT INTO uploads (" COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
