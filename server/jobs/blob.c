@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <nettle/base16.h>
 #include <nettle/sha2.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,8 @@
 
 struct den_blobs {
     atomic_uint held;
+    pthread_mutex_t lock; /* guards pins */
+    struct den_blob_pin *pins;
     char folder[PATH_MAX / 2]; /* of the state */
 };
 
@@ -57,6 +60,7 @@ bool den_blobs_open(const char *folder, struct den_blobs **ret, struct den_err *
     }
     if (!make_folders(blobs, err) || !clean_temporary(blobs, err))
         goto fail;
+    pthread_mutex_init(&blobs->lock, NULL);
     *ret = blobs;
     return true;
 fail:
@@ -66,6 +70,8 @@ fail:
 
 void den_blobs_close(struct den_blobs *blobs)
 {
+    if (blobs != NULL)
+        pthread_mutex_destroy(&blobs->lock);
     den_free(blobs);
 }
 
@@ -197,6 +203,36 @@ void den_blobs_release(struct den_blobs *blobs)
     atomic_fetch_sub(&blobs->held, 1);
 }
 
+void den_blobs_pin(struct den_blobs *blobs, struct den_blob_pin *pin, const char *sha256)
+{
+    pthread_mutex_lock(&blobs->lock);
+    den_str_copy(pin->sha256, sizeof pin->sha256, sha256);
+    pin->next = blobs->pins;
+    blobs->pins = pin;
+    pthread_mutex_unlock(&blobs->lock);
+}
+
+void den_blobs_unpin(struct den_blobs *blobs, struct den_blob_pin *pin)
+{
+    pthread_mutex_lock(&blobs->lock);
+    struct den_blob_pin **at = &blobs->pins;
+    while (*at != NULL && *at != pin)
+        at = &(*at)->next;
+    if (*at == pin)
+        *at = pin->next;
+    pthread_mutex_unlock(&blobs->lock);
+}
+
+static bool is_pinned(struct den_blobs *blobs, const char *sha256)
+{
+    bool found = false;
+    pthread_mutex_lock(&blobs->lock);
+    for (const struct den_blob_pin *pin = blobs->pins; pin != NULL; pin = pin->next)
+        found = found || strcmp(pin->sha256, sha256) == 0;
+    pthread_mutex_unlock(&blobs->lock);
+    return found;
+}
+
 bool den_blobs_same(const struct den_blobs *blobs, const char *sha256, bool *ret,
                     struct den_err *err)
 {
@@ -217,7 +253,7 @@ bool den_blobs_remove(struct den_blobs *blobs, const char *sha256, struct den_er
     char path[PATH_MAX];
     if (!is_sha256(sha256))
         return den_err_set(err, DEN_E_INTERNAL, "a SHA-256 has 64 hexadecimal digits");
-    if (atomic_load(&blobs->held) > 0)
+    if (atomic_load(&blobs->held) > 0 || is_pinned(blobs, sha256))
         return true;
     den_blobs_path(blobs, sha256, path, sizeof path);
     return den_fs_remove(path, err);

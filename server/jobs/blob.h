@@ -31,6 +31,15 @@ bool den_blobs_remove(struct den_blobs *blobs, const char *sha256,
  * be nested. */
 void den_blobs_hold(struct den_blobs *blobs);
 void den_blobs_release(struct den_blobs *blobs);
+/* A blob that no row names yet: from pin to unpin den_blobs_remove leaves this one alone,
+ * as above.  The pin is the caller's, and stays where it is; sha256 is kept in it.  One
+ * that was never set may be taken out, too. */
+struct den_blob_pin {
+    char sha256[DEN_SHA256_SIZE];
+    struct den_blob_pin *next;
+};
+void den_blobs_pin(struct den_blobs *blobs, struct den_blob_pin *pin, const char *sha256);
+void den_blobs_unpin(struct den_blobs *blobs, struct den_blob_pin *pin);
 /* Reads it all: *ret true when its content has its name as hash. */
 bool den_blobs_same(const struct den_blobs *blobs, const char *sha256, bool *ret,
                     struct den_err *err) DEN_CHECKED;

@@ -34,17 +34,17 @@ static void listen_to(struct den_keeper *keeper)
 }
 
 /* A lease that is due, with the time of this renewal; "" when there is none. */
-static struct den_lease next_due(struct den_keeper *keeper, int worker, double now)
+static struct den_lease next_due(struct den_keeper *keeper, int worker, int64_t now)
 {
     struct den_service *s = keeper->service;
-    const double each_s = s->config.lease_s / 6;
+    const double each_ms = 1000 * s->config.lease_s / 6;
     struct den_lease due = {.gen = 0};
     double stall = s->config.stall_s;
     if (stall > 0 && keeper->silent_s[worker] > stall)
         return due;
     pthread_mutex_lock(&s->lock);
     for (struct den_task *t = s->workers[worker].task; t != NULL; t = t->outer)
-        if (due.job[0] == '\0' && now - t->renewed_at >= each_s &&
+        if (due.job[0] == '\0' && (double)(now - t->renewed_at) >= each_ms &&
             !atomic_load(&t->lost)) {
             due = t->lease;
             t->renewed_at = now;
@@ -65,7 +65,7 @@ static void lost(struct den_service *s, int worker, const struct den_lease *leas
 static void renew(struct den_keeper *keeper)
 {
     struct den_service *s = keeper->service;
-    double now = den_monotonic_s();
+    int64_t now = den_boot_ms();
     int64_t lease_ms = (int64_t)(1000 * s->config.lease_s);
     for (int i = 0; i < s->worker_count; i++)
         for (;;) {

@@ -132,116 +132,161 @@ static void set_error(struct den_job_row *row, const struct den_err *err)
     den_utf8_trim(row->error_text);
 }
 
-/* Under blob_lock; after it the files at their old names are gone in any case. */
+/* The files that a job made, from their taking to the row that names them. */
+struct taken {
+    struct den_blob_pin result, model;
+};
+
+/* After it the files at their old names are gone in any case. */
 static bool take_files(struct den_job_context *context, struct den_job_row *row,
-                       struct den_err *err)
+                       struct taken *taken, struct den_err *err)
 {
     struct den_blobs *blobs = context->service->blobs;
     row->result_bytes = 0;
-    if (context->result[0] != '\0' &&
-        !den_blobs_take(blobs, context->result, NULL, row->result_sha256,
-                        &row->result_bytes, err))
-        return false;
-    return context->model == NULL ||
-           den_blobs_take(blobs, context->model_file, NULL, context->model->sha256,
-                          &context->model->bytes, err);
+    if (context->result[0] != '\0') {
+        if (!den_blobs_take(blobs, context->result, NULL, row->result_sha256,
+                            &row->result_bytes, err))
+            return false;
+        den_blobs_pin(blobs, &taken->result, row->result_sha256);
+    }
+    if (context->model != NULL) {
+        if (!den_blobs_take(blobs, context->model_file, NULL, context->model->sha256,
+                            &context->model->bytes, err))
+            return false;
+        den_blobs_pin(blobs, &taken->model, context->model->sha256);
+    }
+    return true;
 }
 
-/* What was taken for a job that is another's by now. */
-static void drop_files(struct den_job_context *context, const struct den_job_row *row)
-{
-    if (row->result_sha256[0] != '\0')
-        den_service_drop_blob(context->service, row->result_sha256);
-    if (context->model != NULL && context->model->sha256[0] != '\0')
-        den_service_drop_blob(context->service, context->model->sha256);
-}
-
-static bool try_finish(struct den_job_context *context, struct den_job_row *row,
-                       struct den_err *err)
+/* The lock is not held until the row is there, which may be long on a full disk: the
+ * pins keep what was taken while somebody deletes another job with the same bytes. */
+static bool take(struct den_job_context *context, struct den_job_row *row,
+                 struct taken *taken, struct den_err *err)
 {
     struct den_service *s = context->service;
-    bool good = row->state == DEN_JOB_SUCCEEDED;
-    if (s->kind->job_finish(s->store, row, good ? context->model : NULL, context->scores,
-                            good ? context->score_count : 0, err))
-        return true;
-    if (err->code == DEN_E_CONFLICT)
-        atomic_store(&context->task.lost, true);
-    return false;
+    pthread_mutex_lock(&s->blob_lock);
+    bool done = take_files(context, row, taken, err);
+    pthread_mutex_unlock(&s->blob_lock);
+    DEN_FAILPOINT("result_taken");
+    return done;
 }
 
-/* Files first, then the row that names them.  A store that cannot write (a full disk) is
- * asked again until it can; should the server end before that, the job runs again. */
+/* What no row names stays not: the job is another's by now, is to be done again, or was
+ * deleted while the pins still held its files. */
+static void let_go(struct den_job_context *context, struct taken *taken)
+{
+    struct den_service *s = context->service;
+    pthread_mutex_lock(&s->blob_lock);
+    den_blobs_unpin(s->blobs, &taken->result);
+    den_blobs_unpin(s->blobs, &taken->model);
+    den_service_drop_blob(s, taken->result.sha256);
+    den_service_drop_blob(s, taken->model.sha256);
+    pthread_mutex_unlock(&s->blob_lock);
+}
+
+/* What became of a change of the job's row. */
+enum outcome {
+    STORED,
+    REFUSED, /* somebody cancelled the job in the meantime, or it is another's */
+    LEFT     /* the server ends: its next start puts the job back */
+};
+
+/* A store that cannot write (a full disk, no memory) is asked again until it can: that
+ * says nothing about the job.  true: now. */
+static bool ask_again(struct den_job_context *context, struct den_err *err)
+{
+    struct den_service *s = context->service;
+    char text[sizeof err->text + 8];
+    if (err->code == DEN_E_CONFLICT || lost(context))
+        return false;
+    den_log(DEN_ERROR, "job_end_not_stored", " job=%s error=%s", context->job,
+            den_log_quote(err->text, text, sizeof text));
+    if (atomic_load(&s->stopping))
+        return false;
+    *err = DEN_ERR_INIT;
+    den_worker_sign(context->worker);
+    den_workers_wait(s, den_workers_seen(s));
+    return true;
+}
+
+static enum outcome not_stored(const struct den_err *err)
+{
+    return err->code == DEN_E_CONFLICT ? REFUSED : LEFT;
+}
+
 static bool finish(struct den_job_context *context, struct den_job_row *row)
 {
     struct den_service *s = context->service;
     struct den_err err = DEN_ERR_INIT;
-    char text[sizeof err.text + 8];
-    pthread_mutex_lock(&s->blob_lock);
-    if (row->state == DEN_JOB_SUCCEEDED && !take_files(context, row, &err)) {
-        set_error(row, &err);
-        err = DEN_ERR_INIT;
-    }
-    DEN_FAILPOINT("result_taken");
-    bool done = try_finish(context, row, &err);
-    if (lost(context))
-        drop_files(context, row);
-    pthread_mutex_unlock(&s->blob_lock);
+    bool good = row->state == DEN_JOB_SUCCEEDED;
+    while (!s->kind->job_finish(s->store, row, good ? context->model : NULL,
+                                context->scores, good ? context->score_count : 0, &err))
+        if (!ask_again(context, &err)) {
+            if (err.code == DEN_E_CONFLICT)
+                atomic_store(&context->task.lost, true);
+            return false;
+        }
     DEN_FAILPOINT("job_finished");
-    while (!done && !lost(context) && !atomic_load(&s->stopping)) {
-        den_log(DEN_ERROR, "job_end_not_stored", " job=%s error=%s", row->id,
-                den_log_quote(err.text, text, sizeof text));
-        err = DEN_ERR_INIT;
-        den_worker_sign(context->worker);
-        den_workers_wait(s, den_workers_seen(s));
-        done = try_finish(context, row, &err);
-    }
-    return done;
+    return true;
 }
 
-/* Refused when somebody cancelled the job in the meantime, or it is another's. */
-static bool requeue(struct den_job_context *context, struct den_job_row *row)
+static enum outcome requeue(struct den_job_context *context, struct den_job_row *row)
 {
     struct den_service *s = context->service;
-    if (!s->kind->job_requeue(s->store, &context->task.lease, NULL))
-        return false;
+    struct den_err err = DEN_ERR_INIT;
+    while (!s->kind->job_requeue(s->store, &context->task.lease, &err))
+        if (!ask_again(context, &err))
+            return not_stored(&err);
     row->state = DEN_JOB_QUEUED;
     DEN_FAILPOINT("job_requeued");
     den_log(DEN_INFO, "job_interrupted", " job=%s step=%llu", row->id,
             (unsigned long long)row->step);
     den_service_notify(s);
-    return true;
+    return STORED;
 }
 
-/* One that may go well another time waits for it in the queue. */
-static bool try_again(struct den_job_context *context, struct den_job_row *row,
-                      struct den_err *why)
+/* May the job go well another time, and has it not been tried often enough? */
+static bool is_worth_another(const struct den_job_context *context,
+                             const struct den_job_row *row, struct den_err *why)
 {
-    struct den_service *s = context->service;
-    const struct den_backoff backoff = den_service_backoff(s);
-    const struct den_moment now = den_moment_now();
+    const struct den_backoff backoff = den_service_backoff(context->service);
     char text[sizeof why->text];
     if (!den_backoff_helps(why->code) || atomic_load(&context->task.cancel))
         return false;
+    if (den_job_fruitless(row, row->step) < backoff.max_attempts)
+        return true;
+    memcpy(text, why->text, sizeof text);
+    den_str_format(why->text, sizeof why->text,
+                   "%.300s; it was tried %lld times, and is not tried again by itself",
+                   text, (long long)row->attempts);
+    return false;
+}
+
+/* It waits in the queue for its next attempt. */
+static enum outcome try_again(struct den_job_context *context, struct den_job_row *row,
+                              const struct den_err *why)
+{
+    struct den_service *s = context->service;
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_backoff backoff = den_service_backoff(s);
     const int64_t fruitless = den_job_fruitless(row, row->step);
-    if (fruitless >= backoff.max_attempts) {
-        memcpy(text, why->text, sizeof text);
-        den_str_format(why->text, sizeof why->text,
-                       "%.300s; it was tried %lld times, and is not tried again by "
-                       "itself",
-                       text, (long long)row->attempts);
-        return false;
-    }
-    int64_t wait_ms = den_backoff_draw(&backoff, fruitless);
+    const int64_t wait_ms = den_backoff_draw(&backoff, fruitless);
+    char text[sizeof why->text];
     den_str_format(text, sizeof text, "attempt %lld of %lld failed: %.300s",
                    (long long)fruitless, (long long)backoff.max_attempts, why->text);
-    if (!s->kind->job_again(s->store, &context->task.lease, wait_ms, &now, text, NULL))
-        return false;
+    struct den_moment now = den_moment_now();
+    while (
+        !s->kind->job_again(s->store, &context->task.lease, wait_ms, &now, text, &err)) {
+        if (!ask_again(context, &err))
+            return not_stored(&err);
+        now = den_moment_now();
+    }
     row->state = DEN_JOB_QUEUED;
     den_log(DEN_WARN, "job_tried_again", " job=%s attempt=%lld wait_ms=%lld code=%s",
             row->id, (long long)row->attempts, (long long)wait_ms,
             den_code_name(why->code));
     den_service_notify(s);
-    return true;
+    return STORED;
 }
 
 static void set_too_long(struct den_job_context *context, struct den_err *result)
@@ -274,29 +319,44 @@ static void remove_work(const struct den_job_context *context)
                 den_code_name(err.code));
 }
 
-/* What becomes of the job: back to the queue, or one of the three ends.  The work folder
- * goes after the row says so: a crash in between leaves it to the sweep. */
+/* Of a job that is not done: STORED = in the queue again, REFUSED = it ends. */
+static enum outcome back_to_queue(struct den_job_context *context,
+                                  struct den_job_row *row, struct den_err *result)
+{
+    enum outcome outcome = REFUSED;
+    if (context->too_long && result->code == DEN_E_CANCELLED)
+        set_too_long(context, result);
+    if (result->code == DEN_E_DRAINING) {
+        outcome = requeue(context, row);
+        result->code = DEN_E_CANCELLED;
+    } else if (is_worth_another(context, row, result)) {
+        outcome = try_again(context, row, result);
+    }
+    return outcome;
+}
+
+/* What becomes of the job: back to the queue, or one of the three ends.  Files first,
+ * then the row that names them; the work folder goes after the row says so: a crash in
+ * between leaves it to the sweep. */
 static void settle(struct den_job_context *context, struct den_job_row *row, bool good,
                    struct den_err *result)
 {
+    struct taken taken = {0};
     row->step = context->done;
     row->steps = context->total > 0 ? context->total : row->steps;
     row->state = DEN_JOB_SUCCEEDED;
-    if (!good && context->too_long && result->code == DEN_E_CANCELLED)
-        set_too_long(context, result);
-    if (!good && result->code == DEN_E_DRAINING) {
-        if (requeue(context, row))
-            return;
-        result->code = DEN_E_CANCELLED;
-    }
-    if (!good && try_again(context, row, result))
-        return;
-    if (!good)
+    good = good && take(context, row, &taken, result);
+    if (!good) {
+        if (back_to_queue(context, row, result) != REFUSED)
+            goto out;
         set_error(row, result);
-    if (!finish(context, row))
-        return;
-    tell_ended(context, row);
-    remove_work(context);
+    }
+    if (finish(context, row)) {
+        tell_ended(context, row);
+        remove_work(context);
+    }
+out:
+    let_go(context, &taken);
 }
 
 /* ---- all of it ---- */
@@ -341,12 +401,15 @@ static void begin(struct den_worker *worker, const struct den_job_row *row,
 {
     struct den_service *s = worker->service;
     double now = den_monotonic_s();
+    int64_t renewed_at = den_boot_ms();
     *context = (struct den_job_context){
         .service = s,
         .pool = worker->pool,
         .job = row->id,
         .worker = worker,
-        .task = {.lease = den_job_lease(row), .class = row->class, .renewed_at = now},
+        .task = {.lease = den_job_lease(row),
+                 .class = row->class,
+                 .renewed_at = renewed_at},
         .counter = den_class_trains(row->class) ? &s->iterations_done : &s->tiles_done,
         .total = row->steps,
         .started_at = now,
