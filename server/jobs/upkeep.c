@@ -141,7 +141,7 @@ static void collect(struct den_service *s)
     size_t removed = 0;
     const int64_t day_ms = 86400000;
     if (!s->kind->answer_drop(s->store, "", "", den_wall_ms() - day_ms, &err) ||
-        !den_service_expire(s, &err) ||
+        !den_service_expire(s, &err) || !den_service_sweep_work(s, &err) ||
         !den_service_collect(s, false, say_nothing, NULL, &removed, &err))
         failed("collect", &err);
 }

@@ -100,7 +100,7 @@ bool den_service_take_work(struct den_service *s, const struct den_lease *lease,
     return remove_parts(path, err);
 }
 
-/* ---- at start ---- */
+/* ---- at start, and now and then: a job that waits can be cancelled or deleted ---- */
 
 static bool sweep_one(struct den_service *s, const char *folder, const char *name,
                       struct den_err *err)
@@ -110,9 +110,14 @@ static bool sweep_one(struct den_service *s, const char *folder, const char *nam
     int64_t gen;
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
-    if (read_name(name, job, &gen) && s->kind->job_any(s->store, job, &row, NULL) &&
-        row.state == DEN_JOB_QUEUED)
-        return true; /* it goes on from its checkpoint */
+    if (read_name(name, job, &gen)) {
+        struct den_err why = DEN_ERR_INIT;
+        bool known = s->kind->job_any(s->store, job, &row, &why);
+        if (known ? row.state == DEN_JOB_QUEUED || row.state == DEN_JOB_RUNNING ||
+                        row.state == DEN_JOB_CANCELLING
+                  : why.code != DEN_E_NOT_FOUND)
+            return true; /* it is at work, or goes on from its checkpoint */
+    }
     den_str_format(path, sizeof path, "%s/%s", folder, name);
     return den_fs_remove_tree(path, err);
 }

@@ -138,6 +138,26 @@ START_TEST(the_bytes_of_a_deleted_model_stay_for_one_that_is_not_stored_yet)
 }
 END_TEST
 
+START_TEST(the_folder_of_a_job_that_was_cancelled_while_it_waited_goes)
+{
+    struct den_err err = DEN_ERR_INIT;
+    char path[DEN_STATE_PATH + 64];
+    struct den_job_request request = train_request(add_pairs("p").id, "1000000");
+    struct den_job_row job = submit(&request);
+    job = wait_for(job.id, DEN_JOB_RUNNING);
+    const struct den_lease lease = den_job_lease(&job);
+    den_service_work_path(service, &lease, path, sizeof path);
+    must(den_fs_mkdirs(path, 0700, &err));
+    must(den_service_sweep_work(service, &err));
+    ck_assert(den_fs_exists(path)); /* it is at work */
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &job, &err));
+    wait_for(job.id, DEN_JOB_CANCELLED);
+    must(den_fs_mkdirs(path, 0700, &err));
+    must(den_service_sweep_work(service, &err));
+    ck_assert(!den_fs_exists(path));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("store_fails");
@@ -149,6 +169,7 @@ int main(void)
     tcase_add_test(tcase, a_job_that_is_to_be_tried_again_waits_for_the_store);
     tcase_add_test(tcase,
                    the_bytes_of_a_deleted_model_stay_for_one_that_is_not_stored_yet);
+    tcase_add_test(tcase, the_folder_of_a_job_that_was_cancelled_while_it_waited_goes);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
 }
