@@ -152,6 +152,15 @@ void den_tx_get_text(struct den_tx *tx, char *to, size_t size)
     den_str_copy(to, size, text != NULL ? (const char *)text : "");
 }
 
+char *den_tx_copy_text(struct den_tx *tx)
+{
+    const unsigned char *text = sqlite3_column_text(tx->statement, tx->column++);
+    char *copy = den_strdup(text != NULL ? (const char *)text : "");
+    if (copy == NULL)
+        den_tx_fail(tx, DEN_E_NO_MEMORY, "there is not enough memory");
+    return copy;
+}
+
 int64_t den_tx_get_int(struct den_tx *tx)
 {
     return sqlite3_column_int64(tx->statement, tx->column++);

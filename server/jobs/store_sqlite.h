@@ -82,6 +82,8 @@ int den_tx_changes(const struct den_tx *tx);
 /* Columns of the row, from left to right. */
 void den_tx_get_text(struct den_tx *tx, char *to, size_t size);
 int64_t den_tx_get_int(struct den_tx *tx);
+/* Of any length, the caller's to free; NULL, with the failure in tx: no memory. */
+char *den_tx_copy_text(struct den_tx *tx);
 uint64_t den_tx_get_uint(struct den_tx *tx);
 double den_tx_get_real(struct den_tx *tx); /* NULL is NaN */
 

@@ -25,15 +25,6 @@ void den_tx_idempotency(struct den_tx *tx, const char *object)
     den_tx_run(tx);
 }
 
-static char *read_body(struct den_tx *tx)
-{
-    const unsigned char *text = sqlite3_column_text(tx->statement, tx->column++);
-    char *body = den_strdup(text != NULL ? (const char *)text : "");
-    if (body == NULL)
-        den_tx_fail(tx, DEN_E_NO_MEMORY, "there is not enough memory");
-    return body;
-}
-
 bool den_sqlite_answer_get(struct den_store *s, const char *owner, const char *key,
                            struct den_answer_row *ret, bool *ret_found,
                            struct den_err *err)
@@ -52,7 +43,7 @@ bool den_sqlite_answer_get(struct den_store *s, const char *owner, const char *k
         row.status = (unsigned)den_tx_get_int(&tx);
         den_tx_get_text(&tx, row.media, sizeof row.media);
         den_tx_get_text(&tx, row.location, sizeof row.location);
-        row.body = read_body(&tx);
+        row.body = den_tx_copy_text(&tx);
         row.created_ms = den_tx_get_int(&tx);
     }
     if (!den_tx_end(&tx)) {

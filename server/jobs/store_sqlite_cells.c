@@ -29,16 +29,6 @@ bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
     return true;
 }
 
-/* A text column of any length; NULL, with the failure in tx, when memory is short. */
-static char *copy_text(struct den_tx *tx)
-{
-    const unsigned char *text = sqlite3_column_text(tx->statement, tx->column++);
-    char *copy = den_strdup(text != NULL ? (const char *)text : "");
-    if (copy == NULL)
-        den_tx_fail(tx, DEN_E_NO_MEMORY, "there is not enough memory");
-    return copy;
-}
-
 bool den_sqlite_experiment_get(struct den_store *s, const char *owner, const char *job,
                                char **ret, struct den_err *err)
 {
@@ -49,7 +39,7 @@ bool den_sqlite_experiment_get(struct den_store *s, const char *owner, const cha
     den_tx_text(&tx, job);
     den_tx_text(&tx, owner);
     if (den_tx_row(&tx))
-        grid = copy_text(&tx);
+        grid = den_tx_copy_text(&tx);
     else
         den_tx_fail(&tx, DEN_E_NOT_FOUND, "the job '%.40s' has no experiment", job);
     if (!den_tx_end(&tx)) {
@@ -150,7 +140,7 @@ bool den_sqlite_cell_crop(struct den_store *s, const char *owner, const char *jo
     den_tx_text(&tx, owner);
     den_tx_int(&tx, cell);
     if (den_tx_row(&tx))
-        crop = copy_text(&tx);
+        crop = den_tx_copy_text(&tx);
     if (!den_tx_end(&tx)) {
         den_free(crop);
         return false;
