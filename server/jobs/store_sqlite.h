@@ -319,6 +319,10 @@ bool den_sqlite_blob_each(struct den_store *s,
 bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                        size_t *ret_images, struct den_err *err);
 /* store_sqlite_tokens.c */
+/* Deletes what `find` gives, some at a time, with a row about each.  find: a query of
+ * (before, limit); remove: of (id). */
+size_t den_tx_expire(struct den_tx *tx, const char *find, const char *remove,
+                     const char *action, int64_t before_ms);
 bool den_sqlite_token_add(struct den_store *s, const struct den_token_row *row,
                           struct den_err *err);
 bool den_sqlite_token_list(struct den_store *s, const char *after, size_t limit,

@@ -85,6 +85,9 @@ void den_tx_add_model(struct den_tx *tx, const char *job, struct den_model_row *
     den_tx_real(tx, model->validation_psnr);
     den_tx_int(tx, model->created_ms);
     den_tx_run(tx);
+    char object[160];
+    den_str_format(object, sizeof object, "%s@%lld", model->name, (long long)version);
+    den_tx_audit(tx, "model.create", object, "done");
     if (tx->ok)
         model->version = version;
 }

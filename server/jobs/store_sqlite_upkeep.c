@@ -169,10 +169,8 @@ bool den_sqlite_blob_each(struct den_store *s,
     }
 }
 
-/* Deletes what `find` gives, some at a time, and says so of each.  find: a query of
- * (before, limit). */
-static size_t expire_all(struct den_tx *tx, const char *find, const char *remove,
-                         const char *action, int64_t before_ms)
+size_t den_tx_expire(struct den_tx *tx, const char *find, const char *remove,
+                     const char *action, int64_t before_ms)
 {
     enum { SOME = 64 };
     char ids[SOME][DEN_ID_SIZE];
@@ -200,19 +198,20 @@ bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    size_t jobs = expire_all(&tx,
-                             "SELECT id FROM jobs WHERE result_sha256 <> '' AND "
-                             "finished_ms > 0 AND finished_ms < ?1 AND state IN "
-                             "('succeeded', 'failed', 'cancelled') LIMIT ?2",
-                             "DELETE FROM jobs WHERE id = ?1", "job.expire", before_ms);
+    size_t jobs =
+        den_tx_expire(&tx,
+                      "SELECT id FROM jobs WHERE result_sha256 <> '' AND "
+                      "finished_ms > 0 AND finished_ms < ?1 AND state IN "
+                      "('succeeded', 'failed', 'cancelled') LIMIT ?2",
+                      "DELETE FROM jobs WHERE id = ?1", "job.expire", before_ms);
     size_t images =
-        expire_all(&tx,
-                   "SELECT id FROM images WHERE created_ms < ?1 AND id NOT IN "
-                   "(SELECT noisy FROM dataset_items) AND id NOT IN "
-                   "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
-                   "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
-                   "finished_ms >= ?1) LIMIT ?2",
-                   "DELETE FROM images WHERE id = ?1", "image.expire", before_ms);
+        den_tx_expire(&tx,
+                      "SELECT id FROM images WHERE created_ms < ?1 AND id NOT IN "
+                      "(SELECT noisy FROM dataset_items) AND id NOT IN "
+                      "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
+                      "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
+                      "finished_ms >= ?1) LIMIT ?2",
+                      "DELETE FROM images WHERE id = ?1", "image.expire", before_ms);
     if (!den_tx_end(&tx))
         return false;
     *ret_jobs = jobs;

@@ -124,8 +124,7 @@ bool den_sqlite_upload_expire(struct den_store *s, int64_t now_ms, struct den_er
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    den_tx_query(&tx, "DELETE FROM uploads WHERE expires_ms < ?1");
-    den_tx_int(&tx, now_ms);
-    den_tx_run(&tx);
+    (void)den_tx_expire(&tx, "SELECT id FROM uploads WHERE expires_ms < ?1 LIMIT ?2",
+                        "DELETE FROM uploads WHERE id = ?1", "upload.expire", now_ms);
     return den_tx_end(&tx);
 }

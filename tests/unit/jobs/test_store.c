@@ -315,6 +315,45 @@ static int64_t add_model(const char *name, unsigned number)
     return model.version;
 }
 
+static size_t audited(const char *action, const char *object)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_audit_row rows[32];
+    size_t count = 0, same = 0;
+    must(kind->audit_list(store, false, 0, 32, rows, &count, &err));
+    for (size_t i = 0; i < count; i++)
+        same += strcmp(rows[i].action, action) == 0 &&
+                strcmp(rows[i].object, object) == 0 &&
+                strcmp(rows[i].owner, DEN_AUDIT_SYSTEM) == 0;
+    return same;
+}
+
+START_TEST(what_the_daemon_adds_and_expires_is_in_the_audit_table)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_upload_row old = {.owner = DEN_OWNER_LOCAL, .name = "a", .length = 9};
+    struct den_upload_row fresh = old;
+    bool live = true;
+    add_model("nuclei", 1);
+    add_model("nuclei", 2);
+    ck_assert_uint_eq(audited("model.create", "nuclei@1"), 1);
+    ck_assert_uint_eq(audited("model.create", "nuclei@2"), 1);
+    den_id_new("upl_", old.id);
+    den_id_new("upl_", fresh.id);
+    old.expires_ms = 999;
+    fresh.expires_ms = 1000;
+    must(kind->upload_add(store, &old, 9, &err));
+    must(kind->upload_add(store, &fresh, 9, &err));
+    must(kind->upload_expire(store, 1000, &err));
+    must(kind->upload_live(store, old.id, &live, &err));
+    ck_assert(!live);
+    must(kind->upload_live(store, fresh.id, &live, &err));
+    ck_assert(live);
+    ck_assert_uint_eq(audited("upload.expire", old.id), 1);
+    ck_assert_uint_eq(audited("upload.expire", fresh.id), 0);
+}
+END_TEST
+
 START_TEST(versions_count_up_and_are_never_given_twice)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -492,6 +531,7 @@ int main(void)
         events_are_numbered_from_one_and_old_progress_goes,
         a_score_may_be_infinite_and_keeps_all_its_digits,
         versions_count_up_and_are_never_given_twice,
+        what_the_daemon_adds_and_expires_is_in_the_audit_table,
         models_list_by_newest_version_and_versions_by_number,
         a_model_that_a_job_needs_stays,
         a_blob_is_used_by_images_models_and_results,
