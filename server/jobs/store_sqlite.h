@@ -28,6 +28,7 @@ struct den_store {
      * write, so nothing more is promised until a restart reads it all again. */
     bool broken;
     bool dirty;        /* written to since the log was emptied */
+    int64_t changes;   /* of rows, on this connection, when it was written to last */
     double written_at; /* monotonic seconds */
     /* The open group of writers: see store_sqlite_group.c.  Whenever the lock is free
      * there are members exactly when a transaction is open. */

@@ -85,6 +85,18 @@ static void roll_back(struct den_store *s)
     tell(s, false);
 }
 
+/* A keeper asks once a second whether there is something to recover: its empty commits
+ * write nothing, and would else put off for ever what waits for the store to be idle. */
+static void note_change(struct den_store *s)
+{
+    const int64_t changes = sqlite3_total_changes64(s->db);
+    if (changes == s->changes)
+        return;
+    s->changes = changes;
+    s->dirty = true;
+    s->written_at = den_monotonic_s();
+}
+
 static void commit(struct den_store *s)
 {
     struct den_tx tx = {.store = s, .ok = true};
@@ -95,8 +107,7 @@ static void commit(struct den_store *s)
     DEN_FAILPOINT("commit_before");
     plain(&tx, "COMMIT");
     DEN_FAILPOINT("commit_after");
-    s->dirty = true;
-    s->written_at = den_monotonic_s();
+    note_change(s);
     if (tx.ok)
         tell(s, true);
     else
