@@ -93,6 +93,11 @@ bool den_service_token_revoke(struct den_service *service, const char *which,
     struct den_token_row row;
     if (!service->kind->token_revoke(service->store, which, den_wall_ms(), &row, err) ||
         !den_service_tokens_load(service, err))
+    /* From here on it is revoked for good, so nothing that can fail comes between.  Who
+     * loads read the table before, and is done, or reads it afterwards. */
+    pthread_mutex_lock(&service->tokens_lock);
+    den_tokens_drop(service->tokens, row.id);
+    pthread_mutex_unlock(&service->tokens_lock);
         return false;
     den_log(DEN_INFO, "token_revoked", " token=%s owner=%s", row.id, row.owner);
     *ret = row;

@@ -119,10 +119,22 @@ bool den_tokens_load(struct den_tokens *tokens, const struct den_token_row *rows
     return true;
 }
 
+/* Its place stays until the next load: whom it pushed aside must still be found. */
+void den_tokens_drop(struct den_tokens *tokens, const char *id)
+{
+    pthread_rwlock_wrlock(&tokens->lock);
+    struct entry *entry = find(tokens, id);
+    if (entry != NULL)
+        entry->row.revoked_ms = 1;
+    pthread_rwlock_unlock(&tokens->lock);
+}
+
 /* ---- a request ---- */
 
 static bool holds(const struct den_token_row *row, int64_t wall_ms)
 {
+    if (row->revoked_ms != 0)
+        return false;
     return row->expires_ms == 0 || wall_ms < row->expires_ms;
 }
 

@@ -3,7 +3,7 @@
 
 /* All tokens that hold, in memory: a request costs a hash and a look-up, and no query.
  * The store has them, and the daemon is the only process that has the store, so that what
- * is here is true as long as den_tokens_load follows each change. */
+ * is here is true as long as den_tokens_load or den_tokens_drop follows each change. */
 
 #include "accounts.h"
 
@@ -25,6 +25,8 @@ void den_tokens_free(struct den_tokens *tokens); /* NULL is fine */
  * stays.  Revoked ones are passed over.  On failure all is as it was. */
 bool den_tokens_load(struct den_tokens *tokens, const struct den_token_row *rows,
                      size_t count, struct den_err *err) DEN_CHECKED;
+/* This one holds no longer; cannot fail.  An unknown id is fine. */
+void den_tokens_drop(struct den_tokens *tokens, const char *id);
 
 /* May whoever shows this text (NULL = nothing) have the scopes of `needs`?
  * DEN_E_UNAUTHORIZED: there is no such token, or not any more.  DEN_E_FORBIDDEN: it has

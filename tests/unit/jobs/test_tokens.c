@@ -351,6 +351,28 @@ START_TEST(a_reload_keeps_what_is_known_of_use)
 }
 END_TEST
 
+START_TEST(a_token_that_is_dropped_holds_no_longer)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct desk d;
+    struct den_token_row row;
+    char owner[DEN_OWNER_SIZE];
+    desk_open(&d, 0);
+    ck_assert_int_eq(check_code(&d, d.texts[0], "10.0.0.1", 0, noon, owner), DEN_OK);
+    den_tokens_drop(d.tokens, d.rows[0].id);
+    den_tokens_drop(d.tokens, "tok_none");
+    ck_assert_int_eq(check_code(&d, d.texts[0], "10.0.0.1", 0, noon, owner),
+                     DEN_E_UNAUTHORIZED);
+    ck_assert(!den_tokens_get(d.tokens, d.rows[0].id, noon.wall_ms, &row));
+    ck_assert_int_eq(check_code(&d, d.texts[1], "10.0.0.1", 0, noon, owner), DEN_OK);
+    d.rows[0].revoked_ms = noon.wall_ms; /* as the store has it */
+    must(den_tokens_load(d.tokens, d.rows, 4, &err));
+    ck_assert_int_eq(check_code(&d, d.texts[0], "10.0.0.1", 0, noon, owner),
+                     DEN_E_UNAUTHORIZED);
+    den_tokens_free(d.tokens);
+}
+END_TEST
+
 /* ---- with the store ---- */
 
 START_TEST(the_store_has_the_hash_and_never_the_text)
@@ -554,6 +576,7 @@ int main(void)
     tcase_add_test(table, many_addresses_are_remembered_and_not_too_many);
     tcase_add_test(table, a_token_makes_as_many_requests_a_second_as_it_may);
     tcase_add_test(table, a_reload_keeps_what_is_known_of_use);
+    tcase_add_test(table, a_token_that_is_dropped_holds_no_longer);
     tcase_set_timeout(table, 60);
     tcase_add_checked_fixture(kept, setup_idle, teardown);
     tcase_set_timeout(kept, 60);
