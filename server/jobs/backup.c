@@ -164,6 +164,6 @@ bool den_service_backup(struct den_service *service, const char *folder, den_say
     den_str_format(line, sizeof line,
                    "backup: the database, %zu files linked, %zu copied (%llu bytes)",
                    copy.linked, copy.copied, (unsigned long long)copy.bytes);
-    say(context, line);
+    (void)say(context, line);
     return true;
 }

@@ -22,7 +22,7 @@ static void found(struct check *check, const char *what, const char *sha256,
 {
     char line[400];
     den_str_format(line, sizeof line, "%s: %s (%.12s)", what, fault, sha256);
-    check->say(check->context, line);
+    (void)check->say(check->context, line);
     check->wrong++;
 }
 
@@ -78,7 +78,7 @@ bool den_service_check(struct den_service *service, den_say *say, void *context,
     den_str_format(line, sizeof line,
                    "check: %zu rows, %zu files, %zu of them without a row; %zu wrong",
                    check.rows, check.files, check.unnamed, check.wrong);
-    say(context, line);
+    (void)say(context, line);
     *ret_wrong = check.wrong;
     return true;
 }

@@ -104,22 +104,24 @@ bool den_control_read(int fd, char *to, size_t size)
     return false;
 }
 
-static void put(int fd, const char *text, size_t length)
+static bool put(int fd, const char *text, size_t length)
 {
     while (length > 0) {
         ssize_t sent = send(fd, text, length, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
-        if (sent <= 0)
-            return;
+        if (sent <= 0) {
+            (void)shutdown(fd, SHUT_RDWR);
+            return false;
+        }
         text += sent;
         length -= (size_t)sent;
     }
+    return true;
 }
 
-void den_control_line(int fd, const char *mark, const char *text)
+bool den_control_line(int fd, const char *mark, const char *text)
 {
-    put(fd, mark, strlen(mark));
-    put(fd, text, strcspn(text, "\n"));
-    put(fd, "\n", 1);
+    return put(fd, mark, strlen(mark)) && put(fd, text, strcspn(text, "\n")) &&
+           put(fd, "\n", 1);
 }

@@ -19,7 +19,8 @@ bool den_control_connect(const char *state, int *ret_fd, struct den_err *err) DE
 bool den_control_accept(int listener, int *ret_fd) DEN_CHECKED;
 /* One line without its end; false: there is none, or it is too long. */
 bool den_control_read(int fd, char *to, size_t size) DEN_CHECKED;
-/* A failure is the reader's: it has gone. */
-void den_control_line(int fd, const char *mark, const char *text);
+/* false: the reader has gone, or takes nothing for 5 seconds; then the connection is shut
+ * down, so that no later line waits, too, and the reader finds no end in what it got. */
+bool den_control_line(int fd, const char *mark, const char *text);
 
 #endif

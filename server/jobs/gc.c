@@ -42,7 +42,7 @@ static void tell(struct sweep *sweep, const char *sha256, uint64_t bytes)
     den_str_format(line, sizeof line, "gc: %s %s, %llu bytes",
                    sweep->dry_run ? "would remove" : "removed", sha256,
                    (unsigned long long)bytes);
-    sweep->say(sweep->context, line);
+    (void)sweep->say(sweep->context, line);
     if (!sweep->dry_run)
         den_log(DEN_INFO, "blob_removed", " sha256=%s bytes=%llu reason=no_row", sha256,
                 (unsigned long long)bytes);
@@ -78,7 +78,7 @@ bool den_service_collect(struct den_service *service, bool dry_run, den_say *say
         return false;
     den_str_format(line, sizeof line, "gc: %zu files, %llu bytes %s", sweep.removed,
                    (unsigned long long)sweep.bytes, dry_run ? "to remove" : "removed");
-    say(context, line);
+    (void)say(context, line);
     *ret_removed = sweep.removed;
     return true;
 }

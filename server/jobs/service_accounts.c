@@ -91,14 +91,13 @@ bool den_service_token_revoke(struct den_service *service, const char *which,
                               struct den_token_row *ret, struct den_err *err)
 {
     struct den_token_row row;
-    if (!service->kind->token_revoke(service->store, which, den_wall_ms(), &row, err) ||
-        !den_service_tokens_load(service, err))
+    if (!service->kind->token_revoke(service->store, which, den_wall_ms(), &row, err))
+        return false;
     /* From here on it is revoked for good, so nothing that can fail comes between.  Who
      * loads read the table before, and is done, or reads it afterwards. */
     pthread_mutex_lock(&service->tokens_lock);
     den_tokens_drop(service->tokens, row.id);
     pthread_mutex_unlock(&service->tokens_lock);
-        return false;
     den_log(DEN_INFO, "token_revoked", " token=%s owner=%s", row.id, row.owner);
     *ret = row;
     return true;
@@ -158,7 +157,7 @@ static void day_of(int64_t wall_ms, char *to, size_t size)
     den_str_format(to, size, "%.10s", wall_ms != 0 ? text : "never");
 }
 
-static void say_columns(const struct den_token_row *row, den_say *say, void *context)
+static bool say_columns(const struct den_token_row *row, den_say *say, void *context)
 {
     char line[400], scopes[DEN_SCOPES_SIZE], days[3][12];
     den_scopes_write(row->scopes, scopes);
@@ -168,7 +167,7 @@ static void say_columns(const struct den_token_row *row, den_say *say, void *con
     den_str_format(
         line, sizeof line, "%-20s  %-20s  %-16s  %-24s  %-10s  %-10s  %-10s  %s", row->id,
         row->name, row->owner, scopes, days[0], days[1], days[2], state_of(row));
-    say(context, line);
+    return say(context, line);
 }
 
 static void add_time(const char *key, int64_t wall_ms, char *to, size_t size)
@@ -183,7 +182,7 @@ static void add_time(const char *key, int64_t wall_ms, char *to, size_t size)
 }
 
 /* An object a line; no name has a character that JSON would escape. */
-static void say_json(const struct den_token_row *row, den_say *say, void *context)
+static bool say_json(const struct den_token_row *row, den_say *say, void *context)
 {
     char line[700], scopes[DEN_SCOPES_SIZE];
     den_scopes_write(row->scopes, scopes);
@@ -204,7 +203,7 @@ static void say_json(const struct den_token_row *row, den_say *say, void *contex
     add_time("last_used_at", row->used_ms, line, sizeof line);
     used = strlen(line);
     den_str_format(line + used, sizeof line - used, "}");
-    say(context, line);
+    return say(context, line);
 }
 
 static bool list(struct den_service *service, bool json, den_say *say, void *context,
@@ -213,17 +212,17 @@ static bool list(struct den_service *service, bool json, den_say *say, void *con
     struct den_token_row *rows = den_new(PAGE, sizeof *rows, err);
     char line[400], after[DEN_TOKEN_ID_SIZE] = "";
     size_t count = PAGE;
-    bool done = rows != NULL;
+    bool done = rows != NULL, heard = true;
     if (done && !json) {
         den_str_format(
             line, sizeof line, "%-20s  %-20s  %-16s  %-24s  %-10s  %-10s  %-10s  %s",
             "ID", "NAME", "OWNER", "SCOPES", "CREATED", "EXPIRES", "LAST USED", "STATE");
-        say(context, line);
+        heard = say(context, line);
     }
-    while (done && count == PAGE) {
+    while (done && heard && count == PAGE) {
         done = service->kind->token_list(service->store, after, PAGE, rows, &count, err);
-        for (size_t i = 0; done && i < count; i++)
-            (json ? say_json : say_columns)(&rows[i], say, context);
+        for (size_t i = 0; done && heard && i < count; i++)
+            heard = (json ? say_json : say_columns)(&rows[i], say, context);
         if (done && count == PAGE)
             memcpy(after, rows[count - 1].id, sizeof after);
     }
@@ -246,7 +245,7 @@ static bool create(struct den_service *service, char *words, den_say *say, void 
         !den_parse_int(word[3], 0, DEN_TOKEN_DAYS_MAX, &days, err) ||
         !den_service_token_add(service, word[0], word[1], scopes, days, text, &row, err))
         return false;
-    say(context, text);
+    (void)say(context, text);
     explicit_bzero(text, sizeof text);
     return true;
 }
@@ -264,7 +263,7 @@ bool den_service_accounts_do(struct den_service *service, const char *words, den
             return false;
         den_str_format(line, sizeof line, "revoked %s (%s of %s)", row.id, row.name,
                        row.owner);
-        say(context, line);
+        (void)say(context, line);
         return true;
     }
     if (!den_str_starts(words, create_word) ||

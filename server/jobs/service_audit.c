@@ -59,7 +59,7 @@ bool den_service_audit_verify(struct den_service *service, den_say *say, void *c
             "audit: row %lld is not as it was written, or is missing; the %lld "
             "before it are good",
             (long long)walk.seq + 1, (long long)walk.seq);
-    say(context, line);
+    (void)say(context, line);
     *ret_wrong = holds ? 0 : 1;
     return true;
 }
@@ -90,8 +90,7 @@ static bool show(void *opaque, const struct den_audit_row *row)
                        : "%6lld  %s  %-16s  %-20s  %-16s  %-30s  %-10s  %s",
                    (long long)row->seq, time, row->owner, row->token, row->action,
                    row->object, row->result, row->request, row->prev, row->hash);
-    shown->say(shown->context, line);
-    return true;
+    return shown->say(shown->context, line);
 }
 
 bool den_service_audit_do(struct den_service *service, const char *words, den_say *say,

@@ -1,7 +1,9 @@
 #include "state_command.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "control.h"
@@ -21,11 +23,39 @@ bool den_state_do(struct den_service *service, const char *words, den_say *say,
     return den_upkeep_do(service, words, say, context, ret_wrong, err);
 }
 
-static void say_to_file(void *context, const char *line)
+static bool say_to_file(void *context, const char *line)
 {
-    (void)fprintf(context, "%s\n", line);
+    return fprintf(context, "%s\n", line) >= 0;
 }
 
+/* In memory, for it may be the text of a token. */
+static FILE *open_kept(struct den_err *err)
+{
+    int fd = memfd_create("answer", MFD_CLOEXEC);
+    FILE *kept = fd >= 0 ? fdopen(fd, "w+") : NULL;
+    if (kept == NULL) {
+        den_err_sys(err, errno, "an answer cannot be kept");
+        if (fd >= 0)
+            close(fd);
+    }
+    return kept;
+}
+
+/* What was kept, to the reader. */
+static bool pass_on(FILE *kept, FILE *out, struct den_err *err)
+{
+    char block[4096];
+    size_t got;
+    rewind(kept);
+    while ((got = fread(block, 1, sizeof block, kept)) > 0)
+        if (fwrite(block, 1, got, out) != got)
+            break;
+    return (ferror(kept) == 0 && ferror(out) == 0) ||
+           den_err_set(err, DEN_E_IO, "the answer cannot be written");
+}
+
+/* All is kept first: a pager may stop the writer for an hour, and the daemon, which
+ * answers one after the other, waits for nobody. */
 static bool ask(const char *state, const char *words, FILE *out, size_t *ret_wrong,
                 struct den_err *err)
 {
@@ -35,17 +65,25 @@ static bool ask(const char *state, const char *words, FILE *out, size_t *ret_wro
     bool done = false, ended = false;
     if (!den_control_connect(state, &fd, err))
         return false;
-    den_control_line(fd, "", words);
+    FILE *kept = open_kept(err);
+    if (kept == NULL) {
+        close(fd);
+        return false;
+    }
+    (void)den_control_line(fd, "", words);
     while (!ended && den_control_read(fd, line, sizeof line)) {
         ended = line[0] != ' ';
         if (line[0] == ' ')
-            say_to_file(out, line + 1);
+            (void)say_to_file(kept, line + 1);
         else if (line[0] == '=')
             done = den_parse_int(line + 1, 0, INT64_MAX, &wrong, err);
         else
             den_err_set(err, DEN_E_IO, "%s", line + 1);
     }
     close(fd);
+    if (!pass_on(kept, out, ended && !done ? NULL : err))
+        done = false;
+    (void)fclose(kept);
     if (!ended)
         return den_err_set(err, DEN_E_IO, "the daemon ended before it was done");
     if (done)

@@ -263,7 +263,7 @@ struct den_store_kind {
     /* A whole copy to a new file, durable, while others write. */
     bool (*backup)(struct den_store *s, const char *location, struct den_err *err);
     /* Says a line for each thing that is wrong with the database itself. */
-    bool (*check)(struct den_store *s, void (*say)(void *context, const char *line),
+    bool (*check)(struct den_store *s, bool (*say)(void *context, const char *line),
                   void *context, size_t *ret_found, struct den_err *err);
     /* Small chores for when nothing was written lately; to be called often. */
     bool (*tidy)(struct den_store *s, struct den_err *err);

@@ -82,9 +82,9 @@ int den_tx_changes(const struct den_tx *tx);
 
 /* Columns of the row, from left to right. */
 void den_tx_get_text(struct den_tx *tx, char *to, size_t size);
-int64_t den_tx_get_int(struct den_tx *tx);
 /* Of any length, the caller's to free; NULL, with the failure in tx: no memory. */
 char *den_tx_copy_text(struct den_tx *tx);
+int64_t den_tx_get_int(struct den_tx *tx);
 uint64_t den_tx_get_uint(struct den_tx *tx);
 double den_tx_get_real(struct den_tx *tx); /* NULL is NaN */
 
@@ -308,7 +308,7 @@ bool den_sqlite_upload_live(struct den_store *s, const char *id, bool *ret,
 bool den_sqlite_upload_expire(struct den_store *s, int64_t now_ms, struct den_err *err);
 /* store_sqlite_upkeep.c */
 bool den_sqlite_backup(struct den_store *s, const char *location, struct den_err *err);
-bool den_sqlite_check(struct den_store *s, void (*say)(void *, const char *),
+bool den_sqlite_check(struct den_store *s, bool (*say)(void *, const char *),
                       void *context, size_t *ret_found, struct den_err *err);
 bool den_sqlite_tidy(struct den_store *s, struct den_err *err);
 bool den_sqlite_ballast(struct den_store *s, uint64_t bytes, uint64_t spare,
@@ -319,11 +319,11 @@ bool den_sqlite_blob_each(struct den_store *s,
                           void *context, struct den_err *err);
 bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                        size_t *ret_images, struct den_err *err);
-/* store_sqlite_tokens.c */
 /* Deletes what `find` gives, some at a time, with a row about each.  find: a query of
  * (before, limit); remove: of (id). */
 size_t den_tx_expire(struct den_tx *tx, const char *find, const char *remove,
                      const char *action, int64_t before_ms);
+/* store_sqlite_tokens.c */
 bool den_sqlite_token_add(struct den_store *s, const struct den_token_row *row,
                           struct den_err *err);
 bool den_sqlite_token_list(struct den_store *s, const char *after, size_t limit,

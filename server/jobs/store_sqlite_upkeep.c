@@ -97,7 +97,7 @@ bool den_sqlite_ballast(struct den_store *s, uint64_t bytes, uint64_t spare,
 /* ---- check ---- */
 
 static void say_rows(struct den_tx *tx, const char *sql,
-                     void (*say)(void *, const char *), void *context, size_t *found)
+                     bool (*say)(void *, const char *), void *context, size_t *found)
 {
     char text[300], line[400];
     den_tx_query(tx, sql);
@@ -106,12 +106,12 @@ static void say_rows(struct den_tx *tx, const char *sql,
         if (strcmp(text, "ok") == 0)
             continue;
         (void)den_str_format(line, sizeof line, "database: %s", text);
-        say(context, line);
+        (void)say(context, line);
         ++*found;
     }
 }
 
-bool den_sqlite_check(struct den_store *s, void (*say)(void *, const char *),
+bool den_sqlite_check(struct den_store *s, bool (*say)(void *, const char *),
                       void *context, size_t *ret_found, struct den_err *err)
 {
     struct den_tx tx;

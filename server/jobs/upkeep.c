@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -51,22 +52,34 @@ bool den_upkeep_do(struct den_service *service, const char *words, den_say *say,
             den_service_collect(service, dry, say, context, &removed, err));
 }
 
-static void say_to_socket(void *context, const char *line)
+struct asker {
+    int fd, stop;
+};
+
+/* Who asked for a long list is not waited for when the service ends. */
+static bool say_to_socket(void *context, const char *line)
 {
-    den_control_line(*(const int *)context, " ", line);
+    const struct asker *asker = context;
+    struct pollfd stop = {.fd = asker->stop, .events = POLLIN};
+    if (poll(&stop, 1, 0) > 0) {
+        (void)shutdown(asker->fd, SHUT_RDWR);
+        return false;
+    }
+    return den_control_line(asker->fd, " ", line);
 }
 
 /* Answers, and closes fd. */
 static void answer(struct den_upkeep *upkeep, int fd, const char *words)
 {
     struct den_err err = DEN_ERR_INIT;
+    struct asker asker = {.fd = fd, .stop = upkeep->stop};
     char text[32];
     size_t wrong = 0;
-    if (den_state_do(upkeep->service, words, say_to_socket, &fd, &wrong, &err)) {
+    if (den_state_do(upkeep->service, words, say_to_socket, &asker, &wrong, &err)) {
         den_str_format(text, sizeof text, "%zu", wrong);
-        den_control_line(fd, "=", text);
+        (void)den_control_line(fd, "=", text);
     } else {
-        den_control_line(fd, "!", err.text);
+        (void)den_control_line(fd, "!", err.text);
     }
     close(fd);
 }
@@ -98,9 +111,10 @@ static void serve(struct den_upkeep *upkeep, int fd)
     if (den_str_starts(words, "token ") || den_str_starts(words, "audit "))
         answer(upkeep, fd, words);
     else if (!hand_over(upkeep, fd, words)) {
-        den_control_line(fd, "!",
-                         "backups and checks are waiting for one another already; try "
-                         "again when they are done");
+        (void)den_control_line(
+            fd, "!",
+            "backups and checks are waiting for one another already; try "
+            "again when they are done");
         close(fd);
     }
 }
@@ -122,10 +136,11 @@ static void *work_at_desk(void *opaque)
 
 /* ---- chores ---- */
 
-static void say_nothing(void *context, const char *line)
+static bool say_nothing(void *context, const char *line)
 {
     (void)context;
     (void)line;
+    return true;
 }
 
 static void failed(const char *what, const struct den_err *err)

@@ -9,8 +9,9 @@
 
 #include "service.h"
 
-/* A line for people; context as given. */
-typedef void den_say(void *context, const char *line);
+/* A line for people; context as given.  false: nobody listens any more, so that a long
+ * walk may end; there is nothing else to do about it. */
+typedef bool den_say(void *context, const char *line);
 
 /* ---- backup.c ---- */
 /* A copy from which a daemon can be started, of the moment at which the database was

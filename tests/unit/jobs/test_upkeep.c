@@ -12,11 +12,12 @@
 
 static char said[8192];
 
-static void say(void *context, const char *line)
+static bool say(void *context, const char *line)
 {
     size_t used = strlen(said);
     (void)context;
     (void)snprintf(said + used, sizeof said - used, "%s\n", line);
+    return true;
 }
 
 static size_t check(void)
@@ -278,7 +279,7 @@ START_TEST(a_token_is_revoked_while_a_check_runs)
     put_large_blob("00000000000000000000000000000000000000000000000000000000000000aa");
     (void)command("token create one ann read 0", said_once, sizeof said_once);
     must(den_control_connect(folder, &fd, &err));
-    den_control_line(fd, "", "check");
+    ck_assert(den_control_line(fd, "", "check"));
     (void)usleep(20000);
     (void)command("token revoke one", said_once, sizeof said_once);
     ck_assert_msg(strstr(said_once, "(one of ann)") != NULL, "%s", said_once);
@@ -289,6 +290,101 @@ START_TEST(a_token_is_revoked_while_a_check_runs)
         ck_assert(den_control_read(fd, line, sizeof line));
     ck_assert_str_eq(line, "=1"); /* the hash is another */
     ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+/* More rows than a socket takes that nobody reads. */
+enum { ROWS = 600, PATIENCE_S = 5 };
+
+static void fill_audit(void)
+{
+    struct den_err err = DEN_ERR_INIT;
+    for (int i = 0; i < ROWS; i++) {
+        struct den_token_row token = {.owner = "ann", .scopes = DEN_SCOPE_READ};
+        char text[DEN_TOKEN_TEXT_SIZE];
+        (void)snprintf(token.name, sizeof token.name, "t%d", i);
+        den_token_new(text, &token);
+        must(kind->token_add(store, &token, &err));
+    }
+}
+
+/* Who asks for the audit table and reads none of it. */
+START_TEST(a_reader_who_stopped_holds_nobody_up_for_long)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    char said_once[400] = "", line[DEN_CONTROL_LINE];
+    size_t lines = 0;
+    int fd = -1;
+    close_all();
+    config.with_workers = true;
+    open_with(config);
+    (void)command("token create one ann read 0", said_once, sizeof said_once);
+    fill_audit();
+    must(den_control_connect(folder, &fd, &err));
+    ck_assert(den_control_line(fd, "", "audit show 0 json"));
+    (void)usleep(100000);
+    const double asked = den_monotonic_s();
+    (void)command("token revoke one", said_once, sizeof said_once);
+    ck_assert_msg(strstr(said_once, "(one of ann)") != NULL, "%s", said_once);
+    const double waited = den_monotonic_s() - asked;
+    ck_assert_msg(waited > 1, "the socket took it all, and nothing was tried");
+    ck_assert_msg(waited < PATIENCE_S + 2, "revoked after %.1f s", waited);
+    line[0] = ' ';
+    while (line[0] == ' ' && den_control_read(fd, line, sizeof line))
+        lines += line[0] == ' ';
+    ck_assert_msg(line[0] == ' ' && lines < ROWS, "an end was told, after %zu lines",
+                  lines);
+    ck_assert_int_eq(close(fd), 0);
+}
+END_TEST
+
+START_TEST(the_end_of_the_service_waits_for_no_reader_long)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    int fd = -1;
+    close_all();
+    config.with_workers = true;
+    open_with(config);
+    fill_audit();
+    must(den_control_connect(folder, &fd, &err));
+    ck_assert(den_control_line(fd, "", "audit show 0 json"));
+    (void)usleep(100000);
+    const double asked = den_monotonic_s();
+    close_all();
+    const double waited = den_monotonic_s() - asked;
+    ck_assert_msg(waited < PATIENCE_S + 2, "closed after %.1f s", waited);
+    ck_assert_int_eq(close(fd), 0);
+    open_with(usual_config());
+}
+END_TEST
+
+/* ---- idleness ---- */
+
+static off_t log_size(void)
+{
+    struct stat info;
+    char path[120];
+    (void)snprintf(path, sizeof path, "%s/denoised.db-wal", folder);
+    return stat(path, &info) == 0 ? info.st_size : 0;
+}
+
+/* A keeper asks every second, and finds nothing. */
+START_TEST(asking_for_what_is_not_there_keeps_no_log_from_being_emptied)
+{
+    struct den_err err = DEN_ERR_INIT;
+    const struct den_recovery how = {.now = den_moment_now()};
+    size_t requeued = 99;
+    (void)add_frame(1, 0);
+    ck_assert_int_gt(log_size(), 0);
+    for (int i = 0; i < 13; i++) {
+        must(kind->job_recover(store, &how, &requeued, &err));
+        ck_assert_uint_eq(requeued, 0);
+        must(kind->tidy(store, &err));
+        (void)usleep(500000);
+    }
+    ck_assert_int_eq(log_size(), 0);
 }
 END_TEST
 
@@ -307,6 +403,10 @@ int main(void)
     tcase_add_test(tc, ballast_is_kept_only_where_there_is_room_for_it);
     tcase_add_test(tc, a_command_asks_the_daemon_or_does_it_alone);
     tcase_add_test(tc, a_token_is_revoked_while_a_check_runs);
+    tcase_add_test(tc, a_reader_who_stopped_holds_nobody_up_for_long);
+    if (test_full()) /* seconds of waiting, once more */
+        tcase_add_test(tc, the_end_of_the_service_waits_for_no_reader_long);
+    tcase_add_test(tc, asking_for_what_is_not_there_keeps_no_log_from_being_emptied);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
 }
