@@ -250,6 +250,21 @@ static void run_sql(const char *sql, int want)
     sqlite3_close(db);
 }
 
+/* A job that is cancelled while it waits has no end of a worker's. */
+static void wait_until_it_runs(const char *id)
+{
+    char path[64];
+    bool runs = false;
+    (void)snprintf(path, sizeof path, "/v1/jobs/%s", id);
+    for (int i = 0; i < 3000 && !runs; i++) {
+        struct answer a = get(story.daemon.url, path);
+        runs = strcmp(text_at(a.json, "state"), "running") == 0;
+        answer_free(&a);
+        (void)usleep(10000);
+    }
+    ck_assert_msg(runs, "%s never ran", id);
+}
+
 START_TEST(each_change_is_one_row_and_the_rows_are_a_chain)
 {
     char request[32], want[160], line[300];
@@ -262,6 +277,8 @@ START_TEST(each_change_is_one_row_and_the_rows_are_a_chain)
             json_decref(wait_job(story.daemon.url, job, 60));
         if (strstr(steps[i].path, "retry") != NULL)
             json_decref(wait_job(story.daemon.url, job, 60));
+        if (strstr(steps[i].path, "/cancel") != NULL && steps[i].action != NULL)
+            wait_until_it_runs(job);
         struct answer a = send_step(i, request);
         ck_assert_msg(a.status == steps[i].status, "%s %s: %ld %s", steps[i].method,
                       steps[i].path, a.status, a.body);
