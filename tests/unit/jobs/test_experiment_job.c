@@ -294,7 +294,7 @@ START_TEST(kills_and_stops_change_no_result)
     config.max_attempts = 1000;
     config.checkpoint_seconds = 0.02;
     struct den_dataset_row set = add_scenes();
-    struct den_experiment *e = tiny_grid("60");
+    struct den_experiment *e = tiny_grid("200"); /* a cell takes longer than a life */
     struct den_job_request request = experiment_request(set.id, e);
     struct den_job_row unbroken = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
     struct den_buf want = cells_of(unbroken.id);
