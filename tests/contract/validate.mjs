@@ -12,11 +12,23 @@ import { parse } from "yaml";
 const [contract, answers] = process.argv.slice(2);
 const doc = parse(readFileSync(contract, "utf8"));
 
-// No answer has members that the contract does not tell.
+// No answer has members that the contract does not tell; what allOf puts together is closed
+// where it is put together.
+const parts = new Set();
+function collect(node) {
+    if (node === null || typeof node !== "object") return;
+    Object.values(node).forEach(collect);
+    for (const part of node.allOf ?? []) {
+        parts.add(part);
+        if (part.$ref !== undefined) parts.add(part.$ref.split("/").slice(1).reduce((at, key) => at[key], doc));
+    }
+    if (node.allOf !== undefined) node.unevaluatedProperties = false;
+}
+collect(doc);
 function close(node) {
     if (node === null || typeof node !== "object") return;
     Object.values(node).forEach(close);
-    if (node.properties !== undefined && node.type !== undefined && node.additionalProperties === undefined)
+    if (node.properties !== undefined && node.type !== undefined && node.additionalProperties === undefined && !parts.has(node))
         node.additionalProperties = false;
 }
 close(doc);
