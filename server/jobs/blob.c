@@ -218,7 +218,7 @@ void den_blobs_unpin(struct den_blobs *blobs, struct den_blob_pin *pin)
     struct den_blob_pin **at = &blobs->pins;
     while (*at != NULL && *at != pin)
         at = &(*at)->next;
-    if (*at == pin)
+    if (*at != NULL)
         *at = pin->next;
     pthread_mutex_unlock(&blobs->lock);
 }
