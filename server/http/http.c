@@ -69,6 +69,7 @@ static bool copy_config(struct den_http *http, const struct den_http_config *con
     set_default(&c->body_s, 60);
     set_default(&c->rate, 50000);
     set_default(&c->ping_s, 15);
+    set_default(&c->linger_s, 10);
     set_default(&c->streams, 1024);
     set_default(&c->streams_per_client, 64);
     return good || den_err_set(err, DEN_E_NO_MEMORY, "there is not enough memory");
@@ -121,7 +122,8 @@ static bool start_thread(pthread_t *thread, void *(*run)(void *), struct den_htt
 
 static bool start_threads(struct den_http *http, struct den_err *err)
 {
-    if (!den_side_start(http, err))
+    if (!den_side_start(http, err) ||
+        !den_linger_start(&http->linger, http->config.linger_s, err))
         return false;
     http->has_ticker = start_thread(&http->ticker, den_ticker_run, http, err);
     if (!http->has_ticker)
@@ -249,6 +251,7 @@ void den_http_stop(struct den_http *http, unsigned drain_s)
     if (http->daemon != NULL)
         MHD_stop_daemon(http->daemon);
     http->daemon = NULL;
+    den_linger_stop(&http->linger);
 }
 
 void den_http_free(struct den_http *http)

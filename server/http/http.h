@@ -58,21 +58,22 @@ struct den_http_config {
     const char *address; /* "127.0.0.1" or "::1" */
     uint16_t port;       /* 0 = a free one */
     int threads;
-    unsigned connections;           /* limit */
-    unsigned per_address;           /* connections of one address; 0 = no limit */
-    size_t json_max;                /* bytes of a JSON body */
-    uint64_t upload_max;            /* bytes of an uploaded file */
-    uint64_t upload_spare;          /* bytes that it must leave free on the disk */
-    unsigned timeout_s;             /* silence, and the time between two requests */
-    unsigned header_s;              /* a request's line and headers in all; 0 = 10 */
-    unsigned body_s, rate;          /* a body in all, and a reply: body_s, and a second
-                                       more per `rate` bytes moved; 0 = 60, 50000 */
-    unsigned ping_s;                /* silence of an event stream before a comment line
-                                       goes out; 0 = 15 */
-    unsigned streams;               /* event streams at a time; 0 = 1024 */
-    unsigned streams_per_client;    /* and of one client; 0 = 64 */
-    const char *proxies;            /* addresses, separated by spaces, whose X-Real-IP is
-                                       believed; NULL = none */
+    unsigned connections;        /* limit */
+    unsigned per_address;        /* connections of one address; 0 = no limit */
+    size_t json_max;             /* bytes of a JSON body */
+    uint64_t upload_max;         /* bytes of an uploaded file */
+    uint64_t upload_spare;       /* bytes that it must leave free on the disk */
+    unsigned timeout_s;          /* silence, and the time between two requests */
+    unsigned header_s;           /* a request's line and headers in all; 0 = 10 */
+    unsigned body_s, rate;       /* a body in all, and a reply: body_s, and a second
+                                    more per `rate` bytes moved; 0 = 60, 50000 */
+    unsigned ping_s;             /* silence of an event stream before a comment line
+                                    goes out; 0 = 15 */
+    unsigned linger_s;           /* what a refused client still sends is read; 0 = 10 */
+    unsigned streams;            /* event streams at a time; 0 = 1024 */
+    unsigned streams_per_client; /* and of one client; 0 = 64 */
+    const char *proxies;         /* addresses, separated by spaces, whose X-Real-IP is
+                                    believed; NULL = none */
     const char *tls_cert, *tls_key; /* PEM files; NULL or "" = plain HTTP */
     const char *hosts;              /* Host names allowed besides the loopback ones,
                                        separated by spaces; NULL = any Host */

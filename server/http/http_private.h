@@ -6,14 +6,15 @@
  * Threads: `acceptor` accepts sockets and hands them to libmicrohttpd, whose own threads
  * run every callback of one connection; side threads run handlers that may block, with
  * the connection suspended; one `ticker` wakes event streams and cuts connections
- * that are too slow.  A request belongs to its libmicrohttpd thread, except while it is
- * on the side queue.  */
+ * that are too slow; one reads what clients still send after a refusal (linger.h).  A
+ * request belongs to its libmicrohttpd thread, except while it is on the side queue.  */
 
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
 #include "http.h"
+#include "linger.h"
 #include "router.h"
 #include "upload.h"
 #include "watch.h"
@@ -53,6 +54,7 @@ struct den_http {
     pthread_t acceptor, ticker;
     bool has_acceptor, has_ticker;
     struct den_line lines[DEN_LINES];
+    struct den_linger linger;
 
     atomic_bool draining;
     atomic_uint_fast64_t requests[6], upload_bytes;

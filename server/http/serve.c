@@ -226,8 +226,8 @@ static bool check_route(struct den_request *r)
            refuse(r, 400);
 }
 
-/* A refusal that can wait for the end of the body keeps the connection and surely reaches
- * the client; one that cannot, ends it.  Who expects 100-continue has sent nothing yet.
+/* A refusal that can wait for the end of the body keeps the connection; one that cannot,
+ * ends it.  Who expects 100-continue has sent nothing yet.
  */
 static bool can_wait(const struct den_request *r)
 {
@@ -258,6 +258,8 @@ static enum MHD_Result first_call(struct den_request *r, const char *method,
     if (r->refused == 0 || can_wait(r))
         return MHD_YES;
     r->close = true;
+    if (r->watch != NULL)
+        r->watch->lingers = true;
     reply_refusal(r);
     return send_now(r);
 }

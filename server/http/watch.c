@@ -52,11 +52,14 @@ void den_watch_notify(void *cls, struct MHD_Connection *connection, void **conte
     if (code == MHD_CONNECTION_NOTIFY_STARTED)
         opened(http, connection, context);
     else if (*context != NULL) {
+        struct den_watch *watch = *context;
         /* The socket is still open here, so expire never meets a number used anew. */
         pthread_mutex_lock(&http->lock);
-        forget(http, *context);
+        forget(http, watch);
         pthread_mutex_unlock(&http->lock);
-        den_free(*context);
+        if (watch->lingers && !watch->cut)
+            den_linger_take(&http->linger, watch->fd);
+        den_free(watch);
         *context = NULL;
     }
 }

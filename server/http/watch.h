@@ -28,6 +28,7 @@ struct den_watch {
     uint64_t received, acknowledged;
     double line_began; /* when bytes came in IDLE, 0 = not yet */
     bool cut;
+    bool lingers; /* a body may still be coming; the connection's thread alone */
 };
 void den_watch_notify(void *cls, struct MHD_Connection *connection, void **context,
                       enum MHD_ConnectionNotificationCode code);
