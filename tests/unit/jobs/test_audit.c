@@ -4,9 +4,8 @@
 #include <sqlite3.h>
 
 #include "actor.h"
+#include "command_case.h"
 #include "service_audit.h"
-#include "service_case.h"
-#include "state_command.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
@@ -145,19 +144,6 @@ static void rows_on_disk(void)
     (void)snprintf(database, sizeof database, "%s/denoised.db", folder);
 }
 
-static size_t verify(char *said, size_t size)
-{
-    struct den_err err = DEN_ERR_INIT;
-    const struct den_service_config config = {.state = folder, .threads = 1};
-    size_t wrong = 99;
-    memset(said, 0, size);
-    FILE *out = fmemopen(said, size, "w");
-    ck_assert_ptr_nonnull(out);
-    must(den_state_command(&config, "audit verify", out, &wrong, &err));
-    ck_assert_int_eq(fclose(out), 0);
-    return wrong;
-}
-
 START_TEST(no_query_changes_or_removes_a_row)
 {
     static const char *const queries[] = {
@@ -170,7 +156,7 @@ START_TEST(no_query_changes_or_removes_a_row)
     rows_on_disk();
     for (int i = 0; i < COUNT(queries); i++)
         run_sql(queries[i], SQLITE_CONSTRAINT);
-    ck_assert_uint_eq(verify(said, sizeof said), 0);
+    must_command("audit verify", said, sizeof said);
     ck_assert_msg(strstr(said, "audit: 3 rows, each follows") != NULL, "%s", said);
 }
 END_TEST
@@ -207,9 +193,10 @@ START_TEST(a_row_that_was_changed_removed_or_added_is_found)
     char said[400], want[40];
     rows_on_disk();
     run_sql("DROP TRIGGER audit_stays; DROP TRIGGER audit_is_kept", SQLITE_OK);
-    ck_assert_uint_eq(verify(said, sizeof said), 0);
+    must_command("audit verify", said, sizeof said);
     run_sql(changes[_i].sql, SQLITE_OK);
-    ck_assert_msg(verify(said, sizeof said) == 1, "%s: %s", changes[_i].sql, said);
+    ck_assert_msg(command("audit verify", said, sizeof said) == 1, "%s: %s",
+                  changes[_i].sql, said);
     (void)snprintf(want, sizeof want, "row %d is not as it was written", changes[_i].row);
     ck_assert_msg(strstr(said, want) != NULL, "%s: %s", changes[_i].sql, said);
 }
@@ -316,11 +303,7 @@ START_TEST(rows_are_shown_since_a_time)
         (void)snprintf(words, sizeof words, "audit show %lld%s",
                        (long long)(i == 0 ? 0 : rows[2].time_ms + 1),
                        i == 0 ? " json" : "");
-        memset(said, 0, sizeof said);
-        FILE *out = fmemopen(said, sizeof said, "w");
-        must(den_state_command(&config, words, out, &wrong, &err));
-        ck_assert_int_eq(fclose(out), 0);
-        ck_assert_uint_eq(wrong, 0);
+        must_command(words, said, sizeof said);
         if (i == 0)
             ck_assert_msg(strncmp(said, "{\"seq\":1,\"time\":\"20", 19) == 0 &&
                               strstr(said, rows[2].hash) != NULL,

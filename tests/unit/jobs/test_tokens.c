@@ -4,10 +4,9 @@
 
 #include "attempts.h"
 #include "clock.h"
+#include "command_case.h"
 #include "rng.h"
 #include "service_accounts.h"
-#include "service_case.h"
-#include "state_command.h"
 
 #define COUNT(table) (int)(sizeof(table) / sizeof((table)[0]))
 
@@ -489,18 +488,6 @@ START_TEST(the_first_token_is_made_once)
 }
 END_TEST
 
-static void command(const char *words, char *to, size_t size)
-{
-    struct den_err err = DEN_ERR_INIT;
-    const struct den_service_config config = {.state = folder, .threads = 1};
-    size_t wrong = 99;
-    FILE *out = fmemopen(to, size, "w");
-    ck_assert_ptr_nonnull(out);
-    must(den_state_command(&config, words, out, &wrong, &err));
-    ck_assert_int_eq(fclose(out), 0);
-    ck_assert_uint_eq(wrong, 0);
-}
-
 START_TEST(commands_make_list_and_revoke_with_and_without_a_daemon)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -508,16 +495,16 @@ START_TEST(commands_make_list_and_revoke_with_and_without_a_daemon)
     struct den_caller caller;
     char one[400] = "", two[400] = "", text[4000] = "";
     close_all();
-    command("token create one ann read,submit 0", one, sizeof one);
+    must_command("token create one ann read,submit 0", one, sizeof one);
     config.auth_required = true;
     config.with_workers = true; /* with them comes the thread that answers */
     open_with(config);
-    command("token create two bob read 7", two, sizeof two);
+    must_command("token create two bob read 7", two, sizeof two);
     one[strcspn(one, "\n")] = two[strcspn(two, "\n")] = '\0';
     must(den_service_admit(service, one, "127.0.0.1", DEN_SCOPE_SUBMIT, &caller, &err));
     must(den_service_admit(service, two, "127.0.0.1", DEN_SCOPE_READ, &caller, &err));
     ck_assert_str_eq(caller.owner, "bob");
-    command("token list json", text, sizeof text);
+    must_command("token list json", text, sizeof text);
     ck_assert_msg(
         strncmp(text, "{\"id\":\"tok_", 11) == 0 &&
             strstr(text, "\"name\":\"two\",\"owner\":\"bob\",\"scopes\":[\"read\"]") !=
@@ -525,11 +512,11 @@ START_TEST(commands_make_list_and_revoke_with_and_without_a_daemon)
             strstr(text, "\"scopes\":[\"read\",\"submit\"]") != NULL,
         "%s", text);
     ck_assert_ptr_null(strstr(text, "den_"));
-    command("token revoke two", text, sizeof text);
+    must_command("token revoke two", text, sizeof text);
     ck_assert_msg(strstr(text, "(two of bob)") != NULL, "%s", text);
     must_fail(den_service_admit(service, two, "127.0.0.1", 0, &caller, &err),
               DEN_E_UNAUTHORIZED, "revoked");
-    command("token list", text, sizeof text);
+    must_command("token list", text, sizeof text);
     ck_assert_msg(strstr(text, "revoked\n") != NULL && strstr(text, "holds\n") != NULL,
                   "%s", text);
     size_t wrong;

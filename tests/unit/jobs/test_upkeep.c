@@ -6,9 +6,8 @@
 #include <sys/statvfs.h>
 
 #include "ballast.h"
+#include "command_case.h"
 #include "control.h"
-#include "service_case.h"
-#include "state_command.h"
 
 static char said[8192];
 
@@ -216,18 +215,6 @@ END_TEST
 
 /* ---- commands ---- */
 
-static size_t command(const char *words, char *to, size_t size)
-{
-    struct den_err err = DEN_ERR_INIT;
-    const struct den_service_config config = {.state = folder, .threads = 1};
-    size_t wrong = 99;
-    FILE *out = fmemopen(to, size, "w");
-    ck_assert_ptr_nonnull(out);
-    must(den_state_command(&config, words, out, &wrong, &err));
-    ck_assert_int_eq(fclose(out), 0);
-    return wrong;
-}
-
 START_TEST(a_command_asks_the_daemon_or_does_it_alone)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -237,10 +224,10 @@ START_TEST(a_command_asks_the_daemon_or_does_it_alone)
     size_t wrong;
     struct den_image_row row = add_frame(1, 0);
     close_all();
-    ck_assert_uint_eq(command("check", alone, sizeof alone), 0);
+    must_command("check", alone, sizeof alone);
     config.with_workers = true; /* with them comes the thread that answers */
     open_with(config);
-    ck_assert_uint_eq(command("check", asked, sizeof asked), 0);
+    must_command("check", asked, sizeof asked);
     ck_assert_str_eq(alone, asked);
     blob_of(row.sha256, path);
     must(den_fs_remove(path, &err));
@@ -277,11 +264,11 @@ START_TEST(a_token_is_revoked_while_a_check_runs)
     config.with_workers = true;
     open_with(config);
     put_large_blob("00000000000000000000000000000000000000000000000000000000000000aa");
-    (void)command("token create one ann read 0", said_once, sizeof said_once);
+    must_command("token create one ann read 0", said_once, sizeof said_once);
     must(den_control_connect(folder, &fd, &err));
     ck_assert(den_control_line(fd, "", "check"));
     (void)usleep(20000);
-    (void)command("token revoke one", said_once, sizeof said_once);
+    must_command("token revoke one", said_once, sizeof said_once);
     ck_assert_msg(strstr(said_once, "(one of ann)") != NULL, "%s", said_once);
     char byte;
     ck_assert_int_eq(recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT), -1); /* not done yet */
@@ -319,13 +306,13 @@ START_TEST(a_reader_who_stopped_holds_nobody_up_for_long)
     close_all();
     config.with_workers = true;
     open_with(config);
-    (void)command("token create one ann read 0", said_once, sizeof said_once);
+    must_command("token create one ann read 0", said_once, sizeof said_once);
     fill_audit();
     must(den_control_connect(folder, &fd, &err));
     ck_assert(den_control_line(fd, "", "audit show 0 json"));
     (void)usleep(100000);
     const double asked = den_monotonic_s();
-    (void)command("token revoke one", said_once, sizeof said_once);
+    must_command("token revoke one", said_once, sizeof said_once);
     ck_assert_msg(strstr(said_once, "(one of ann)") != NULL, "%s", said_once);
     const double waited = den_monotonic_s() - asked;
     ck_assert_msg(waited > 1, "the socket took it all, and nothing was tried");
