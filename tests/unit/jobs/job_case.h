@@ -1,7 +1,8 @@
 #ifndef DEN_JOB_CASE_H
 #define DEN_JOB_CASE_H
 
-/* Jobs for the machine of service_case.h: asking, waiting, looking at events. */
+/* Jobs for the machine of service_case.h: asking, waiting, looking at events and pixels.
+ */
 
 #include "service_case.h"
 
@@ -58,6 +59,18 @@ static inline struct den_job_row wait_for(const char *id, enum den_job_state sta
     }
     ck_assert_str_eq(den_job_state_name(row.state), den_job_state_name(state));
     return row;
+}
+
+/* Of an image or of a result, by its hash (the file of a result names its job, too);
+ * den_image_release. */
+static inline struct den_image pixels_of(const char *sha256)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_image image = {.pixels = NULL};
+    char path[PATH_MAX];
+    den_blobs_path(den_service_blobs(service), sha256, path, sizeof path);
+    must(den_image_load(path, NULL, &image, &err));
+    return image;
 }
 
 /* Is there an event of this type whose name or text holds `words`?  `waiting`: until

@@ -21,17 +21,6 @@ static pid_t start_server(const struct den_service_config *config)
     return child;
 }
 
-/* Of the job's result; the file itself names its job. */
-static struct den_image pixels_of(const struct den_job_row *job)
-{
-    struct den_err err = DEN_ERR_INIT;
-    struct den_image image = {.pixels = NULL};
-    char path[PATH_MAX];
-    den_blobs_path(den_service_blobs(service), job->result_sha256, path, sizeof path);
-    must(den_image_load(path, NULL, &image, &err));
-    return image;
-}
-
 START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
 {
     need_slow();
@@ -47,7 +36,7 @@ START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
     close_all();
     open_with(config);
     struct den_job_row first = wait_for(submit(&request).id, DEN_JOB_SUCCEEDED);
-    struct den_image control = pixels_of(&first);
+    struct den_image control = pixels_of(first.result_sha256);
     close_all();
     struct den_service_config idle = config;
     idle.with_workers = false;
@@ -68,7 +57,7 @@ START_TEST(kills_at_random_times_lose_nothing_and_repeat_nothing)
         struct den_job_row row = wait_for(ids[i], DEN_JOB_SUCCEEDED);
         struct den_event_row events[64];
         size_t count = 0, ends = 0;
-        struct den_image result = pixels_of(&row);
+        struct den_image result = pixels_of(row.result_sha256);
         ck_assert_mem_eq(result.pixels, control.pixels,
                          (size_t)256 * 256 * 4 * sizeof(float));
         den_image_release(&result);

@@ -9,23 +9,6 @@
 #include "job_case.h"
 #include "metric.h"
 
-static struct den_image load_result(const struct den_job_row *job)
-{
-    struct den_err err = DEN_ERR_INIT;
-    struct den_image image;
-    char path[PATH_MAX];
-    den_blobs_path(den_service_blobs(service), job->result_sha256, path, sizeof path);
-    must(den_image_load(path, NULL, &image, &err));
-    return image;
-}
-
-static struct den_image load_image(const struct den_image_row *row)
-{
-    struct den_job_row job = {.id = ""};
-    assign(job.result_sha256, row->sha256);
-    return load_result(&job);
-}
-
 static void no_work_left(const char *job)
 {
     char path[PATH_MAX];
@@ -62,7 +45,7 @@ START_TEST(a_filter_makes_a_file_of_the_same_kind_with_the_filtered_pixels)
     ck_assert_uint_eq(job.step, cases[_i].pages);
     ck_assert_uint_eq(job.steps, cases[_i].pages);
     ck_assert_uint_eq(job.clipped, 0);
-    struct den_image in = load_image(&image), out = load_result(&job);
+    struct den_image in = pixels_of(image.sha256), out = pixels_of(job.result_sha256);
     ck_assert_str_eq(out.info.format, cases[_i].format);
     ck_assert_int_eq(out.info.dtype, cases[_i].dtype);
     ck_assert_uint_eq(out.info.pages, cases[_i].pages);
@@ -152,7 +135,7 @@ START_TEST(a_model_is_trained_then_denoises_and_is_judged)
     assign(denoise.image, add_scene("s.tif", 9, 0, info_of("tiff", DEN_U16, 75, 2)).id);
     struct den_job_row done = wait_for(submit(&denoise).id, DEN_JOB_SUCCEEDED);
     ck_assert_int_eq(done.version, 1);
-    struct den_image image = load_result(&done);
+    struct den_image image = pixels_of(done.result_sha256);
     ck_assert_uint_eq(image.info.width, 75);
     ck_assert_uint_eq(image.info.pages, 2);
     den_image_release(&image);
