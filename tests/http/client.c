@@ -211,6 +211,15 @@ void submit_job(const char *base, const char *json, char *id)
     answer_free(&a);
 }
 
+void submit_denoise(const char *base, const char *image, const char *by, char *id)
+{
+    char body[400];
+    int n = snprintf(body, sizeof body, "{\"kind\":\"denoise\",\"image\":\"%s\",%s}",
+                     image, by);
+    ck_assert_int_lt(n, (int)sizeof body);
+    submit_job(base, body, id);
+}
+
 json_t *wait_job(const char *base, const char *id, double seconds)
 {
     char path[64];
@@ -230,4 +239,12 @@ json_t *wait_job(const char *base, const char *id, double seconds)
         answer_free(&a);
         (void)usleep(50000);
     }
+}
+
+json_t *wait_success(const char *base, const char *id, double seconds)
+{
+    json_t *job = wait_job(base, id, seconds);
+    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
+                  text_at(job, "state"), text_at(job, "error.detail"));
+    return job;
 }

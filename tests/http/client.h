@@ -39,7 +39,11 @@ void upload(const char *base, const char *file, char *id);
 /* Waits until the job has ended and gives it; the test fails when `seconds` passed, or
  * five times that under a sanitizer. */
 json_t *wait_job(const char *base, const char *id, double seconds);
+/* The same where it must have succeeded. */
+json_t *wait_success(const char *base, const char *id, double seconds);
 /* POST /v1/jobs that must be accepted; the id into id[32]. */
 void submit_job(const char *base, const char *json, char *id);
+/* The same of a job that denoises an image; by: a member, "\"method\":\"median\"". */
+void submit_denoise(const char *base, const char *image, const char *by, char *id);
 
 #endif

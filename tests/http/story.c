@@ -62,8 +62,19 @@ void story_train_with(struct story *s, const char *model, const char *members)
                    "{\"kind\":\"train\",\"dataset\":\"%s\",\"model\":\"%s\",%s}",
                    s->training, model, members);
     submit_job(s->daemon.url, body, id);
-    json_t *job = wait_job(s->daemon.url, id, 120);
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s",
-                  text_at(job, "error.detail"));
-    json_decref(job);
+    json_decref(wait_success(s->daemon.url, id, 120));
+}
+
+void story_denoise(struct story *s, const char *by, char *id)
+{
+    submit_denoise(s->daemon.url, s->noisy[3], by, id);
+    json_decref(wait_success(s->daemon.url, id, 50));
+}
+
+void story_train_and_denoise(struct story *s)
+{
+    char id[32];
+    story_train(s, "m", 2, id);
+    json_decref(wait_success(s->daemon.url, id, 50));
+    story_denoise(s, "\"model\":\"m\"", id);
 }

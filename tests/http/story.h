@@ -25,5 +25,10 @@ void story_train(struct story *s, const char *model, unsigned iterations, char *
 /* Trains to the end, which must be a success; members: of the job, "\"preset\":\"cpu\"".
  */
 void story_train_with(struct story *s, const char *model, const char *members);
+/* Denoises scene 4 to the end, likewise; by: "\"model\":\"m\"".  The job's id into
+ * id[32]. */
+void story_denoise(struct story *s, const char *by, char *id);
+/* Both, likewise: two steps of training make "m", and "m" denoises. */
+void story_train_and_denoise(struct story *s);
 
 #endif

@@ -57,18 +57,6 @@ static char *body_of(const char *path)
     return body;
 }
 
-static void denoise_fourth(char *id)
-{
-    char body[160];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"model\":\"cells\"}",
-                   s.noisy[3]);
-    submit_job(s.daemon.url, body, id);
-    json_t *job = wait_job(s.daemon.url, id, 50);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
-    json_decref(job);
-}
-
 /* The state as it was goes aside, as an operator would keep it until all is well. */
 static void put_copy_in_place(void)
 {
@@ -96,7 +84,7 @@ START_TEST(a_restored_server_is_that_of_the_backups_moment)
     char *before[LISTS], job[32], again[32], late[32], path[96];
     story_train_with(&s, "cells",
                      "\"preset\":\"cpu\",\"config\":{" TINY ",\"iterations\":2}");
-    denoise_fourth(job);
+    story_denoise(&s, "\"model\":\"cells\"", job);
     (void)snprintf(path, sizeof path, "/v1/jobs/%s/result", job);
     struct answer result = get(s.daemon.url, path);
     ck_assert_int_eq(result.status, 200);
@@ -118,7 +106,7 @@ START_TEST(a_restored_server_is_that_of_the_backups_moment)
     ck_assert_int_eq(same.status, 200);
     ck_assert_uint_eq(same.length, result.length);
     ck_assert_mem_eq(same.body, result.body, result.length);
-    denoise_fourth(again); /* the model is not only listed */
+    story_denoise(&s, "\"model\":\"cells\"", again); /* the model is not only listed */
     answer_free(&same);
     answer_free(&result);
 }

@@ -321,7 +321,6 @@ END_TEST
 START_TEST(no_memory_has_to_be_writable_and_executable)
 {
     struct story s;
-    char id[32], body[160];
     if (prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0) {
         printf("skipped: %s (this kernel has no PR_SET_MDWE)\n", __func__);
         return;
@@ -330,16 +329,7 @@ START_TEST(no_memory_has_to_be_writable_and_executable)
         mmap(NULL, 4096, PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     ck_assert(both == MAP_FAILED);
     story_start(&s, NULL);
-    story_train(&s, "m", 2, id);
-    json_t *job = wait_job(s.daemon.url, id, 50);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
-    json_decref(job);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"model\":\"m\"}", s.noisy[3]);
-    submit_job(s.daemon.url, body, id);
-    job = wait_job(s.daemon.url, id, 50);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
-    json_decref(job);
+    story_train_and_denoise(&s);
     story_end(&s);
 }
 END_TEST

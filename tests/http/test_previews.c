@@ -18,17 +18,6 @@ static void teardown(void)
     story_end(&s);
 }
 
-/* A denoise job of scene 4 by a median filter, ended; its id into id[32]. */
-static void denoise(char *id)
-{
-    char body[200];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   s.noisy[3]);
-    submit_job(s.daemon.url, body, id);
-    json_decref(wait_job(s.daemon.url, id, 30));
-}
-
 /* The answer holds the pixels of the file, width x height of them. */
 static void must_hold(const struct answer *a, const char *file)
 {
@@ -64,7 +53,7 @@ START_TEST(the_values_of_a_result_are_those_of_its_file)
 {
     struct den_err err = DEN_ERR_INIT;
     char id[32], path[160], file[160];
-    denoise(id);
+    story_denoise(&s, "\"method\":\"median\"", id);
     (void)snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
     struct answer a = get(s.daemon.url, path);
     (void)snprintf(file, sizeof file, "%s/result.tif", s.files);
@@ -117,7 +106,7 @@ START_TEST(a_view_that_cannot_be_is_refused)
         {"black=1", 400},
     };
     char id[32], path[160];
-    denoise(id);
+    story_denoise(&s, "\"method\":\"median\"", id);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         (void)snprintf(path, sizeof path, "/v1/jobs/%s/preview?%s", id, cases[i].query);
         struct answer a = get(s.daemon.url, path);

@@ -203,23 +203,13 @@ static void let_go(void)
 START_TEST(training_decoding_and_the_end_need_no_call_that_the_unit_forbids)
 {
     struct story s;
-    char id[32], body[160];
     if (!prepare(__func__))
         return;
     read_filter(NULL);
     size_t calls = put_on_filter();
     must_hold();
     story_start(&s, NULL); /* the jail decodes each image that is uploaded */
-    story_train(&s, "m", 2, id);
-    json_t *job = wait_job(s.daemon.url, id, 50);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
-    json_decref(job);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"model\":\"m\"}", s.noisy[3]);
-    submit_job(s.daemon.url, body, id);
-    job = wait_job(s.daemon.url, id, 50);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
-    json_decref(job);
+    story_train_and_denoise(&s);
     ck_assert_int_eq(daemon_stop(&s.daemon), 0);
     printf("unit: %zu system calls allowed\n", calls);
     story_end(&s);
