@@ -78,13 +78,9 @@ START_TEST(a_job_may_name_an_alias_and_keeps_the_version_of_its_moment)
 {
     char body[200], id[32], path[64];
     ck_assert_int_eq(put("{\"version\":1}"), 200);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"model\":\"m@champion\"}",
-                   s.noisy[0]);
-    submit_job(s.daemon.url, body, id);
+    submit_denoise(s.daemon.url, s.noisy[0], "\"model\":\"m@champion\"", id);
     ck_assert_int_eq(put("{\"version\":2}"), 200);
-    json_t *job = wait_job(s.daemon.url, id, 60);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
+    json_t *job = wait_success(s.daemon.url, id, 60);
     ck_assert_int_eq((int)number_at(job, "version"), 1);
     json_decref(job);
     (void)snprintf(path, sizeof path, "{\"kind\":\"denoise\",\"image\":\"%s\",",

@@ -21,12 +21,6 @@ static void teardown(void)
     story_end(&s);
 }
 
-static void must_succeed(const json_t *job)
-{
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
-                  text_at(job, "state"), text_at(job, "error.detail"));
-}
-
 /* GET of a path with one id in it. */
 static struct answer get_of(const char *format, const char *id)
 {
@@ -110,12 +104,9 @@ static void look_at_events(const char *id)
  * type.  pixels [PIXELS]: what it is; the file itself names its job. */
 static void denoise(const char *with, float *pixels)
 {
-    char body[256], id[32], path[160];
-    (void)snprintf(body, sizeof body, "{\"kind\":\"denoise\",\"image\":\"%s\",%s}",
-                   s.noisy[3], with);
-    submit_job(s.daemon.url, body, id);
-    json_t *job = wait_job(s.daemon.url, id, 60);
-    must_succeed(job);
+    char id[32], path[160];
+    submit_denoise(s.daemon.url, s.noisy[3], with, id);
+    json_t *job = wait_success(s.daemon.url, id, 60);
     ck_assert_str_eq(text_at(job, "result.name"), "noisy4_0_denoised.tif");
     ck_assert_str_eq(text_at(job, "result.media_type"), "image/tiff");
     ck_assert_uint_eq(strlen(text_at(job, "result.sha256")), 64);
@@ -149,9 +140,7 @@ static void evaluate(void)
                    "{\"kind\":\"evaluate\",\"dataset\":\"%s\",\"model\":\"nuclei\"}",
                    s.held_out);
     submit_job(s.daemon.url, body, id);
-    json_t *job = wait_job(s.daemon.url, id, 60);
-    must_succeed(job);
-    json_decref(job);
+    json_decref(wait_success(s.daemon.url, id, 60));
     struct answer a = get_of("/v1/jobs/%s/report", id);
     ck_assert_int_eq(a.status, 200);
     static const char *const rows[] = {"noisy", "gaussian", "median", "nuclei@1"};
@@ -172,8 +161,7 @@ START_TEST(a_model_is_trained_used_judged_and_looked_at)
 {
     char id[32];
     story_train(&s, "nuclei", 60, id);
-    json_t *job = wait_job(s.daemon.url, id, 120);
-    must_succeed(job);
+    json_t *job = wait_success(s.daemon.url, id, 120);
     ck_assert_str_eq(text_at(job, "result.href"), "/v1/models/nuclei/versions/1");
     close_to(number_at(job, "progress.fraction"), 1.0, 1e-12);
     close_to(number_at(job, "attempts"), 1, 1e-12);
@@ -288,15 +276,10 @@ END_TEST
 
 START_TEST(the_waiting_microscope_does_not_wait_for_the_training)
 {
-    char train[32], body[128], id[32];
+    char train[32], id[32];
     story_train(&s, "long", 1000000, train);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"gaussian\"}",
-                   s.noisy[0]);
-    submit_job(s.daemon.url, body, id);
-    json_t *job = wait_job(s.daemon.url, id, 10);
-    must_succeed(job);
-    json_decref(job);
+    submit_denoise(s.daemon.url, s.noisy[0], "\"method\":\"gaussian\"", id);
+    json_decref(wait_success(s.daemon.url, id, 10));
     struct answer a = get_of("/v1/jobs/%s", train);
     ck_assert_str_eq(text_at(a.json, "state"), "running");
     answer_free(&a);

@@ -116,7 +116,7 @@ static void make_noise(const char *url)
 START_TEST(metrics_are_well_formed_and_bounded)
 {
     struct daemon d;
-    char folder[] = "/tmp/denoised-files-XXXXXX", file[96], image[32], job[32], body[160];
+    char folder[] = "/tmp/denoised-files-XXXXXX", file[96], image[32], job[32];
     struct den_err err = DEN_ERR_INIT;
     size_t before = 0, after = 0;
     ck_assert_ptr_nonnull(mkdtemp(folder));
@@ -129,10 +129,7 @@ START_TEST(metrics_are_well_formed_and_bounded)
     make_noise(d.url);
     (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", folder);
     upload(d.url, file, image);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   image);
-    submit_job(d.url, body, job);
+    submit_denoise(d.url, image, "\"method\":\"median\"", job);
     json_decref(wait_job(d.url, job, 30));
     a = good_metrics(d.url, &after);
     printf("metrics: %zu series, before and after %d different requests\n", after, 60);

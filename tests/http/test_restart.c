@@ -64,9 +64,7 @@ static void everything_uploaded_is_there(void)
 
 static void must_succeed(const char *id, double attempts)
 {
-    json_t *job = wait_job(s.daemon.url, id, 240);
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
-                  text_at(job, "state"), text_at(job, "error.detail"));
+    json_t *job = wait_success(s.daemon.url, id, 240);
     close_to(number_at(job, "attempts"), attempts, 1e-12);
     json_decref(job);
 }
@@ -141,14 +139,10 @@ static void upload_stack(char *id)
 
 START_TEST(a_denoise_job_is_finished_after_a_kill)
 {
-    char image[32], body[160], id[32];
+    char image[32], id[32];
     upload_stack(image);
-    (void)snprintf(
-        body, sizeof body,
-        "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\",\"config\":"
-        "{\"radius\":5}}",
-        image);
-    submit_job(s.daemon.url, body, id);
+    submit_denoise(s.daemon.url, image, "\"method\":\"median\",\"config\":{\"radius\":5}",
+                   id);
     wait_for_step(id, 1);
     daemon_kill(&s.daemon);
     daemon_restart(&s.daemon, NULL);

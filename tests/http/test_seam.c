@@ -17,14 +17,10 @@ static void denoise(struct story *s, const char *image, const char *model, bool 
                     struct den_image *ret)
 {
     struct den_err err = DEN_ERR_INIT;
-    char body[200], id[32], path[160];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"model\":\"%s\"}", image,
-                   model);
-    submit_job(s->daemon.url, body, id);
-    json_t *job = wait_job(s->daemon.url, id, 120);
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s",
-                  text_at(job, "error.detail"));
+    char by[100], id[32], path[160];
+    (void)snprintf(by, sizeof by, "\"model\":\"%s\"", model);
+    submit_denoise(s->daemon.url, image, by, id);
+    json_t *job = wait_success(s->daemon.url, id, 120);
     ck_assert_int_eq(number_at(job, "progress.steps") > 1, tiled);
     struct answer a = get(s->daemon.url, text_at(job, "result.href"));
     ck_assert_int_eq(a.status, 200);

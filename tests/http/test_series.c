@@ -98,8 +98,7 @@ START_TEST(a_job_denoises_what_was_chosen_and_says_so)
     ck_assert_str_eq(text_at(a.json, "pages"), "0-5,8");
     answer_free(&a);
     submit_job(d.url, body, job_id);
-    json_t *job = wait_job(d.url, job_id, 60);
-    ck_assert_str_eq(text_at(job, "state"), "succeeded");
+    json_t *job = wait_success(d.url, job_id, 60);
     ck_assert_str_eq(text_at(job, "pages"), "0-5,8");
     ck_assert(json_integer_value(json_array_get(at(job, "channels"), 0)) == 1);
     ck_assert_ptr_null(at(job, "config.pages"));

@@ -150,13 +150,12 @@ static void teardown(void)
 /* A job that is told of at this path; its id into id[32]. */
 static void submit(const char *path, char *id)
 {
-    char body[400], image[32];
+    char by[300], image[32];
     upload(d.url, file, image);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\","
-                   "\"webhook\":\"https://localhost:%u%s\"}",
-                   image, other.port, path);
-    submit_job(d.url, body, id);
+    (void)snprintf(by, sizeof by,
+                   "\"method\":\"median\",\"webhook\":\"https://localhost:%u%s\"",
+                   other.port, path);
+    submit_denoise(d.url, image, by, id);
     json_decref(wait_job(d.url, id, 30));
 }
 

@@ -79,11 +79,7 @@ static void start(const char *library)
 
 static void denoise(char *id)
 {
-    char body[160];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   load.image);
-    submit_job(load.story.daemon.url, body, id);
+    submit_denoise(load.story.daemon.url, load.image, "\"method\":\"median\"", id);
 }
 
 static double attempts_of(const char *id, const char *state)

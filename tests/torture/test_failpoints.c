@@ -237,10 +237,7 @@ static void jobs_end_well(const struct story *s)
     for (int i = 0; i < JOBS; i++) {
         if (s->jobs[i][0] == '\0')
             continue;
-        json_t *job = wait_job(s->daemon.url, s->jobs[i], 240);
-        ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
-                      text_at(job, "state"), text_at(job, "error.detail"));
-        json_decref(job);
+        json_decref(wait_success(s->daemon.url, s->jobs[i], 240));
     }
     if (s->jobs[DENOISE][0] != '\0') {
         struct bytes got = result_of(s);

@@ -109,11 +109,7 @@ END_TEST
 
 static void end_job(char *id)
 {
-    char body[160];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   s.noisy[0]);
-    submit_job(s.daemon.url, body, id);
+    submit_denoise(s.daemon.url, s.noisy[0], "\"method\":\"median\"", id);
     json_decref(wait_job(s.daemon.url, id, 60));
 }
 

@@ -137,14 +137,11 @@ static void teardown(void)
 
 static void submit_waiting_job(void)
 {
-    char file[128], image[32], body[160];
+    char file[128], image[32];
     scene_write(t.files, 1, 32, 1);
     (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", t.files);
     upload(t.url, file, image);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   image);
-    submit_job(t.url, body, t.job);
+    submit_denoise(t.url, image, "\"method\":\"median\"", t.job);
 }
 
 /* ---- clients --------------------------------------------------------------------------

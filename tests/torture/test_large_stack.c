@@ -164,14 +164,9 @@ static void send_file(const char *sha256)
 
 static void denoise(char *result_sha256)
 {
-    char body[160], path[80];
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   image);
-    submit_job(s.daemon.url, body, job);
-    json_t *row = wait_job(s.daemon.url, job, 900);
-    ck_assert_msg(strcmp(text_at(row, "state"), "succeeded") == 0, "%s",
-                  text_at(row, "error.detail"));
+    char path[80];
+    submit_denoise(s.daemon.url, image, "\"method\":\"median\"", job);
+    json_t *row = wait_success(s.daemon.url, job, 900);
     (void)snprintf(result_sha256, 80, "%s", text_at(row, "result.sha256"));
     json_decref(row);
     (void)snprintf(path, sizeof path, "/v1/jobs/%s/result", job);

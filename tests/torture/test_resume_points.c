@@ -53,10 +53,7 @@ static double step_of(const char *id)
 static void weights_of(const char *model, const char *id, char *ret, size_t size)
 {
     char path[96];
-    json_t *job = wait_job(s.daemon.url, id, 240);
-    ck_assert_msg(strcmp(text_at(job, "state"), "succeeded") == 0, "%s: %s",
-                  text_at(job, "state"), text_at(job, "error.detail"));
-    json_decref(job);
+    json_decref(wait_success(s.daemon.url, id, 240));
     (void)snprintf(path, sizeof path, "/v1/models/%s/versions/1", model);
     struct answer a = get(s.daemon.url, path);
     ck_assert_uint_eq(strlen(text_at(a.json, "sha256")), 64);

@@ -81,16 +81,11 @@ static void expect_delete(const char *kind, const char *id)
 /* Upload, denoise, look, download, and all of it deleted again. */
 static void round_trip(struct client *c)
 {
-    char image[32], job[32], body[160];
+    char image[32], job[32];
     stack_write(c->file, c->number + 2 * c->rounds, 1); /* two such clients */
     upload(s.daemon.url, c->file, image);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   image);
-    submit_job(s.daemon.url, body, job);
-    json_t *row = wait_job(s.daemon.url, job, 120);
-    ck_assert_str_eq(text_at(row, "state"), "succeeded");
-    json_decref(row);
+    submit_denoise(s.daemon.url, image, "\"method\":\"median\"", job);
+    json_decref(wait_success(s.daemon.url, job, 120));
     expect_get(200, "/v1/jobs/*/result", job);
     expect_get(200, "/v1/jobs/*/preview?size=64", job);
     expect_get(200, "/v1/jobs/*/events", job);
@@ -227,15 +222,12 @@ static struct sizes look(size_t files)
 
 static void prepare(void)
 {
-    char body[160];
     for (size_t i = 0; i < CLIENTS; i++)
         (void)snprintf(clients[i].file, sizeof clients[i].file, "%s/soak%zu.tif", s.files,
                        i);
-    (void)snprintf(body, sizeof body,
-                   "{\"kind\":\"denoise\",\"image\":\"%s\",\"method\":\"median\"}",
-                   s.noisy[0]);
-    submit_job(s.daemon.url, body, clients[CLIENTS - 1].file); /* to be followed */
-    json_decref(wait_job(s.daemon.url, clients[CLIENTS - 1].file, 60));
+    char *followed = clients[CLIENTS - 1].file;
+    submit_denoise(s.daemon.url, s.noisy[0], "\"method\":\"median\"", followed);
+    json_decref(wait_job(s.daemon.url, followed, 60));
 }
 
 START_TEST(nothing_grows_with_time)
