@@ -119,14 +119,21 @@ bool den_service_upload_offset(struct den_service *service,
 
 /* ---- the end of those that nobody goes on with ---- */
 
-static bool on_its_way(const char *id)
+/* Under open_lock. */
+static bool find_open(const char *id)
 {
-    pthread_mutex_lock(&open_lock);
     const struct den_upload_part *part = open_parts;
     while (part != NULL && strcmp(part->row.id, id) != 0)
         part = part->next;
-    pthread_mutex_unlock(&open_lock);
     return part != NULL;
+}
+
+static bool on_its_way(const char *id)
+{
+    pthread_mutex_lock(&open_lock);
+    bool found = find_open(id);
+    pthread_mutex_unlock(&open_lock);
+    return found;
 }
 
 static bool enter(struct den_upload_part *part, const char *owner, const char *id,
@@ -210,15 +217,13 @@ static bool enter(struct den_upload_part *part, const char *owner, const char *i
     if (!s->kind->upload_get(s->store, owner, id, &part->row, err))
         return false;
     pthread_mutex_lock(&open_lock);
-    const struct den_upload_part *other = open_parts;
-    while (other != NULL && strcmp(other->row.id, part->row.id) != 0)
-        other = other->next;
-    if (other == NULL) {
+    bool taken = find_open(part->row.id);
+    if (!taken) {
         part->next = open_parts;
         open_parts = part;
     }
     pthread_mutex_unlock(&open_lock);
-    if (other != NULL)
+    if (taken)
         return den_err_set(err, DEN_E_CONFLICT,
                            "another part of this upload is on its way; ask for the "
                            "offset and try again");
@@ -279,19 +284,25 @@ bool den_upload_part_open(struct den_service *service, const char *owner, const 
     return true;
 }
 
-/* After a failed sync nobody knows what the disk has, and a second one may not tell
- * [PostgreSQL's lesson of 2018]: the upload is over. */
-static bool sync_part(struct den_upload_part *part, struct den_err *err)
+/* The upload is over, file and row.  What cannot be removed now, the sweep removes. */
+static void give_up(const struct den_upload_part *part)
 {
     struct den_service *s = part->service;
     char path[PATH_SIZE];
-    if (fsync(part->fd) == 0)
-        return true;
-    den_err_sys(err, errno, "the upload cannot be written to disk; begin it again");
     path_of(s, part->row.id, path);
     unlink(path);
     if (!s->kind->upload_delete(s->store, part->row.owner, part->row.id, NULL))
         den_log(DEN_WARN, "upload_not_removed", " upload=%s", part->row.id);
+}
+
+/* After a failed sync nobody knows what the disk has, and a second one may not tell
+ * [PostgreSQL's lesson of 2018]. */
+static bool sync_part(struct den_upload_part *part, struct den_err *err)
+{
+    if (fsync(part->fd) == 0)
+        return true;
+    den_err_sys(err, errno, "the upload cannot be written to disk; begin it again");
+    give_up(part);
     return false;
 }
 
@@ -314,16 +325,6 @@ bool den_upload_part_drop(struct den_upload_part *part, struct den_err *err)
     return true;
 }
 
-/* A refused image does not become better by being sent on. */
-static bool refuse(struct den_upload_part *part, const char *path)
-{
-    struct den_service *s = part->service;
-    unlink(path);
-    if (!s->kind->upload_delete(s->store, part->row.owner, part->row.id, NULL))
-        den_log(DEN_WARN, "upload_not_removed", " upload=%s", part->row.id);
-    return false;
-}
-
 /* Under a second name, because the service takes or removes what it is given: should the
  * server end in between, the bytes are still there and the same image comes out. */
 bool den_upload_part_finish(struct den_upload_part *part, struct den_image_row *ret,
@@ -344,7 +345,9 @@ bool den_upload_part_finish(struct den_upload_part *part, struct den_image_row *
                    why.code == DEN_E_UNSUPPORTED || why.code == DEN_E_INVALID;
         if (err != NULL)
             *err = why;
-        return bad ? refuse(part, path) : false;
+        if (bad) /* it does not become better by being sent on */
+            give_up(part);
+        return false;
     }
     DEN_FAILPOINT("upload_taken");
     if (!s->kind->upload_done(s->store, part->row.id, ret->id, err))
