@@ -17,6 +17,8 @@
 #include "str.h"
 
 enum { KEY_MAX = 512, ATTEMPTS = 8, FIRST_S = 10, LONGEST_S = 3600 };
+_Static_assert(DEN_WEBHOOK_SIZE == DEN_WEBHOOK_URL_SIZE,
+               "a URL that was checked fits into its row, and back into a message");
 
 struct den_webhooks {
     struct den_api *api;
