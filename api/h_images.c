@@ -13,12 +13,7 @@ static const char *client_name(const struct den_request *request,
     const char *name = den_request_query(request, "name");
     if (name == NULL)
         name = upload->filename;
-    if (name == NULL)
-        return "image";
-    for (const char *p = name; *p != '\0'; p++)
-        if (*p == '/' || *p == '\\')
-            name = p + 1;
-    return name;
+    return name != NULL ? den_str_file_name(name) : "image";
 }
 
 DEN_HANDLER(den_h_image_add)

@@ -113,10 +113,7 @@ static bool read_name(const struct den_request *request, char *to, size_t size,
         }
         at += pair;
     }
-    const char *last = to;
-    for (const char *p = to; *p != '\0'; p++)
-        if (*p == '/' || *p == '\\')
-            last = p + 1;
+    const char *last = den_str_file_name(to);
     memmove(to, last, strlen(last) + 1);
     return true;
 }

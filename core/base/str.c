@@ -50,6 +50,15 @@ bool den_str_ends(const char *text, const char *suffix)
     return length >= tail && memcmp(text + length - tail, suffix, tail) == 0;
 }
 
+const char *den_str_file_name(const char *text)
+{
+    const char *last = text;
+    for (const char *p = text; *p != '\0'; p++)
+        if (*p == '/' || *p == '\\')
+            last = p + 1;
+    return last;
+}
+
 /* ---- numbers -------------------------------------------------------------------- */
 
 enum { SHOWN = 64 }; /* as much of a refused value is repeated in the error text */

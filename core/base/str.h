@@ -16,6 +16,9 @@ bool den_str_format(char *to, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 bool den_str_starts(const char *text, const char *prefix);
 bool den_str_ends(const char *text, const char *suffix);
+/* The last part of a path as any system writes it: what is behind the last / or \ in
+ * text, "" when it ends in one. */
+const char *den_str_file_name(const char *text);
 
 /* The whole of text is one number within [min, max]; else DEN_E_INVALID naming the value
  * and the range.  Doubles: finite only ("nan" and "inf" are refused), '.' is the decimal

@@ -123,9 +123,7 @@ static bool keep_name(struct den_upload_state *upload, const char *filename)
 {
     if (filename == NULL)
         return true;
-    for (const char *p = filename; *p != '\0'; p++)
-        if (*p == '/' || *p == '\\')
-            filename = p + 1;
+    filename = den_str_file_name(filename);
     if (!den_utf8_printable(filename))
         return den_err_set(&upload->err, DEN_E_MALFORMED,
                            "the file name is not printable UTF-8");

@@ -234,6 +234,30 @@ START_TEST(beginnings_and_ends_are_found)
 END_TEST
 
 static const struct {
+    const char *path, *want;
+} path_cases[] = {
+    {"a.tif", "a.tif"},
+    {"/home/a.tif", "a.tif"},
+    {"C:\\images\\a.tif", "a.tif"},
+    {"a\\b/c", "c"},
+    {"a/b\\c", "c"},
+    {"../..", ".."},
+    {"//a b", "a b"},
+    {"a/", ""},
+    {"a\\", ""},
+    {"/", ""},
+    {"", ""},
+};
+
+START_TEST(a_file_name_is_the_last_part_of_a_path)
+{
+    const char *path = path_cases[_i].path, *name = den_str_file_name(path);
+    ck_assert_str_eq(name, path_cases[_i].want);
+    ck_assert_ptr_eq(name, path + strlen(path) - strlen(name)); /* its end, no copy */
+}
+END_TEST
+
+static const struct {
     const char *text;
     bool printable;
 } utf8_cases[] = {
@@ -430,6 +454,8 @@ int main(void)
     tcase_add_test(text, a_refused_value_is_shown_harmless_and_short);
     tcase_add_test(text, a_copy_is_bounded_and_terminated);
     tcase_add_test(text, beginnings_and_ends_are_found);
+    tcase_add_loop_test(text, a_file_name_is_the_last_part_of_a_path, 0,
+                        COUNT(path_cases));
     tcase_add_loop_test(text, printable_utf8_is_told_from_the_rest, 0, COUNT(utf8_cases));
     suite_add_tcase(suite, text);
 
