@@ -1,6 +1,7 @@
 /* Resumable uploads: the tus protocol 1.0.0 [tus.io/protocols/resumable-upload], core and
  * the extensions below.  A finished upload is an image. */
 
+#include <nettle/base16.h>
 #include <nettle/base64.h>
 #include <nettle/memops.h>
 #include <nettle/sha2.h>
@@ -50,20 +51,16 @@ static void set_bytes(struct den_reply *reply, const char *name, uint64_t value)
     den_reply_header(reply, name, text);
 }
 
-/* As an HTTP date [RFC 9110, 5.6.7]. */
+/* As an HTTP date [RFC 9110, 5.6.7].  Its names are English: no part of the program
+ * calls setlocale. */
 static void set_date(struct den_reply *reply, const char *name, int64_t wall_ms)
 {
-    static const char days[] = "SunMonTueWedThuFriSat",
-                      months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm t;
     char text[40];
-    if (gmtime_r(&seconds, &t) == NULL)
-        return;
-    den_str_format(text, sizeof text, "%.3s, %02d %.3s %d %02d:%02d:%02d GMT",
-                   days + (size_t)t.tm_wday * 3, t.tm_mday, months + (size_t)t.tm_mon * 3,
-                   t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
-    den_reply_header(reply, name, text);
+    if (gmtime_r(&seconds, &t) != NULL &&
+        strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &t) > 0)
+        den_reply_header(reply, name, text);
 }
 
 /* Decodes `length` characters; false when they are no base64 or do not fit. */
@@ -271,10 +268,9 @@ void den_api_part_end(void *app, struct den_part *part)
 
 static bool hash_is(const struct den_upload *upload, const struct arrival *arrival)
 {
-    char hex[2 * SHA256_DIGEST_SIZE + 1];
-    for (size_t i = 0; i < SHA256_DIGEST_SIZE; i++)
-        den_str_format(hex + 2 * i, 3, "%02x", arrival->checksum[i]);
-    return memeql_sec(hex, upload->sha256, sizeof hex - 1);
+    char hex[BASE16_ENCODE_LENGTH(SHA256_DIGEST_SIZE)];
+    base16_encode_update(hex, sizeof arrival->checksum, arrival->checksum);
+    return memeql_sec(hex, upload->sha256, sizeof hex);
 }
 
 DEN_HANDLER(den_h_upload_part)

@@ -4,6 +4,7 @@
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fs.h"
@@ -117,6 +118,25 @@ START_TEST(a_file_in_three_parts_becomes_an_image)
 }
 END_TEST
 
+/* The header as an HTTP date [RFC 9110, 5.6.7], written again from the time in the body;
+ * the same to the second. */
+static void expires_as_promised(const char *path, const char *header)
+{
+    static const char days[] = "SunMonTueWedThuFriSat",
+                      months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    struct tm t = {.tm_year = 0};
+    char want[80];
+    struct answer a = get(d.url, path);
+    const char *text = text_at(a.json, "expires_at"),
+               *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
+    ck_assert_msg(end != NULL && *end == '.', "%s", text);
+    (void)snprintf(want, sizeof want, "%.3s, %02d %.3s %04d %.8s GMT",
+                   days + (size_t)t.tm_wday * 3, t.tm_mday, months + (size_t)t.tm_mon * 3,
+                   t.tm_year + 1900, text + strlen("2000-01-01T"));
+    ck_assert_str_eq(header, want);
+    answer_free(&a);
+}
+
 START_TEST(the_server_says_what_it_can)
 {
     char value[80];
@@ -138,6 +158,7 @@ START_TEST(the_server_says_what_it_can)
     answer_header(&a, "Upload-Expires", value, sizeof value);
     ck_assert_msg(strstr(value, " GMT") != NULL, "%s", value);
     answer_free(&a);
+    expires_as_promised(path, value);
 }
 END_TEST
 
