@@ -2,13 +2,13 @@
  * the extensions below.  A finished upload is an image. */
 
 #include <nettle/base16.h>
-#include <nettle/base64.h>
 #include <nettle/memops.h>
 #include <nettle/sha2.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
+#include "base64.h"
 #include "handlers.h"
 #include "log.h"
 #include "mem.h"
@@ -63,24 +63,6 @@ static void set_date(struct den_reply *reply, const char *name, int64_t wall_ms)
         den_reply_header(reply, name, text);
 }
 
-/* Decodes `length` characters; false when they are no base64 or do not fit. */
-static bool decode(const char *text, size_t length, uint8_t *to, size_t size,
-                   size_t *ret_length)
-{
-    struct base64_decode_ctx state;
-    base64_decode_init(&state);
-    if (BASE64_DECODE_LENGTH(length) > size + 3)
-        return false;
-    uint8_t *all = den_new(BASE64_DECODE_LENGTH(length) + 1, 1, NULL);
-    size_t got = 0;
-    bool good = all != NULL && base64_decode_update(&state, &got, all, length, text) &&
-                base64_decode_final(&state) && got <= size;
-    if (good)
-        memcpy(to, all, *ret_length = got);
-    den_free(all);
-    return good;
-}
-
 /* "name aW1n,filetype dGlm": pairs of a key and a value in base64; of all of them only
  * the name is of use here, as "name" or "filename". */
 static bool read_name(const struct den_request *request, char *to, size_t size,
@@ -98,7 +80,8 @@ static bool read_name(const struct den_request *request, char *to, size_t size,
         while (end > value && at[end - 1] == ' ')
             end--;
         if (wanted) {
-            if (!decode(at + value, end - value, (uint8_t *)to, size - 1, &length))
+            if (!den_base64_decode(at + value, end - value, (uint8_t *)to, size - 1,
+                                   &length))
                 return den_err_field(err, DEN_E_MALFORMED, "Upload-Metadata",
                                      "the name in the header Upload-Metadata must be "
                                      "base64 of 1 to %zu bytes",
@@ -216,8 +199,8 @@ static bool read_checksum(const struct den_request *request, struct arrival *arr
                              "the header Upload-Checksum must be 'sha256' and the hash "
                              "in base64");
     text += strlen(algorithm);
-    return (decode(text, strlen(text), arrival->checksum, sizeof arrival->checksum,
-                   &length) &&
+    return (den_base64_decode(text, strlen(text), arrival->checksum,
+                              sizeof arrival->checksum, &length) &&
             length == sizeof arrival->checksum) ||
            den_err_field(err, DEN_E_MALFORMED, "Upload-Checksum",
                          "the hash in the header Upload-Checksum must be %d bytes in "

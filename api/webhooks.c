@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base64.h"
 #include "clock.h"
 #include "fs.h"
 #include "handlers.h"
@@ -42,12 +43,8 @@ static bool read_key(const char *path, struct den_webhooks *w, struct den_err *e
         return false;
     text[strcspn(text, "\r\n")] = '\0';
     if (den_str_starts(text, prefix)) {
-        struct base64_decode_ctx state;
         const char *code = text + strlen(prefix);
-        base64_decode_init(&state);
-        w->key_length = sizeof w->key;
-        if (!base64_decode_update(&state, &w->key_length, w->key, strlen(code), code) ||
-            !base64_decode_final(&state))
+        if (!den_base64_decode(code, strlen(code), w->key, sizeof w->key, &w->key_length))
             w->key_length = 0;
     } else {
         w->key_length = strlen(text);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base64.h"
 #include "rng.h"
 #include "str.h"
 
@@ -71,17 +72,13 @@ void den_token_new(char *text, struct den_token_row *row)
 /* The 44 bytes behind the lead. */
 static bool decode(const char *text, uint8_t *bytes)
 {
-    uint8_t room[BASE64_DECODE_LENGTH(CODED + 1)];
-    struct base64_decode_ctx base64;
-    size_t length = sizeof room;
-    base64url_decode_init(&base64);
-    bool good = base64_decode_update(&base64, &length, room, CODED, text) == 1;
-    size_t rest = sizeof room - length;
-    good = good && base64_decode_update(&base64, &rest, room + length, 1, "=") == 1 &&
-           base64_decode_final(&base64) == 1 && length + rest == ALL_BYTES;
-    if (good)
-        memcpy(bytes, room, ALL_BYTES);
-    explicit_bzero(room, sizeof room);
+    char padded[CODED + 1];
+    size_t length = 0;
+    memcpy(padded, text, CODED);
+    padded[CODED] = '=';
+    bool good = den_base64url_decode(padded, sizeof padded, bytes, ALL_BYTES, &length) &&
+                length == ALL_BYTES;
+    explicit_bzero(padded, sizeof padded);
     return good;
 }
 

@@ -112,10 +112,11 @@ static void save(const char *name, const char *text, char *path, size_t size)
     must(den_fs_write(path, text, strlen(text), &err));
 }
 
-static void start(const char *networks)
+/* key_line: of the file with the key. */
+static void start_with_key(const char *networks, const char *key_line)
 {
     char key[96], ca[96], hosts[64];
-    save("key", KEY "\n", key, sizeof key);
+    save("key", key_line, key, sizeof key);
     save("ca.crt", other.crt, ca, sizeof ca);
     (void)snprintf(hosts, sizeof hosts, "localhost:%u", other.port);
     const char *args[] = {"--webhook_hosts",
@@ -128,6 +129,11 @@ static void start(const char *networks)
                           ca,
                           NULL};
     daemon_start(&d, args);
+}
+
+static void start(const char *networks)
+{
+    start_with_key(networks, KEY "\n");
 }
 
 static void setup(void)
@@ -219,6 +225,17 @@ START_TEST(the_end_of_a_job_is_told_once_and_signed)
     ck_assert(den_str_starts(other.heard[0].id, id));
     (void)sleep(3);
     ck_assert_int_eq(heard(), 1);
+}
+END_TEST
+
+START_TEST(a_key_in_base64_signs_as_the_same_key_in_plain_text)
+{
+    char id[32], line[128] = "whsec_";
+    base64_encode_raw(line + strlen(line), strlen(KEY), (const uint8_t *)KEY);
+    start_with_key("127.0.0.0/8 ::1/128", line);
+    submit("/hook", id);
+    wait_for(1, 20);
+    signature_fits(&other.heard[0]);
 }
 END_TEST
 
@@ -362,6 +379,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 90);
     tcase_add_test(tc, the_end_of_a_job_is_told_once_and_signed);
+    tcase_add_test(tc, a_key_in_base64_signs_as_the_same_key_in_plain_text);
     if (test_full())
         tcase_add_test(tc, who_fails_is_told_again_also_by_the_next_daemon);
     tcase_add_test(tc, a_job_that_is_tried_again_is_told_of_again);
