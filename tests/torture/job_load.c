@@ -60,6 +60,28 @@ void load_end(struct job_load *load)
     free(load->ids);
 }
 
+static struct {
+    struct job_load *load;
+    const char *const *args;
+} around;
+
+static void setup(void)
+{
+    load_start(around.load, around.args);
+}
+
+static void teardown(void)
+{
+    load_end(around.load);
+}
+
+void load_around(TCase *tcase, struct job_load *load, const char *const *args)
+{
+    around.load = load;
+    around.args = args;
+    tcase_add_checked_fixture(tcase, setup, teardown);
+}
+
 void load_point(struct job_load *load, const char *url)
 {
     pthread_mutex_lock(&load->lock);

@@ -28,6 +28,8 @@ struct job_load {
 /* Starts the daemon with data and one job of each kind, whose results are the control. */
 void load_start(struct job_load *load, const char *const *args);
 void load_end(struct job_load *load);
+/* Does so around each test of the case; load and args live as long as that. */
+void load_around(TCase *tcase, struct job_load *load, const char *const *args);
 /* threads that submit one job after the other; each by itself until load_rest. */
 void load_begin(struct job_load *load, size_t threads);
 void load_rest(struct job_load *load);

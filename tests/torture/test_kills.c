@@ -23,16 +23,6 @@ static const char *const args[] = {"--threads",
                                    NULL};
 static struct job_load load;
 
-static void setup(void)
-{
-    load_start(&load, args);
-}
-
-static void teardown(void)
-{
-    load_end(&load);
-}
-
 /* Up for 20 to 250 ms, and until the jobs of this turn were accepted.  In every fourth
  * turn nobody submits anything, so that it is the training's. */
 static void one_kill(int turn, struct den_rng *rng, struct trainings *trainings)
@@ -88,7 +78,7 @@ int main(void)
 {
     Suite *suite = suite_create("kills");
     TCase *tc = tcase_create("kills");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    load_around(tc, &load, args);
     tcase_set_timeout(tc, test_full() ? 7200 : 300);
     tcase_add_test(tc, kills_under_load_lose_nothing_and_repeat_nothing);
     suite_add_tcase(suite, tc);

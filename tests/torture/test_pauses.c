@@ -27,16 +27,6 @@ static const char *const args[] = {"--threads",
                                    NULL};
 static struct job_load load;
 
-static void setup(void)
-{
-    load_start(&load, args);
-}
-
-static void teardown(void)
-{
-    load_end(&load);
-}
-
 START_TEST(a_daemon_that_was_stopped_past_its_leases_goes_on)
 {
     need_slow();
@@ -97,7 +87,7 @@ int main(void)
 {
     Suite *suite = suite_create("pauses");
     TCase *tc = tcase_create("stopped");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    load_around(tc, &load, args);
     tcase_set_timeout(tc, test_full() ? 3600 : 300);
     tcase_add_test(tc, a_daemon_that_was_stopped_past_its_leases_goes_on);
     suite_add_tcase(suite, tc);

@@ -15,16 +15,6 @@ static const char *const args[] = {"--threads",   "1",    "--checkpoint_seconds"
                                    NULL};
 static struct job_load load;
 
-static void setup(void)
-{
-    load_start(&load, args);
-}
-
-static void teardown(void)
-{
-    load_end(&load);
-}
-
 /* The clients learn of the new address only when it is there: what they send until then
  * meets a server that goes. */
 static double one_turn(struct den_rng *rng, struct trainings *trainings)
@@ -78,7 +68,7 @@ int main(void)
 {
     Suite *suite = suite_create("rolling");
     TCase *tc = tcase_create("rolling");
-    tcase_add_checked_fixture(tc, setup, teardown);
+    load_around(tc, &load, args);
     tcase_set_timeout(tc, test_full() ? 3600 : 300);
     tcase_add_test(
         tc, rolling_restarts_under_load_lose_no_job_and_take_no_longer_than_allowed);
