@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "fs.h"
+#include "folder.h"
 
 static void add_pairs(struct story *s, const char *name, int from, int to, char *id)
 {
@@ -24,8 +24,7 @@ void story_start(struct story *s, const char *const *extra_args)
 {
     memset(s, 0, sizeof *s);
     daemon_start(&s->daemon, extra_args);
-    (void)snprintf(s->files, sizeof s->files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(s->files));
+    folder_make(s->files);
     for (int i = 0; i < 4; i++) {
         char path[128];
         scene_write(s->files, (uint64_t)i + 1, 64, 1);
@@ -40,9 +39,8 @@ void story_start(struct story *s, const char *const *extra_args)
 
 void story_end(struct story *s)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&s->daemon);
-    must(den_fs_remove_tree(s->files, &err));
+    folder_remove(s->files);
 }
 
 void story_train(struct story *s, const char *model, unsigned iterations, char *id)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "folder.h"
 #include "fs.h"
 #include "image.h"
 #include "story.h"
@@ -14,16 +15,14 @@ static char files[64];
 static void setup(void)
 {
     daemon_start(&d, NULL);
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 96, 2);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static void read_file(const char *name, char **data, size_t *length)

@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "den_check.h"
-#include "fs.h"
+#include "folder.h"
 #include "scene.h"
 #include "watch.h"
 
@@ -20,17 +20,15 @@ static bool sanitized; /* everything is slower and larger */
 static void setup(void)
 {
     sanitized = test_sanitized();
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 64, 1);
     daemon_start(&d, NULL);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static void must_be_well(void)

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "program.h"
@@ -41,8 +42,7 @@ static void setup(void)
     daemon_start(&d, args);
     make_token(&d, "ci", "ci", "read,submit,train", bearer);
     ck_assert_int_eq(setenv("DENOISE_TOKEN", strstr(bearer, "Bearer ") + 7, 1), 0);
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     (void)snprintf(path, sizeof path, "%s:%s", build, getenv("PATH"));
     ck_assert_int_eq(setenv("PATH", path, 1), 0);
     free(build);
@@ -55,9 +55,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 /* ---- the steps of a workflow ---------------------------------------------------------

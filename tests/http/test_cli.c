@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "image.h"
 #include "mem.h"
@@ -12,14 +13,12 @@ static char folder[64];
 
 static void setup(void)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 static const char *in_folder(const char *name, char *to, size_t size)

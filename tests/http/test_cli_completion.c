@@ -4,23 +4,21 @@
 
 #include "buf.h"
 #include "den_check.h"
+#include "folder.h"
 #include "front.h"
 #include "fs.h"
-#include "mem.h"
 #include "program.h"
 
 static char folder[64];
 
 static void setup(void)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 /* The script of a shell, as a file in the folder. */

@@ -7,6 +7,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "program.h"
@@ -20,8 +21,7 @@ static char folder[64];
 static void setup(void)
 {
     daemon_start(&d, NULL);
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     struct outcome o = DENOISE(folder, NULL, "simulate", "data", "--scenes=4",
                                "--frames=2", "--size=64x48");
     must_end(&o, 0, "");
@@ -30,9 +30,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 static void read_in_folder(const char *name, char **ret, size_t *ret_length)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "program.h"
 
@@ -92,15 +93,13 @@ static void stop_serving(void)
 
 static void setup(void)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     stop_serving();
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 #define OK "HTTP/1.1 200 OK\r\nConnection: close\r\n"

@@ -3,6 +3,7 @@
 
 #include "client.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "program.h"
 #include "scene.h"
@@ -14,8 +15,7 @@ static void setup(void)
     struct den_err err = DEN_ERR_INIT;
     char from[128], to[128], *data = NULL;
     size_t length;
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 32, 1);
     (void)snprintf(from, sizeof from, "%s/clean1.tif", files);
     (void)snprintf(to, sizeof to, "%s/cut.tif", files);
@@ -26,8 +26,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 START_TEST(exit_status_and_words_tell_what_differs)

@@ -6,7 +6,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
-#include "fs.h"
+#include "folder.h"
 #include "mem.h"
 #include "str.h"
 #include "verify.h"
@@ -34,16 +34,14 @@ static struct item {
 
 static void setup(void)
 {
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     daemon_start(&d, NULL);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static bool is_image(const char *name)

@@ -8,6 +8,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "program.h"
@@ -35,8 +36,7 @@ static void put_file(const char *name, const char *text)
 static void setup(void)
 {
     daemon_start(&d, NULL);
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     struct outcome o = DENOISE(folder, NULL, "simulate", "data", "--scenes=3",
                                "--frames=2", "--size=64x64");
     must_end(&o, 0, "");
@@ -46,9 +46,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 START_TEST(a_grid_in_a_file_becomes_tables_and_a_picture)

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "scene.h"
 #include "str.h"
@@ -32,17 +33,15 @@ static char jobs[MOST_FILES][32];
 static void setup(void)
 {
     sanitized = test_sanitized();
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 64, 1);
     daemon_start(&d, NULL);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 /* Refusals say why, in a sentence, as a problem document. */

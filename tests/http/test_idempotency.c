@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "scene.h"
@@ -21,8 +22,7 @@ static void setup(void)
 {
     char path[128];
     daemon_start(&server, NULL);
-    ck_assert(den_str_copy(files, sizeof files, "/tmp/denoised-files-XXXXXX"));
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 64, 1);
     (void)snprintf(path, sizeof path, "%s/noisy1_0.tif", files);
     upload(server.url, path, image);
@@ -32,9 +32,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&server);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static struct answer post(const char *path, const char *json, const char *key)

@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include "folder.h"
 #include "fs.h"
 #include "processes.h"
 #include "scene.h"
@@ -19,17 +20,15 @@ static void start(const char *const *arguments)
     /* What a daemon leaves behind becomes a child of the test. */
     ck_assert_int_eq(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
     daemon_start(&d, arguments);
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 96, 1);
     (void)snprintf(image, sizeof image, "%s/noisy1_0.tif", files);
 }
 
 static void end(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static bool log_has(const char *words)

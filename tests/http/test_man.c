@@ -4,6 +4,7 @@
 
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "front.h"
 #include "fs.h"
 #include "program.h"
@@ -14,8 +15,7 @@ static char build[256]; /* absolute */
 static void setup(void)
 {
     char path[256], *real;
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     real = realpath(built("denoise", path, sizeof path), NULL);
     ck_assert_ptr_nonnull(real);
     *strrchr(real, '/') = '\0';
@@ -25,8 +25,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 static const struct {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "folder.h"
 #include "fs.h"
 #include "story.h"
 #include "str.h"
@@ -169,10 +170,9 @@ static uint64_t resident_of(const char *folder, uint32_t pages, uint64_t *ret_es
 
 START_TEST(memory_does_not_grow_with_the_pages)
 {
-    struct den_err err = DEN_ERR_INIT;
-    char folder[64] = "/tmp/denoised-files-XXXXXX";
+    char folder[64];
     uint64_t said[2];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     double few = (double)resident_of(folder, 100, &said[0]);
     double many = (double)resident_of(folder, 1000, &said[1]);
     ck_assert_uint_eq(said[0], said[1]);
@@ -180,7 +180,7 @@ START_TEST(memory_does_not_grow_with_the_pages)
         printf("100 pages: %.2f MiB, 1000 pages: %.2f MiB\n", few / 1048576,
                many / 1048576);
     ck_assert_msg(many < few * 1.05, "%.0f and %.0f bytes", few, many);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 END_TEST
 
@@ -233,9 +233,8 @@ START_TEST(a_limit_that_is_passed_is_named_with_both_numbers)
         {"--max-page-mpix", "1", 1 << 20, 1100 * 1100},
     };
     static const uint32_t sides[] = {64, 32, 32, 600, 1100};
-    char folder[64] = "/tmp/denoised-files-XXXXXX", file[128];
-    struct den_err err = DEN_ERR_INIT;
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    char folder[64], file[128];
+    folder_make(folder);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct daemon d;
         const struct series series = {.width = sides[i],
@@ -259,7 +258,7 @@ START_TEST(a_limit_that_is_passed_is_named_with_both_numbers)
         answer_free(&a);
         daemon_remove(&d);
     }
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 END_TEST
 

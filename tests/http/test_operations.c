@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 
 #include "exposition.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "notified.h"
@@ -116,10 +117,9 @@ static void make_noise(const char *url)
 START_TEST(metrics_are_well_formed_and_bounded)
 {
     struct daemon d;
-    char folder[] = "/tmp/denoised-files-XXXXXX", file[96], image[32], job[32];
-    struct den_err err = DEN_ERR_INIT;
+    char folder[64], file[96], image[32], job[32];
     size_t before = 0, after = 0;
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     scene_write(folder, 1, 64, 1);
     daemon_start(&d, NULL);
     struct answer a = good_metrics(d.url, &before);
@@ -158,7 +158,7 @@ START_TEST(metrics_are_well_formed_and_bounded)
     }
     answer_free(&a);
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 END_TEST
 
@@ -220,9 +220,8 @@ START_TEST(log_lines_name_their_request_and_job)
                                        NULL};
     static const char id[] = "X-Request-Id: microscope-7";
     struct daemon d;
-    struct den_err err = DEN_ERR_INIT;
-    char folder[] = "/tmp/denoised-files-XXXXXX", file[96], image[32], body[160];
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    char folder[64], file[96], image[32], body[160];
+    folder_make(folder);
     scene_write(folder, 1, 64, 1);
     daemon_start(&d, args);
     (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", folder);
@@ -245,7 +244,7 @@ START_TEST(log_lines_name_their_request_and_job)
         ck_assert_uint_eq(lines_with(d.log, events[i], "job", job), 1);
     answer_free(&a);
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 END_TEST
 

@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "den_check.h"
+#include "folder.h"
 #include "front.h"
 #include "fs.h"
 #include "mem.h"
@@ -167,8 +168,7 @@ static void setup(void)
     struct sockaddr_in at = {.sin_family = AF_INET,
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     memset(&stub, 0, sizeof stub);
     stub.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(stub.fd, (struct sockaddr *)&at, sizeof at), 0);
@@ -181,11 +181,10 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     (void)shutdown(stub.fd, SHUT_RDWR);
     (void)pthread_join(stub.thread, NULL);
     (void)close(stub.fd);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 /* The candidate is `low` and `high` above a champion of 30, in turn. */

@@ -5,6 +5,7 @@
 
 #include "buf.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "program.h"
@@ -35,8 +36,7 @@ START_TEST(the_commands_of_the_readme_work)
     char folder[64], path[160];
     must(den_fs_read("README.md", 1 << 20, &readme, &readme_length, &err));
     daemon_start(&d, NULL);
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     scene_write(folder, 1, 128, 2);
     scene_write(folder, 2, 128, 2);
     char *build = realpath(built("denoise", path, sizeof path), NULL);
@@ -64,7 +64,7 @@ START_TEST(the_commands_of_the_readme_work)
     den_free(readme);
     den_buf_release(&script);
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 END_TEST
 

@@ -4,8 +4,8 @@
 #include <sys/stat.h>
 
 #include "den_check.h"
+#include "folder.h"
 #include "front.h"
-#include "fs.h"
 #include "mem.h"
 #include "program.h"
 #include "story.h"
@@ -28,16 +28,14 @@ static void setup(void)
     make_token(&d, "pc", "microscope", "read,submit", bearer);
     ck_assert_int_eq(setenv("SERVER", d.url, 1), 0);
     ck_assert_int_eq(setenv("TOKEN", strstr(bearer, "Bearer ") + 7, 1), 0);
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     scene_write(folder, 1, 64, 2);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 static void rename_in_folder(const char *from, const char *to)

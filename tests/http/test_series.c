@@ -6,7 +6,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
-#include "fs.h"
+#include "folder.h"
 #include "image.h"
 #include "program.h"
 #include "tiff_series.h"
@@ -38,16 +38,14 @@ static const char *in_folder(const char *name)
 
 static void setup(void)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     daemon_start(&d, NULL);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 static void upload_series(const char *name, const struct series *s)

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "fs.h"
 #include "story.h"
 #include "wire.h"
@@ -23,8 +24,7 @@ static void setup(void)
     struct den_err err = DEN_ERR_INIT;
     char path[128];
     daemon_start(&d, NULL);
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 96, 1);
     (void)snprintf(path, sizeof path, "%s/noisy1_0.tif", files);
     must(den_fs_read(path, 1 << 24, &data, &length, &err));
@@ -32,10 +32,9 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     den_free(data);
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 /* POST with this length; the path of the upload into to[80]. */

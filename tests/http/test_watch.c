@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "program.h"
@@ -28,8 +29,7 @@ static char folder[64]; /* holds made/, in/ (watched), and what the watcher reme
 
 static void setup(void)
 {
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     (void)snprintf(made_folder, sizeof made_folder, "%s/made", folder);
     ck_assert_int_eq(setenv("XDG_STATE_HOME", folder, 1), 0);
     daemon_start(&d, NULL);
@@ -37,9 +37,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 static const char *in_folder(char *to, const char *name)

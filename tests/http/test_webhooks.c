@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "den_certificate.h"
+#include "folder.h"
 #include "fs.h"
 #include "story.h"
 #include "str.h"
@@ -139,18 +140,16 @@ static void start(const char *networks)
 static void setup(void)
 {
     listen_there();
-    (void)snprintf(folder, sizeof folder, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(folder));
+    folder_make(folder);
     scene_write(folder, 1, 64, 2);
     (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", folder);
 }
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
     MHD_stop_daemon(other.server);
-    must(den_fs_remove_tree(folder, &err));
+    folder_remove(folder);
 }
 
 /* A job that is told of at this path; its id into id[32]. */

@@ -9,6 +9,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "loop_disk.h"
 #include "scene.h"
@@ -21,8 +22,7 @@ static char files[64];
 
 static void write_images(void)
 {
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 64, LEFT_MAX + 2); /* 8 KiB each: some fit, some do not */
 }
 
@@ -162,12 +162,11 @@ static bool have_disk(const char *kind, const char *test)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     if (d.pid != 0)
         daemon_kill(&d);
     loop_disk_remove(&disk);
     if (files[0] != '\0')
-        must(den_fs_remove_tree(files, &err));
+        folder_remove(files);
 }
 
 START_TEST(a_full_disk_is_told_and_got_over)

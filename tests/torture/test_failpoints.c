@@ -8,6 +8,7 @@
 #include "daemon.h"
 #include "den_check.h"
 #include "faults.h"
+#include "folder.h"
 #include "fs.h"
 #include "program.h"
 #include "scene.h"
@@ -299,8 +300,7 @@ static bool kill_at(const char *point, int nth, size_t *acked)
 static void setup(void)
 {
     struct story s = {0};
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     for (unsigned i = 1; i <= SCENES; i++)
         scene_write(files, i, SIDE, 1);
     (void)setenv("DENOISED_TEST_DAEMON", "faults/denoised", 1);
@@ -314,9 +314,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     free(wanted_result.data);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static bool is_commit(const char *point)

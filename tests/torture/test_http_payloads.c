@@ -8,6 +8,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "mem.h"
 #include "scene.h"
@@ -26,8 +27,7 @@ static void setup(void)
 {
     char file[128];
     memset(&counts, 0, sizeof counts);
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 32, 1);
     daemon_start(&d, NULL);
     (void)snprintf(file, sizeof file, "%s/noisy1_0.tif", files);
@@ -36,9 +36,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&d);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 /* ---- payloads -------------------------------------------------------------------------

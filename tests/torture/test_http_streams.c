@@ -17,6 +17,7 @@
 #include "client.h"
 #include "clock.h"
 #include "den_check.h"
+#include "folder.h"
 #include "fs.h"
 #include "scene.h"
 #include "str.h"
@@ -113,8 +114,7 @@ static void setup(void)
     t.plain = test_full() ? 1500 : 300;
     (void)snprintf(t.state, sizeof t.state, "/tmp/denoised-streams-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(t.state));
-    (void)snprintf(t.files, sizeof t.files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(t.files));
+    folder_make(t.files);
     ck_assert_int_eq(pipe(ends), 0);
     t.server = fork();
     if (t.server == 0)
@@ -132,7 +132,7 @@ static void teardown(void)
     (void)kill(t.server, SIGKILL);
     (void)waitpid(t.server, NULL, 0);
     must(den_fs_remove_tree(t.state, &err));
-    must(den_fs_remove_tree(t.files, &err));
+    folder_remove(t.files);
 }
 
 static void submit_waiting_job(void)

@@ -8,7 +8,7 @@
 #include "client.h"
 #include "daemon.h"
 #include "den_check.h"
-#include "fs.h"
+#include "folder.h"
 #include "scene.h"
 
 #define COUNT(table) (sizeof(table) / sizeof((table)[0]))
@@ -20,8 +20,7 @@ static void setup(void)
 {
     char path[128];
     (void)setenv("DENOISED_TEST_DAEMON", "faults/denoised", 1);
-    (void)snprintf(files, sizeof files, "/tmp/denoised-files-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(files));
+    folder_make(files);
     scene_write(files, 1, 64, 1);
     (void)snprintf(path, sizeof path, "%s/noisy1_0.tif", files);
     daemon_start(&server, NULL);
@@ -33,9 +32,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-    struct den_err err = DEN_ERR_INIT;
     daemon_remove(&server);
-    must(den_fs_remove_tree(files, &err));
+    folder_remove(files);
 }
 
 static struct answer post(const char *key)
