@@ -7,19 +7,10 @@
 #   tests/deploy/container.sh [BUILD]      needs root, debootstrap and a mirror of Debian
 set -eu
 cd "$(dirname "$0")/../.."
-build=${1:-build}
-mkdir -p "$build"
-ROOT_CACHE=${DENOISED_DEB_CACHE:-$(cd "$build" && pwd)/deb-cache}
 . tests/deploy/root.sh
-
-skip() { echo "skipped: the container file ($*)"; exit 0; }
+root_begin "the container file" "${1:-build}"
 fail() { echo "FAILED container: $*"; exit 1; }
-missing=$(root_missing)
-[ -z "$missing" ] || skip "$missing"
-root_base || skip "debootstrap finds no mirror; $ROOT_CACHE/debootstrap.log says more"
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 mkdir "$work/stages"
 stage="" folder=/ user=0:0 health="" entry="" steps=0
 : >"$work/env"

@@ -3,19 +3,12 @@
 # runs in there.  `make test-deb` runs it, as root, with debootstrap and a mirror of Debian.
 #   tests/deploy/package.sh [BUILD]
 #
-# DENOISED_DEB_CACHE   keeps the tar of the system (BUILD/deb-cache)
-# DENOISED_DEBS        a folder with packages that are there already; else `make deb` makes them
+# DENOISED_DEBS   a folder with packages that are there already; else `make deb` makes them
 set -eu
 cd "$(dirname "$0")/../.."
 build=${1:-build}
-mkdir -p "$build"
-ROOT_CACHE=${DENOISED_DEB_CACHE:-$(cd "$build" && pwd)/deb-cache}
 . tests/deploy/root.sh
-
-skip() { echo "skipped: the life of the packages ($*)"; exit 0; }
-missing=$(root_missing)
-[ -z "$missing" ] || skip "$missing"
-root_base || skip "debootstrap finds no mirror; $ROOT_CACHE/debootstrap.log says more"
+root_begin "the life of the packages" "$build"
 
 debs=${DENOISED_DEBS:-$build/deb}
 [ -n "${DENOISED_DEBS:-}" ] || make --no-print-directory BUILD="$build" deb
@@ -31,8 +24,6 @@ if [ "$listed" != "$wanted" ]; then
     exit 1
 fi
 
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
 root_new "$work/root"
 set +e
 root_enter "$work/root" "$debs:/packages" "$PWD/tests/deploy:/life" -- \

@@ -5,9 +5,9 @@
 # for mounts and processes: whichever way a command ends, the kernel unmounts and ends all
 # that was in it.  /dev is a tmpfs with bind mounts of the harmless devices.
 #
-# ROOT_CACHE   folder of the tar, made once by debootstrap
-# ROOT_SUITE   release of Debian (bookworm)
-# ROOT_MIRROR  where it comes from
+# DENOISED_DEB_CACHE   folder of the tar, made once by debootstrap (BUILD/deb-cache)
+# ROOT_SUITE           release of Debian (bookworm)
+# ROOT_MIRROR          where it comes from
 
 ROOT_SUITE=${ROOT_SUITE:-bookworm}
 ROOT_MIRROR=${ROOT_MIRROR:-http://deb.debian.org/debian}
@@ -41,6 +41,19 @@ root_base() {
         "$ROOT_CACHE/$ROOT_SUITE.new" >"$ROOT_CACHE/debootstrap.log" 2>&1 || return 1
     mv "$ROOT_CACHE/$ROOT_SUITE.new" "$ROOT_CACHE/$ROOT_SUITE.tar"
     rm -rf "$ROOT_CACHE/$ROOT_SUITE.part"
+}
+
+# root_begin WHAT BUILD: the tar is there, and $work is an empty folder until the script ends;
+# or it ends here, with a line that WHAT is skipped.
+root_begin() {
+    mkdir -p "$2"
+    ROOT_CACHE=${DENOISED_DEB_CACHE:-$(cd "$2" && pwd)/deb-cache}
+    missing=$(root_missing)
+    [ -n "$missing" ] || root_base ||
+        missing="debootstrap finds no mirror; $ROOT_CACHE/debootstrap.log says more"
+    [ -z "$missing" ] || { echo "skipped: $1 ($missing)"; exit 0; }
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
 }
 
 # root_new DIR: unpacks a new system into DIR.
