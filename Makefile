@@ -291,6 +291,8 @@ UNITDIR     ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
 DOCDIR      ?= $(PREFIX)/share/doc/denoised
+# Debian's zsh looks into other folders of /usr and of /usr/local.
+ZSHDIR      ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 CONF := $(DESTDIR)$(SYSCONFDIR)/denoised/denoised.conf
 
 # Manual pages and completion scripts: prose of docs/man, the rest from the programs' tables.
@@ -311,12 +313,12 @@ install: all $(MAN) $(COMPLETIONS)  ## install into DESTDIR and PREFIX
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 openapi.yaml LICENSE $(DESTDIR)$(PREFIX)/share/denoised
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 man/man5 man/man8 \
-	    bash-completion/completions zsh/vendor-completions fish/vendor_completions.d)
+	    bash-completion/completions fish/vendor_completions.d) $(DESTDIR)$(ZSHDIR)
 	install -m 644 $(BUILD)/man/denoise.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(BUILD)/man/denoised.conf.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 $(BUILD)/man/denoised.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 644 $(BUILD)/completion/bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/denoise
-	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_denoise
+	install -m 644 $(BUILD)/completion/zsh $(DESTDIR)$(ZSHDIR)/_denoise
 	install -m 644 $(BUILD)/completion/fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/denoise.fish
 	install -m 644 README.md CHANGELOG.md docs/*.md docs/*.png deploy/nginx.conf $(DESTDIR)$(DOCDIR)
 	install -d $(DESTDIR)$(DOCDIR)/ci $(DESTDIR)$(DOCDIR)/recipes
@@ -338,8 +340,8 @@ uninstall:  ## remove both again, but for settings and state
 	rm -f $(DESTDIR)$(UNITDIR)/denoised.service $(DESTDIR)$(SYSUSERSDIR)/denoised.conf \
 	    $(DESTDIR)$(TMPFILESDIR)/denoised.conf
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1/denoise.1 man/man5/denoised.conf.5 \
-	    man/man8/denoised.8 bash-completion/completions/denoise zsh/vendor-completions/_denoise \
-	    fish/vendor_completions.d/denoise.fish)
+	    man/man8/denoised.8 bash-completion/completions/denoise \
+	    fish/vendor_completions.d/denoise.fish) $(DESTDIR)$(ZSHDIR)/_denoise
 	rm -rf $(DESTDIR)$(PREFIX)/share/denoised $(DESTDIR)$(DOCDIR)
 
 .PHONY: install-service deb test-deb

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "buf.h"
+#include "daemon.h"
 #include "den_check.h"
 #include "folder.h"
 #include "front.h"
@@ -134,6 +135,33 @@ START_TEST(zsh_proposes_what_the_tables_say)
 }
 END_TEST
 
+/* Asked of zsh itself, since Debian's looks into another folder of /usr than of
+ * /usr/local. */
+START_TEST(make_install_puts_the_zsh_script_where_zsh_looks)
+{
+    static const char *const prefixes[] = {"/usr/local", "/usr"};
+    char script[1024], program[256], *build;
+    if (!shell_is_there("zsh", __func__))
+        return;
+    build = realpath(built("", program, sizeof program), NULL);
+    ck_assert_ptr_nonnull(build);
+    (void)snprintf(
+        script, sizeof script,
+        "unset MAKEFLAGS MFLAGS MAKELEVEL; D=%s/inst; R='make -s BUILD=%s PREFIX=%s'\n"
+        "$R install DESTDIR=$D >/dev/null || exit 1\n"
+        "for f in $(zsh -fc 'print -l $fpath'); do\n"
+        "    [ ! -s $D$f/_denoise ] || echo found; done\n"
+        "$R uninstall DESTDIR=$D; find $D -name '*denoise*' ! -type d\n",
+        folder, build, prefixes[_i]);
+    struct outcome o =
+        run_program(NULL, NULL, (const char *const[]){"sh", "-c", script, NULL});
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out, "found\n");
+    outcome_free(&o);
+    free(build);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("cli_completion");
@@ -144,6 +172,7 @@ int main(void)
                         (int)(sizeof lines / sizeof lines[0]));
     tcase_add_test(all, fish_proposes_what_the_tables_say);
     tcase_add_test(all, zsh_proposes_what_the_tables_say);
+    tcase_add_loop_test(all, make_install_puts_the_zsh_script_where_zsh_looks, 0, 2);
     suite_add_tcase(suite, all);
     return den_check_main(suite);
 }
