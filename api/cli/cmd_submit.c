@@ -1,9 +1,13 @@
 #include <math.h>
+#include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "denoise_request.h"
 #include "follow.h"
+#include "fs.h"
 #include "http_client.h"
+#include "image_files.h"
 #include "inputs.h"
 #include "json_get.h"
 #include "problem.h"
@@ -28,8 +32,9 @@ struct batch {
     const struct den_args *args;
     json_t *request; /* but for the image */
     struct den_inputs inputs;
-    json_t *jobs; /* [{job, input}] */
-    int failure;  /* exit status of the first that failed */
+    json_t *jobs;    /* [{job, input}] */
+    json_t *results; /* {path: true}, written by this run */
+    int failure;     /* exit status of the first that failed */
     struct den_err first;
 };
 
@@ -125,15 +130,61 @@ static bool submit_all(struct batch *b, bool wait, struct den_err *err)
 /* ---- fetching -----------------------------------------------------------------------
  */
 
-static bool fetch(struct batch *b, const json_t *job, const char *below,
+/* The server names a result by the name under which it first saw those bytes; here it is
+ * the name of the file that was given, with the server's ending where this is another
+ * format's.  counter > 1: another image of this run has that name already. */
+static bool result_name(const char *file, const char *servers, size_t counter, char *to,
+                        size_t size)
+{
+    const char *name = den_str_file_name(file), *ending;
+    char number[24] = "";
+    size_t stem = strlen(name), servers_stem = 0;
+    if (!den_image_name(servers, &servers_stem))
+        servers_stem = strlen(servers);
+    ending = servers + servers_stem;
+    if (den_image_name(name, &stem) &&
+        (strcasecmp(name + stem, ".png") == 0) == (strcasecmp(ending, ".png") == 0))
+        ending = name + stem;
+    else
+        stem = strlen(name);
+    if (counter > 1 && !den_str_format(number, sizeof number, "_%zu", counter))
+        return false;
+    return den_str_format(to, size, "%.*s_denoised%s%s", (int)stem, name, number, ending);
+}
+
+/* No result replaces another of the same run, even with --force. */
+static bool choose_path(struct batch *b, const json_t *job, const struct den_input *input,
+                        char *to, size_t size, struct den_err *err)
+{
+    char folder[DEN_PATH_SIZE], name[1024];
+    const char *where = den_args_text(b->args, "output");
+    const char *servers = den_get_text(json_object_get(job, "result"), "name");
+    if (!den_str_format(folder, sizeof folder, "%s/%s%s", where, input->below,
+                        input->below[0] != '\0' ? "/" : ""))
+        return den_err_set(err, DEN_E_INVALID, "the name given to -o is too long");
+    if (!den_fs_mkdirs(folder, 0777, err))
+        return false;
+    size_t counter = 1;
+    do {
+        if (!result_name(input->path, servers, counter, name, sizeof name) ||
+            !den_str_format(to, size, "%s%s", folder, name))
+            return den_err_set(err, DEN_E_INVALID,
+                               "%.160s: the name of its result is too long", input->path);
+        counter++;
+    } while (json_object_get(b->results, to) != NULL);
+    if (counter > 2)
+        (void)fprintf(stderr, "%s becomes %s: others are called so, too\n", input->path,
+                      to);
+    (void)json_object_set_new_nocheck(b->results, to, json_true());
+    return true;
+}
+
+static bool fetch(struct batch *b, const json_t *job, const struct den_input *input,
                   struct den_err *err)
 {
-    char folder[4096];
-    const char *where = den_args_text(b->args, "output");
-    if (!den_str_format(folder, sizeof folder, "%s/%s%s", where, below,
-                        below[0] != '\0' ? "/" : ""))
-        return den_err_set(err, DEN_E_INVALID, "the name given to -o is too long");
-    return den_job_fetch(b->cli, job, folder, den_args_has(b->args, "force"), err);
+    char path[DEN_PATH_SIZE];
+    return choose_path(b, job, input, path, sizeof path, err) &&
+           den_job_fetch(b->cli, job, path, den_args_has(b->args, "force"), err);
 }
 
 static bool finish_one(struct batch *b, const json_t *one, struct den_err *err)
@@ -146,7 +197,7 @@ static bool finish_one(struct batch *b, const json_t *one, struct den_err *err)
         den_print_json(job);
     done = done && den_job_succeeded(b->cli, job, err);
     if (done && den_args_has(b->args, "output"))
-        done = fetch(b, job, b->inputs.list[input].below, err);
+        done = fetch(b, job, &b->inputs.list[input], err);
     else if (done && !b->cli->json)
         (void)puts(id);
     json_decref(job);
@@ -176,6 +227,7 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
                                               den_args_has(args, "recursive"), err))
         goto out;
     b.jobs = json_array();
+    b.results = json_object();
     if (b.inputs.count > 1 && !den_args_has(args, "priority"))
         (void)json_object_set_new(b.request, "priority", json_string("batch"));
     done = submit_all(&b, wait, err);
@@ -190,6 +242,7 @@ out:
     den_inputs_release(&b.inputs);
     json_decref(b.request);
     json_decref(b.jobs);
+    json_decref(b.results);
     return done;
 }
 

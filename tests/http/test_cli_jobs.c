@@ -140,6 +140,50 @@ START_TEST(folders_and_patterns_name_their_images)
 }
 END_TEST
 
+/* The server keeps alike bytes once, under the name that they had first. */
+START_TEST(a_result_is_called_as_the_file_that_was_given)
+{
+    static const char *const copies[] = {"mine.TIF", "mine.png", "mine"};
+    char *bytes, path[256];
+    size_t length;
+    struct den_err err = DEN_ERR_INIT;
+    struct outcome o =
+        DENOISE(folder, d.url, "submit", "data/scene01/frame_01.tif", "--method=median");
+    must_end(&o, 0, "");
+    outcome_free(&o);
+    read_in_folder("data/scene01/frame_01.tif", &bytes, &length);
+    for (size_t i = 0; i < sizeof copies / sizeof *copies; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, copies[i]);
+        must(den_fs_write(path, bytes, length, &err));
+    }
+    den_free(bytes);
+    o = DENOISE(folder, d.url, "submit", copies[0], copies[1], copies[2],
+                "--method=median", "-o", "out");
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out, "out/mine_denoised.TIF\nout/mine.png_denoised.tif\n"
+                            "out/mine_denoised.tif\n");
+    outcome_free(&o);
+}
+END_TEST
+
+START_TEST(no_result_replaces_another_of_the_same_run)
+{
+    struct outcome o = DENOISE(folder, d.url, "submit", "data/scene0[12]/frame_01.tif",
+                               "--method=median", "-o", "out", "--force");
+    must_end(&o, 0, "data/scene02/frame_01.tif becomes out/frame_01_denoised_2.tif");
+    ck_assert_str_eq(o.out, "out/frame_01_denoised.tif\nout/frame_01_denoised_2.tif\n");
+    outcome_free(&o);
+    o = DENOISE(folder, NULL, "verify", "data/scene01/frame_01.tif",
+                "out/frame_01_denoised.tif");
+    must_end(&o, 0, "");
+    outcome_free(&o);
+    o = DENOISE(folder, d.url, "submit", "data/scene01/frame_01.tif", "--method=median",
+                "-o", "out");
+    must_end(&o, 2, "out/frame_01_denoised.tif exists already; --force replaces it");
+    outcome_free(&o);
+}
+END_TEST
+
 START_TEST(one_bad_image_does_not_keep_the_rest_from_being_done)
 {
     put_text("data/scene02/bad.tif", "no image");
@@ -496,6 +540,8 @@ int main(void)
     tcase_add_test(all, a_model_is_trained_judged_and_used_by_the_client);
     tcase_add_loop_test(all, folders_and_patterns_name_their_images, 0,
                         (int)(sizeof folders / sizeof folders[0]));
+    tcase_add_test(all, a_result_is_called_as_the_file_that_was_given);
+    tcase_add_test(all, no_result_replaces_another_of_the_same_run);
     tcase_add_test(all, one_bad_image_does_not_keep_the_rest_from_being_done);
     tcase_add_test(all, the_scores_are_those_that_were_asked_for);
     tcase_add_test(all, a_model_is_tuned_from_another);
