@@ -73,7 +73,7 @@ START_TEST(an_accepted_job_never_runs_out_of_memory)
 {
     static const char *const with[] = {"\"model\":\"unet\"", "\"model\":\"care\"",
                                        "\"method\":\"median\",\"config\":{\"radius\":5}"};
-    static const uint32_t sizes[] = {300, 900, 1800};
+    static const uint32_t sizes[] = {300, 600, 1300};
     static const char *const args[] = {"--threads", "2", NULL};
     struct story s;
     char file[128], image[3][32], body[200];
@@ -127,7 +127,7 @@ START_TEST(a_job_without_its_memory_fails_with_a_sentence)
                                   .samples = 1,
                                   .compression = COMPRESSION_LZW,
                                   .rows = 100};
-    story_start(&s, NULL);
+    story_start(&s, (const char *const[]){"--retry_seconds", "0.2", NULL});
     (void)snprintf(file, sizeof file, "%s/big.tif", s.files);
     series_write(file, &series);
     upload(s.daemon.url, file, image);

@@ -110,7 +110,7 @@ static void upload_stack(char *id)
 {
     struct den_err err = DEN_ERR_INIT;
     enum { SIDE = 256 };
-    uint32_t pages = some_seconds(400);
+    uint32_t pages = some_seconds(150);
     char path[128];
     struct den_writer *writer = NULL;
     struct den_image_info info = {.format = "tiff",
@@ -151,7 +151,7 @@ START_TEST(a_denoise_job_is_finished_after_a_kill)
     (void)snprintf(path, sizeof path, "/v1/jobs/%s/result", id);
     struct answer a = get(s.daemon.url, path);
     ck_assert_int_eq(a.status, 200);
-    ck_assert_uint_gt(a.length, (size_t)some_seconds(400) * 256 * 256 * 2);
+    ck_assert_uint_gt(a.length, (size_t)some_seconds(150) * 256 * 256 * 2);
     answer_free(&a);
 }
 END_TEST

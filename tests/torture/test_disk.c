@@ -171,7 +171,8 @@ static void teardown(void)
 
 START_TEST(a_full_disk_is_told_and_got_over)
 {
-    static const char *const args[] = {"--min_free_mib", "0", "--ballast_mib", "0", NULL};
+    static const char *const args[] = {
+        "--min_free_mib", "0", "--ballast_mib", "0", "--retry_seconds", "0.2", NULL};
     struct tally tally = {0};
     const char *kind = kinds[_i];
     char first[32];

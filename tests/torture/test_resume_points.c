@@ -8,7 +8,7 @@
 
 #include "story.h"
 
-enum { POINTS_SHORT = 2, POINTS_FULL = 20, STEPS = 2000 };
+enum { POINTS_SHORT = 2, POINTS_FULL = 20, STEPS_SHORT = 1000, STEPS_FULL = 2000 };
 /* Stopped after each number of steps, from 0 on. */
 enum { EXACT_SHORT = 3, EXACT_FULL = 200, EXACT_STEPS = 200, EXACT_PIECES = 10 };
 
@@ -20,7 +20,12 @@ static int points(void)
     return test_full() ? POINTS_FULL : POINTS_SHORT;
 }
 
-static void start_training_of(int steps, const char *model, char *id)
+static int steps(void)
+{
+    return test_full() ? STEPS_FULL : STEPS_SHORT;
+}
+
+static void start_training_of(int iterations, const char *model, char *id)
 {
     char body[640];
     (void)snprintf(body, sizeof body,
@@ -28,13 +33,13 @@ static void start_training_of(int steps, const char *model, char *id)
                    "\"cpu_gan\",\"seed\":7,\"config\":{" TINY
                    ",\"iterations\":%d,\"contrastive\":\"disc-infonce\",\"dropout\":true,"
                    "\"checkpoint\":\"last\"}}",
-                   s.training, model, steps);
+                   s.training, model, iterations);
     submit_job(s.daemon.url, body, id);
 }
 
 static void start_training(const char *model, char *id)
 {
-    start_training_of(STEPS, model, id);
+    start_training_of(steps(), model, id);
 }
 
 static double step_of(const char *id)
@@ -44,7 +49,7 @@ static double step_of(const char *id)
     struct answer a = get(s.daemon.url, path);
     ck_assert_str_ne(text_at(a.json, "state"), "failed");
     bool ended = strcmp(text_at(a.json, "state"), "succeeded") == 0;
-    double step = ended ? STEPS : number_at(a.json, "progress.step");
+    double step = ended ? steps() : number_at(a.json, "progress.step");
     answer_free(&a);
     return step;
 }
@@ -67,7 +72,7 @@ static bool interrupt(const char *id, double step, bool kill)
     double reached;
     while ((reached = step_of(id)) < step)
         (void)usleep(2000);
-    if (reached >= STEPS)
+    if (reached >= steps())
         return false;
     if (kill)
         daemon_kill(&s.daemon);
@@ -128,7 +133,7 @@ static void resume_everywhere(bool kill)
         char model[32], id[32], sha256[80];
         (void)snprintf(model, sizeof model, "%s-%d", kill ? "kill" : "term", k);
         start_training(model, id);
-        interrupted += interrupt(id, (double)STEPS * (k + 0.5) / (points() + 3), kill);
+        interrupted += interrupt(id, (double)steps() * (k + 0.5) / (points() + 3), kill);
         weights_of(model, id, sha256, sizeof sha256);
         ck_assert_msg(strcmp(sha256, unbroken) == 0, "%s: other weights", model);
     }
@@ -156,7 +161,7 @@ START_TEST(one_training_stopped_and_killed_all_the_way_ends_with_the_same_bytes)
     start_training("often", id);
     for (int k = 0; k < points(); k++)
         interrupted +=
-            interrupt(id, (double)STEPS * (k + 0.5) / (points() + 3), k % 2 == 1);
+            interrupt(id, (double)steps() * (k + 0.5) / (points() + 3), k % 2 == 1);
     weights_of("often", id, sha256, sizeof sha256);
     ck_assert_str_eq(sha256, unbroken);
     printf("one training was interrupted %d times, with equal weights\n", interrupted);
