@@ -202,8 +202,8 @@ static bool read_filter(const struct den_request *request, const char *key,
     *ret = den_request_query(request, key);
     if (*ret == NULL || known(*ret))
         return true;
-    return den_err_field(err, DEN_E_MALFORMED, key, "query key '%s' has an unknown value",
-                         key);
+    return den_err_field(err, DEN_E_MALFORMED, key, "query key '%s' cannot be '%.40s'",
+                         key, *ret);
 }
 
 static bool known_state(const char *name)
