@@ -2,7 +2,7 @@
 .SYNOPSIS
 Denoises images on a denoised server; for Windows PowerShell 5.1 and later, nothing to install.
 .DESCRIPTION
-Each result comes beside its image: cell.tif becomes cell_denoised.tif.
+Each result comes beside its image: cell.ome.tif becomes cell_denoised.ome.tif.
 .EXAMPLE
 .\denoise.ps1 -Server http://HOST:PORT -Model nuclei@champion -Path D:\day1\*.tif
 .EXAMPLE
@@ -60,7 +60,9 @@ foreach ($file in Get-Item -Path $Path) {
         throw "$($file.Name): $why"
     }
     # 4. download: whole or not at all
-    $result = Join-Path $file.DirectoryName ($file.BaseName + '_denoised' + $file.Extension)
+    $ending = [regex]::Match($file.Name, '(?i)(\.ome)?\.[^.]+$').Value
+    $stem = $file.Name.Substring(0, $file.Name.Length - $ending.Length)
+    $result = Join-Path $file.DirectoryName ($stem + '_denoised' + $ending)
     Invoke-WebRequest -UseBasicParsing -Uri "$Server/v1/jobs/$($job.id)/result" `
         -Headers $headers -OutFile "$result.part"
     Move-Item -Force -LiteralPath "$result.part" -Destination $result

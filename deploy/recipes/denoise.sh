@@ -1,7 +1,7 @@
 #!/bin/sh
 # Denoises images on a denoised server with nothing but curl (7.76 or later) and a shell.
 #   SERVER=http://HOST:PORT [TOKEN=...] denoise.sh MODEL FILE...
-# Each result comes beside its image: cell.tif becomes cell_denoised.tif.  MODEL is NAME,
+# Each result comes beside its image: cell.ome.tif becomes cell_denoised.ome.tif.  MODEL is NAME,
 # NAME@VERSION or NAME@champion; method:median takes a filter instead.
 set -eu
 : "${SERVER:?set it to http://HOST:PORT}"
@@ -48,7 +48,12 @@ for file in "$@"; do
     done
     [ "$state" = succeeded ] || { echo "$file: $state, see $SERVER/v1/jobs/$job" >&2; exit 1; }
     # 4. download: whole or not at all
-    result=${file%.*}_denoised.${file##*.}
+    case ${file##*/} in
+    *.[oO][mM][eE].*) ending=.${file#"${file%.*.*}."} ;;
+    ?*.*) ending=.${file##*.} ;;
+    *) ending= ;;
+    esac
+    result=${file%"$ending"}_denoised$ending
     (api "/v1/jobs/$job/result" -o "$result.part") || { rm -f "$result.part"; exit 1; }
     mv "$result.part" "$result"
     echo "$result"

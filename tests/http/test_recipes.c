@@ -6,6 +6,7 @@
 #include "den_check.h"
 #include "folder.h"
 #include "front.h"
+#include "fs.h"
 #include "mem.h"
 #include "program.h"
 #include "story.h"
@@ -58,6 +59,28 @@ static void only_pixels_differ(const char *source, const char *copy)
     ck_assert_msg(v->differences == 0 && v->values_changed > 0, "%s", copy);
     den_free(v);
 }
+
+static const char *const names[][2] = {
+    {"cell.ome.tif", "cell_denoised.ome.tif\n"},
+    {"a.b.OME.TIFF", "a.b_denoised.OME.TIFF\n"},
+    {"day.1/cell", "day.1/cell_denoised\n"},
+    {"./day.1/z.3.tif", "./day.1/z.3_denoised.tif\n"},
+};
+
+START_TEST(a_result_keeps_the_ending_of_its_image)
+{
+    char path[160];
+    struct den_err err = DEN_ERR_INIT;
+    (void)snprintf(path, sizeof path, "%s/day.1", folder);
+    must(den_fs_mkdirs(path, 0700, &err));
+    rename_in_folder("noisy1_0.tif", names[_i][0]);
+    struct outcome o = run_program(
+        folder, NULL, (const char *const[]){recipe, "method:median", names[_i][0], NULL});
+    must_end(&o, 0, "");
+    ck_assert_str_eq(o.out, names[_i][1]);
+    outcome_free(&o);
+}
+END_TEST
 
 START_TEST(curl_and_a_shell_denoise_files)
 {
@@ -130,6 +153,8 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_set_timeout(all, 60);
     tcase_add_test(all, curl_and_a_shell_denoise_files);
+    tcase_add_loop_test(all, a_result_keeps_the_ending_of_its_image, 0,
+                        (int)(sizeof names / sizeof names[0]));
     tcase_add_loop_test(all, a_refusal_is_told_and_leaves_no_file, 0,
                         (int)(sizeof wrong / sizeof wrong[0]));
     tcase_add_test(all, powershell_reads_its_script);
