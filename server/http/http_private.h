@@ -22,7 +22,8 @@
 enum {
     DEN_QUERY_KEYS = 16,
     DEN_HEADERS = 16,          /* of a reply */
-    DEN_SWALLOW = 1024 * 1024, /* bytes of a refused body that are read, so that the
+    DEN_SWALLOW = 1024 * 1024, /* bytes of a refused body that are read however long it
+                                  takes; more of them for linger_s seconds, so that the
                                   client is done sending and sees the answer */
     DEN_COMPUTING_THREADS = 2,
     DEN_WAITING_THREADS = 16, /* as many writers can share a commit */
@@ -144,6 +145,7 @@ struct den_request {
     struct den_err err;
     bool close;                    /* the connection cannot be trusted to be in step */
     uint64_t announced, swallowed; /* announced: UINT64_MAX for a chunked body */
+    double refused_at;             /* when swallowing began, den_monotonic_s */
     struct den_buf body;
     struct den_upload_state upload;
     struct den_reply reply;

@@ -296,8 +296,11 @@ static enum MHD_Result body_call(struct den_request *r, const char *data, size_t
         keep(r, data, length);
         return MHD_YES;
     }
+    if (r->swallowed == 0)
+        r->refused_at = den_monotonic_s();
     r->swallowed += length;
-    if (r->swallowed <= DEN_SWALLOW)
+    if (r->swallowed <= DEN_SWALLOW ||
+        den_monotonic_s() - r->refused_at < r->http->config.linger_s)
         return MHD_YES;
     /* No reply can be queued here: the library cuts the connection. */
     den_log(DEN_INFO, "request_cut", " request=%s status=%u", r->id, r->refused);

@@ -84,6 +84,27 @@ START_TEST(who_never_stops_sending_is_cut_in_time)
 }
 END_TEST
 
+/* A reply must wait for the end of the body, and this has none. */
+START_TEST(a_refused_body_without_end_is_cut_in_time)
+{
+    struct den_http_config config = toy_config();
+    config.linger_s = 1;
+    toy_open(&config);
+    char chunk[20009]; /* with a NUL */
+    den_str_format(chunk, sizeof chunk, "4e20\r\n%20000s\r\n", "");
+    int fd = toy_connect();
+    toy_say(fd, "POST /json HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n");
+    double start = den_monotonic_s(), now = start;
+    for (bool open = true; open && now - start < 8; now = den_monotonic_s()) {
+        open = toy_send(fd, chunk, sizeof chunk - 1);
+        toy_sleep(2);
+    }
+    ck_assert_msg(now - start > 0.9 && now - start < 5, "%.2f s", now - start);
+    close(fd);
+    toy_teardown();
+}
+END_TEST
+
 START_TEST(only_so_many_are_waited_for_and_none_is_left)
 {
     enum { CLIENTS = 100, LINGERING = 64 };
@@ -123,6 +144,7 @@ int main(void)
     tcase_add_loop_test(tc, who_sends_on_after_a_refusal_still_reads_it, 0,
                         COUNT(refused));
     tcase_add_test(tc, who_never_stops_sending_is_cut_in_time);
+    tcase_add_test(tc, a_refused_body_without_end_is_cut_in_time);
     tcase_add_test(tc, only_so_many_are_waited_for_and_none_is_left);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
