@@ -10,7 +10,7 @@
 struct den_quotas { /* 0 = no limit */
     int64_t queued_jobs, running_jobs;
     int64_t stored_bytes; /* of images, results and weights */
-    int64_t compute_s;    /* seconds at work in jobs that have ended this day, UTC */
+    int64_t compute_s;    /* seconds at work in attempts that ended this day, UTC */
 };
 struct den_quota_usage { /* the same, as it is */
     int64_t queued_jobs, running_jobs, stored_bytes;

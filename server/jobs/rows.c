@@ -45,7 +45,7 @@ int64_t den_job_fruitless(const struct den_job_row *row, uint64_t step)
 
 struct den_lease den_job_lease(const struct den_job_row *row)
 {
-    struct den_lease lease = {.gen = row->gen};
+    struct den_lease lease = {.gen = row->gen, .seconds = row->seconds};
     memcpy(lease.job, row->id, sizeof lease.job);
     memcpy(lease.worker, row->worker, sizeof lease.worker);
     return lease;

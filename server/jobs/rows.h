@@ -76,6 +76,7 @@ const char *den_job_class_name(enum den_job_class class);
 struct den_lease {
     char job[DEN_ID_SIZE], worker[DEN_WORKER_SIZE];
     int64_t gen;
+    double seconds; /* at work under it so far, as its holder says */
 };
 
 const char *den_job_state_name(enum den_job_state state);
@@ -120,7 +121,7 @@ struct den_job_row {
     uint64_t clipped, planes, planes_left;
     char dtype[12];                     /* denoise: of the pixels, "uint16" */
     char model_sha256[DEN_SHA256_SIZE]; /* denoise: of the weights used; "" = a filter */
-    double seconds;                     /* of compute */
+    double seconds;                     /* of compute, in the newest attempt */
 };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): the same */

@@ -92,6 +92,7 @@ struct den_store_kind {
     bool (*job_renew)(struct den_store *s, const struct den_lease *lease,
                       int64_t lease_ms, const struct den_moment *now,
                       struct den_err *err);
+    /* How far it is, and its seconds so far: whatever ends the attempt, they count. */
     bool (*job_progress)(struct den_store *s, const struct den_lease *lease,
                          uint64_t step, uint64_t steps, struct den_err *err);
     /* The end of a running job (gen and worker of row are the lease): state succeeded,

@@ -222,7 +222,8 @@ bool den_sqlite_usage(struct den_store *s, const char *owner, struct den_quota_u
 /* Fail with DEN_E_BUSY when the owner has enough. */
 void den_tx_admit_job(struct den_tx *tx, const char *owner);
 void den_tx_admit_bytes(struct den_tx *tx, const char *owner, uint64_t bytes);
-void den_tx_count_seconds(struct den_tx *tx, const char *job, double seconds);
+/* Once for each lease, in the transaction that ends it. */
+void den_tx_count_seconds(struct den_tx *tx, const struct den_lease *lease);
 /* store_sqlite_cells.c */
 bool den_sqlite_experiment_add(struct den_store *s, const char *owner,
                                const struct den_job_row *row, const char *grid,

@@ -166,18 +166,20 @@ bool den_sqlite_job_progress(struct den_store *s, const struct den_lease *lease,
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    query_leased(&tx, "UPDATE jobs SET step = ?4, steps = ?5" LEASED, lease);
+    query_leased(&tx, "UPDATE jobs SET step = ?4, steps = ?5, seconds = ?6" LEASED,
+                 lease);
     den_tx_uint(&tx, step);
     den_tx_uint(&tx, steps);
+    den_tx_real(&tx, lease->seconds);
     den_tx_run(&tx);
     if (den_tx_changes(&tx) == 0)
         refuse_void(&tx, lease);
     return den_tx_end(&tx);
 }
 
-/* Everything that a run changes.  Only a job at work can end, and only by who has it: a
- * second end, or one after a cancellation has been settled, changes nothing and is an
- * error. */
+/* Everything that a run changes, and its seconds.  Only a job at work can end, and only
+ * by who has it: a second end, or one after a cancellation has been settled, changes
+ * nothing and is an error. */
 static void update_finished(struct den_tx *tx, const struct den_job_row *row)
 {
     const struct den_lease lease = den_job_lease(row);
@@ -208,6 +210,7 @@ static void update_finished(struct den_tx *tx, const struct den_job_row *row)
     den_tx_run(tx);
     if (den_tx_changes(tx) == 0)
         refuse_void(tx, &lease);
+    den_tx_count_seconds(tx, &lease);
 }
 
 bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
@@ -227,7 +230,6 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
         ended.version = made.version;
     }
     update_finished(&tx, &ended);
-    den_tx_count_seconds(&tx, ended.id, ended.seconds);
     den_tx_tell_state(&tx, &ended);
     den_tx_add_scores(&tx, row->id, scores, score_count);
     if (!den_tx_end(&tx))
@@ -240,18 +242,21 @@ bool den_sqlite_job_finish(struct den_store *s, struct den_job_row *row,
 
 /* ---- back to the queue ---- */
 
-/* Of a job at work; its lease is void from here on.  failed: the attempt counts, and came
- * to nothing unless it is a training that got further (den_job_fruitless). */
+/* Of a job at work; its lease is void from here on, and the seconds under it are counted.
+ * failed: the attempt counts, and came to nothing unless it is a training that got
+ * further (den_job_fruitless). */
 static void put_back(struct den_tx *tx, const struct den_lease *lease, bool failed,
                      int64_t wait_ms, const struct den_moment *now)
 {
     struct den_job_row row;
-    den_tx_query(tx, "UPDATE jobs SET state = 'queued', attempts = attempts - NOT ?1, "
-                     "fruitless = CASE WHEN NOT ?1 THEN fruitless WHEN class >= 2 AND "
-                     "step > reached THEN 0 ELSE fruitless + 1 END, started_ms = 0, "
-                     "worker = '', not_before = ?2, retry_ms = ?3 WHERE id = ?4 AND "
-                     "worker = ?5 AND gen = ?6 AND state = 'running' "
-                     "RETURNING " DEN_JOB_COLUMNS);
+    den_tx_query(
+        tx,
+        "UPDATE jobs SET state = 'queued', attempts = attempts - NOT ?1, "
+        "fruitless = CASE WHEN NOT ?1 THEN fruitless WHEN class >= 2 AND "
+        "step > reached THEN 0 ELSE fruitless + 1 END, started_ms = 0, "
+        "seconds = 0.0, worker = '', not_before = ?2, retry_ms = ?3 WHERE id = ?4 AND "
+        "worker = ?5 AND gen = ?6 AND state = 'running' "
+        "RETURNING " DEN_JOB_COLUMNS);
     den_tx_int(tx, failed);
     den_tx_int(tx, wait_ms > 0 ? now->boot_ms + wait_ms : 0);
     den_tx_int(tx, wait_ms > 0 ? den_wall_ms() + wait_ms : 0);
@@ -260,6 +265,7 @@ static void put_back(struct den_tx *tx, const struct den_lease *lease, bool fail
     den_tx_int(tx, lease->gen);
     if (den_tx_row(tx)) {
         den_tx_read_job(tx, &row);
+        den_tx_count_seconds(tx, lease);
         den_tx_tell_state(tx, &row);
     } else {
         refuse_void(tx, lease);

@@ -2,6 +2,8 @@
 
 #include "store_sqlite.h"
 
+#include <math.h>
+
 #include "clock.h"
 #include "str.h"
 
@@ -102,21 +104,23 @@ void den_tx_admit_bytes(struct den_tx *tx, const char *owner, uint64_t bytes)
     refuse(tx, LATER_S, q->stored_bytes, stored + (int64_t)bytes, text);
 }
 
-/* Of the day on which a job ends; what is older than a month goes. */
-void den_tx_count_seconds(struct den_tx *tx, const char *job, double seconds)
+/* On the day on which the attempt ends; what is older than a month goes. */
+void den_tx_count_seconds(struct den_tx *tx, const struct den_lease *lease)
 {
     enum { DAYS_KEPT = 31 };
     const int64_t day = den_quota_day(den_wall_ms());
+    if (!isfinite(lease->seconds) || lease->seconds <= 0)
+        return;
     den_tx_query(tx, "INSERT INTO usage SELECT owner, ?2, ?3 FROM jobs WHERE id = ?1 "
                      "ON CONFLICT (owner, day) DO UPDATE SET seconds = seconds + "
                      "excluded.seconds");
-    den_tx_text(tx, job);
+    den_tx_text(tx, lease->job);
     den_tx_int(tx, day);
-    den_tx_real(tx, seconds);
+    den_tx_real(tx, lease->seconds);
     den_tx_run(tx);
     den_tx_query(tx, "DELETE FROM usage WHERE owner = (SELECT owner FROM jobs WHERE id = "
                      "?1) AND day < ?2");
-    den_tx_text(tx, job);
+    den_tx_text(tx, lease->job);
     den_tx_int(tx, day - DAYS_KEPT);
     den_tx_run(tx);
 }

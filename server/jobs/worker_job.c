@@ -47,25 +47,26 @@ static void put_down(struct den_job_context *context)
 
 /* ---- progress ---- */
 
+/* Seconds at work in this attempt. */
+static double at_work(const struct den_job_context *context)
+{
+    return den_monotonic_s() - context->started_at - context->paused;
+}
+
 static void report(struct den_job_context *context)
 {
     struct den_service *s = context->service;
     struct den_err err = DEN_ERR_INIT;
     struct den_event_row event = {
         .type = "progress", .step = context->done, .steps = context->total};
+    struct den_lease lease = context->task.lease;
+    lease.seconds = at_work(context);
     /* Another failure is of no weight: the next report comes in a second. */
-    if (!s->kind->job_progress(s->store, &context->task.lease, context->done,
-                               context->total, &err))
+    if (!s->kind->job_progress(s->store, &lease, context->done, context->total, &err))
         atomic_store(&context->task.lost, lost(context) || err.code == DEN_E_CONFLICT);
-    else if (!den_service_event(s, &context->task.lease, &event, 1))
+    else if (!den_service_event(s, &lease, &event, 1))
         atomic_store(&context->task.lost, true);
     context->reported_at = den_monotonic_s();
-}
-
-/* Seconds at work in this attempt. */
-static double at_work(const struct den_job_context *context)
-{
-    return den_monotonic_s() - context->started_at - context->paused;
 }
 
 /* When it will have ended, by the speed since the first tick of this attempt: what an
@@ -234,7 +235,8 @@ static enum outcome requeue(struct den_job_context *context, struct den_job_row 
 {
     struct den_service *s = context->service;
     struct den_err err = DEN_ERR_INIT;
-    while (!s->kind->job_requeue(s->store, &context->task.lease, &err))
+    const struct den_lease lease = den_job_lease(row);
+    while (!s->kind->job_requeue(s->store, &lease, &err))
         if (!ask_again(context, &err))
             return not_stored(&err);
     row->state = DEN_JOB_QUEUED;
@@ -274,9 +276,9 @@ static enum outcome try_again(struct den_job_context *context, struct den_job_ro
     char text[sizeof why->text];
     den_str_format(text, sizeof text, "attempt %lld of %lld failed: %.300s",
                    (long long)fruitless, (long long)backoff.max_attempts, why->text);
+    const struct den_lease lease = den_job_lease(row);
     struct den_moment now = den_moment_now();
-    while (
-        !s->kind->job_again(s->store, &context->task.lease, wait_ms, &now, text, &err)) {
+    while (!s->kind->job_again(s->store, &lease, wait_ms, &now, text, &err)) {
         if (!ask_again(context, &err))
             return not_stored(&err);
         now = den_moment_now();

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "clock.h"
 #include "fs.h"
 #include "image.h"
 #include "program.h"
@@ -79,13 +80,32 @@ static bool events_say(const char *id, const char *words)
     return said;
 }
 
+static double seconds_used(void)
+{
+    struct answer a = get(s.daemon.url, "/v1/me");
+    double seconds = number_at(a.json, "usage.compute_seconds_per_day");
+    answer_free(&a);
+    return seconds;
+}
+
+/* The attempt that began after `since` has ended with the daemon, the next one runs. */
+static void the_first_attempt_is_counted(double since)
+{
+    double used = seconds_used(), most = den_monotonic_s() - since;
+    const double least = 0.5; /* told after a second, of which little was a pause */
+    ck_assert_msg(used >= least && used <= most, "%.3f s at work are counted, of %.3f s",
+                  used, most);
+}
+
 START_TEST(a_training_goes_on_after_a_kill)
 {
     char id[32];
+    double since = den_monotonic_s();
     story_train(&s, "nuclei", some_seconds(8000), id);
     wait_for_step(id, 1);
     daemon_kill(&s.daemon);
     daemon_restart(&s.daemon, NULL);
+    the_first_attempt_is_counted(since);
     must_succeed(id, 2);
     ck_assert_msg(events_say(id, "resumed at step"), "it began anew");
     everything_uploaded_is_there();
@@ -95,10 +115,12 @@ END_TEST
 START_TEST(a_training_goes_on_after_a_stop)
 {
     char id[32];
+    double since = den_monotonic_s();
     story_train(&s, "nuclei", some_seconds(8000), id);
     wait_for_step(id, 1);
     ck_assert_int_eq(daemon_stop(&s.daemon), 0);
     daemon_restart(&s.daemon, NULL);
+    the_first_attempt_is_counted(since);
     must_succeed(id, 1); /* a stop is no failed attempt */
     ck_assert_msg(events_say(id, "resumed at step"), "it began anew");
     everything_uploaded_is_there();

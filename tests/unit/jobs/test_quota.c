@@ -1,5 +1,6 @@
 /* Quotas: never passed by one, however many ask at once. */
 
+#include <math.h>
 #include <pthread.h>
 
 #include "clock.h"
@@ -164,6 +165,146 @@ START_TEST(a_day_ends_at_midnight_utc)
 }
 END_TEST
 
+/* ---- attempts ---- */
+
+/* The next job at work, which its worker says has taken so long. */
+static struct den_job_row work_for(double seconds)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row = claim(EVERY_CLASS);
+    struct den_lease lease = den_job_lease(&row);
+    const struct den_moment now = den_moment_now();
+    lease.seconds = seconds;
+    must(kind->job_progress(store, &lease, 1, 9, &err));
+    lease.seconds = 0; /* the keeper, who does not know how long */
+    must(kind->job_renew(store, &lease, 60000, &now, &err));
+    return row;
+}
+
+static void requeue_after(struct den_job_row *row, double seconds)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_lease lease = den_job_lease(row);
+    lease.seconds = seconds;
+    must(kind->job_requeue(store, &lease, &err));
+}
+
+static void fail_after(struct den_job_row *row, double seconds)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_lease lease = den_job_lease(row);
+    const struct den_moment now = den_moment_now();
+    lease.seconds = seconds;
+    must(kind->job_again(store, &lease, 0, &now, "the disk is full", &err));
+}
+
+/* What its worker did after it had last said something is nobody's knowledge. */
+static void let_the_server_die(struct den_job_row *row, double seconds)
+{
+    (void)row;
+    (void)seconds;
+    reopen();
+    ck_assert_uint_eq(recover(3), 1);
+}
+
+static void let_the_lease_run_out(struct den_job_row *row, double seconds)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_recovery how = {.now = den_moment_now(), .backoff = {.max_attempts = 3}};
+    size_t requeued = 0;
+    (void)row;
+    (void)seconds;
+    how.now.boot_ms += 1000000000; /* looked at long after it did */
+    must(kind->job_recover(store, &how, &requeued, &err));
+    ck_assert_uint_eq(requeued, 1);
+}
+
+START_TEST(seconds_of_every_attempt_are_counted)
+{
+    static const struct {
+        const char *owner;
+        void (*end)(struct den_job_row *row, double seconds);
+        double want; /* of 30 that were told of and 12 more */
+    } cases[] = {
+        {"requeued", requeue_after, 42},
+        {"failed", fail_after, 42},
+        {"server-died", let_the_server_die, 30},
+        {"lease-ran-out", let_the_lease_run_out, 30},
+    };
+    struct den_err err;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *owner = cases[i].owner;
+        ck_assert(try_job(owner, &err));
+        for (int attempt = 1; attempt <= 2; attempt++) {
+            struct den_job_row row = work_for(30);
+            ck_assert_str_eq(row.owner, owner);
+            ck_assert_double_eq(row.seconds, 0); /* of this attempt */
+            ck_assert_double_eq(usage_of(owner).compute_s, (attempt - 1) * cases[i].want);
+            cases[i].end(&row, 42);
+            ck_assert_double_eq(usage_of(owner).compute_s, attempt * cases[i].want);
+        }
+        struct den_job_row row = work_for(3);
+        row.seconds = 5;
+        finish(&row, DEN_JOB_SUCCEEDED);
+        ck_assert_double_eq(usage_of(owner).compute_s, 2 * cases[i].want + 5);
+        recover(3);
+        ck_assert_double_eq(usage_of(owner).compute_s, 2 * cases[i].want + 5);
+        err = DEN_ERR_INIT;
+        must(kind->job_get(store, owner, row.id, &row, &err));
+        ck_assert_double_eq(row.seconds, 5); /* the job's are those of what it made */
+    }
+}
+END_TEST
+
+START_TEST(an_attempt_that_ends_for_good_with_its_lease_is_counted)
+{
+    struct den_err err;
+    ck_assert(try_job("ann", &err));
+    struct den_job_row row = work_for(30);
+    err = DEN_ERR_INIT;
+    must(kind->job_cancel(store, "ann", row.id, &row, &err));
+    ck_assert_uint_eq(recover(3), 0);
+    ck_assert_double_eq(usage_of("ann").compute_s, 30);
+    must(kind->job_retry(store, "ann", row.id, &row, &err));
+    work_for(7);
+    ck_assert_uint_eq(recover(1), 0); /* tried often enough */
+    ck_assert_double_eq(usage_of("ann").compute_s, 37);
+    must(kind->job_get(store, "ann", row.id, &row, &err));
+    ck_assert_int_eq(row.state, DEN_JOB_FAILED);
+}
+END_TEST
+
+START_TEST(who_had_enough_in_attempts_waits_for_tomorrow)
+{
+    struct den_err err;
+    allow((struct den_quotas){.compute_s = 100});
+    ck_assert(try_job("ann", &err));
+    for (int i = 0; i < 2; i++) {
+        struct den_job_row row = work_for(10);
+        requeue_after(&row, 50);
+    }
+    ck_assert_str_eq(claim(EVERY_CLASS).id, "");
+    ck_assert(!try_job("ann", &err));
+    ck_assert_int_eq(err.code, DEN_E_BUSY);
+    ck_assert_int_eq(err.actual, 100);
+}
+END_TEST
+
+START_TEST(seconds_that_cannot_be_count_as_none)
+{
+    static const double odd[] = {-1, -1e300, (double)NAN, (double)INFINITY};
+    struct den_err err;
+    ck_assert(try_job("ann", &err));
+    for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        struct den_job_row row = claim(EVERY_CLASS);
+        requeue_after(&row, odd[i]);
+        row = claim(EVERY_CLASS);
+        requeue_after(&row, 1);
+        ck_assert_double_eq(usage_of("ann").compute_s, (double)i + 1);
+    }
+}
+END_TEST
+
 /* ---- all at once ---- */
 
 enum { CLIENTS = 100, EACH = 4 };
@@ -231,6 +372,10 @@ int main(void)
         bytes_are_counted_in_and_out,
         seconds_at_work_are_counted_by_day,
         a_day_ends_at_midnight_utc,
+        seconds_of_every_attempt_are_counted,
+        an_attempt_that_ends_for_good_with_its_lease_is_counted,
+        who_had_enough_in_attempts_waits_for_tomorrow,
+        seconds_that_cannot_be_count_as_none,
         a_hundred_clients_at_once_pass_no_quota_by_one,
     };
     return run_on_all_stores(tests, sizeof tests / sizeof tests[0]);

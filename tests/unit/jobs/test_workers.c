@@ -238,6 +238,68 @@ START_TEST(a_failure_that_stays_ends_the_job_with_its_reason)
 }
 END_TEST
 
+static double seconds_used(void)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_quota_usage usage;
+    must(den_quota_usage(service, DEN_OWNER_LOCAL, &usage, &err));
+    return usage.compute_s;
+}
+
+START_TEST(an_attempt_that_failed_was_at_work_as_well)
+{
+    struct den_service_config config = usual_config();
+    config.retry_s = 1000;
+    reopen_with(config);
+    struct den_job_request request = median_request(add_frame(3, 0).id, "5");
+    break_results(true);
+    double since = den_monotonic_s();
+    struct den_job_row job = submit(&request);
+    ck_assert(has_event(job.id, "log", "attempt 1 of 3 failed", true));
+    ck_assert_int_eq(get_job(job.id).state, DEN_JOB_QUEUED);
+    ck_assert_double_gt(seconds_used(), 0);
+    ck_assert_double_le(seconds_used(), den_monotonic_s() - since);
+    break_results(false);
+}
+END_TEST
+
+static void sleep_for(double seconds)
+{
+    double until = den_monotonic_s() + seconds;
+    while (den_monotonic_s() < until)
+        usleep(10000);
+}
+
+/* The only worker is at work all the time: at a training, at an image for which that
+ * pauses, and at the training again, until the server stops and it is put back. */
+START_TEST(a_training_that_is_put_back_does_not_count_its_pauses)
+{
+    struct den_service_config config = usual_config();
+    const double gaps_s = 0.5;
+    config.workers = 1;
+    reopen_with(config);
+    struct den_job_request request = train_request(add_pairs("p").id, "1000000");
+    struct den_job_request image = median_request(
+        add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 512, 6)).id, "5");
+    struct den_job_row job = submit(&request);
+    wait_for(job.id, DEN_JOB_RUNNING);
+    double since = den_monotonic_s();
+    sleep_for(0.5);
+    struct den_job_row second = wait_for(submit(&image).id, DEN_JOB_SUCCEEDED);
+    sleep_for(0.5);
+    ck_assert_double_ge(second.seconds, gaps_s); /* else nothing is shown */
+    close_all();
+    double took = den_monotonic_s() - since;
+    config.with_workers = false;
+    open_with(config);
+    job = get_job(job.id);
+    ck_assert_int_eq(job.state, DEN_JOB_QUEUED);
+    ck_assert_double_eq(job.seconds, 0);
+    ck_assert_double_ge(seconds_used(), took - gaps_s);
+    ck_assert_double_le(seconds_used(), took + 0.1); /* it began before it was seen to */
+}
+END_TEST
+
 START_TEST(jobs_for_a_model_go_to_the_worker_that_has_it)
 {
     struct den_service_config config = usual_config();
@@ -311,6 +373,8 @@ int main(void)
     tcase_add_test(tcase, a_job_that_takes_too_long_ends_with_both_numbers);
     tcase_add_test(tcase, a_failure_that_passes_is_got_over);
     tcase_add_test(tcase, a_failure_that_stays_ends_the_job_with_its_reason);
+    tcase_add_test(tcase, an_attempt_that_failed_was_at_work_as_well);
+    tcase_add_test(tcase, a_training_that_is_put_back_does_not_count_its_pauses);
     tcase_add_test(tcase, jobs_for_a_model_go_to_the_worker_that_has_it);
     tcase_add_test(tcase, how_long_it_takes_is_known_by_earlier_jobs);
     suite_add_tcase(suite, tcase);
