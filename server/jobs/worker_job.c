@@ -373,11 +373,11 @@ static bool run(struct den_job_context *context, struct den_job_row *row, bool *
     if (!den_service_take_work(context->service, &context->task.lease, err))
         return false;
     *ret_room = den_worker_take_memory(context, row->peak_bytes);
+    context->started_at = context->reported_at = den_monotonic_s();
     if (atomic_load(&context->task.cancel) || lost(context))
         return den_job_go_on(DEN_CANCEL, err);
     if (atomic_load(&context->service->stopping) || !*ret_room)
         return den_job_go_on(DEN_SUSPEND, err);
-    context->started_at = context->reported_at = den_monotonic_s();
     return kind->run(context, row, err);
 }
 

@@ -300,6 +300,36 @@ START_TEST(a_training_that_is_put_back_does_not_count_its_pauses)
 }
 END_TEST
 
+START_TEST(a_wait_for_memory_is_no_work)
+{
+    struct den_service_config config = usual_config();
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row;
+    struct den_job_estimate of_training, of_image;
+    struct den_job_request request = train_request(add_pairs("p").id, "1000000");
+    struct den_job_request image = median_request(
+        add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 512, 1)).id, "2");
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &of_training,
+                            &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &image, true, &row, &of_image,
+                            &err));
+    config.memory_limit =
+        of_training.bytes > of_image.bytes ? of_training.bytes : of_image.bytes;
+    reopen_with(config);
+    struct den_job_row job = submit(&request);
+    wait_for_iterations(1);
+    struct den_job_row second = submit(&image);
+    ck_assert(has_event(second.id, "log", "waiting for memory", true));
+    sleep_for(1);
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, second.id, &second, &err));
+    second = wait_for(second.id, DEN_JOB_CANCELLED);
+    ck_assert_double_lt(second.seconds, 0.5);
+    ck_assert_double_lt(seconds_used(), 0.5); /* nothing else has ended */
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &job, &err));
+    wait_for(job.id, DEN_JOB_CANCELLED);
+}
+END_TEST
+
 START_TEST(jobs_for_a_model_go_to_the_worker_that_has_it)
 {
     struct den_service_config config = usual_config();
@@ -375,6 +405,7 @@ int main(void)
     tcase_add_test(tcase, a_failure_that_stays_ends_the_job_with_its_reason);
     tcase_add_test(tcase, an_attempt_that_failed_was_at_work_as_well);
     tcase_add_test(tcase, a_training_that_is_put_back_does_not_count_its_pauses);
+    tcase_add_test(tcase, a_wait_for_memory_is_no_work);
     tcase_add_test(tcase, jobs_for_a_model_go_to_the_worker_that_has_it);
     tcase_add_test(tcase, how_long_it_takes_is_known_by_earlier_jobs);
     suite_add_tcase(suite, tcase);
