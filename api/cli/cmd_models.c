@@ -99,6 +99,14 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
 }
 
 const struct den_command den_cmd_models = {
-    "models", "[NAME]", "List the models, or the versions of one", NULL, options, 0,
-    1,        run,
+    "models",
+    "[NAME]",
+    "List the models, or the versions of one",
+    "Steps are those of the training after which the weights were that it kept: the "
+    "best\n"
+    "on its validation images.\n",
+    options,
+    0,
+    1,
+    run,
 };

@@ -44,10 +44,16 @@ static bool test_case(xmlTextWriter *w, const struct den_gate *gate, size_t r)
 {
     const struct den_gate_verdict *v = &gate->verdicts[r];
     char text[256];
-    (void)den_str_format(text, sizeof text,
-                         "candidate %.6g, champion %.6g, difference %.6g [%.6g, %.6g] "
-                         "over %zu images",
-                         v->candidate, v->champion, v->difference, v->low, v->high, v->n);
+    if (gate->champion.version == 0)
+        (void)den_str_format(text, sizeof text,
+                             "candidate %.6g, no champion yet, over %zu images",
+                             v->candidate, v->n);
+    else
+        (void)den_str_format(
+            text, sizeof text,
+            "candidate %.6g, champion %.6g, difference %.6g [%.6g, %.6g] "
+            "over %zu images",
+            v->candidate, v->champion, v->difference, v->low, v->high, v->n);
     return xmlTextWriterStartElement(w, as_xml("testcase")) >= 0 &&
            attribute(w, "classname", gate->candidate.name) &&
            attribute(w, "name", gate->rules[r].text) &&

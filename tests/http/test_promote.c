@@ -316,6 +316,21 @@ static void must_hold(const char *text, const char *words)
     ck_assert_msg(strstr(text, words) != NULL, "no '%s' in:\n%s", words, text);
 }
 
+START_TEST(junit_says_that_there_is_no_champion_yet)
+{
+    differ_by(0, 1);
+    stub.no_champion = true;
+    struct outcome o =
+        DENOISE(folder, stub.url, "promote", "m@2", "--golden", "set_golden", "--if",
+                "psnr >= champion + 0.3", "--junit", "gate.xml");
+    must_end(&o, 0, "");
+    outcome_free(&o);
+    char *xml = read_in_folder("gate.xml");
+    must_hold(xml, "<system-out>candidate 30.5, no champion yet, over 16 images<");
+    den_free(xml);
+}
+END_TEST
+
 START_TEST(the_verdict_is_told_as_text_markdown_and_junit)
 {
     differ_by(0, 1);
@@ -438,6 +453,7 @@ int main(void)
                         COUNT(verdicts));
     tcase_add_test(all, the_interval_is_that_of_the_seed);
     tcase_add_test(all, an_evaluation_is_asked_for_under_the_same_key);
+    tcase_add_test(all, junit_says_that_there_is_no_champion_yet);
     tcase_add_test(all, the_verdict_is_told_as_text_markdown_and_junit);
     tcase_add_loop_test(all, what_is_wrong_is_told_and_nothing_changes, 0, COUNT(wrong));
     tcase_add_test(all, a_model_is_not_judged_on_what_it_was_trained_on);
