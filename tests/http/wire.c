@@ -45,15 +45,16 @@ int wire_connect(unsigned port)
     return fd;
 }
 
-unsigned wire_free_port(void)
+int wire_listen(unsigned *ret_port)
 {
     struct sockaddr_in at = loopback(0);
     socklen_t size = sizeof at;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ck_assert_int_eq(bind(fd, (const struct sockaddr *)&at, sizeof at), 0);
     ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &size), 0);
-    close(fd);
-    return ntohs(at.sin_port);
+    ck_assert_int_eq(listen(fd, 511), 0);
+    *ret_port = ntohs(at.sin_port);
+    return fd;
 }
 
 bool wire_raise_files(size_t wanted)

@@ -28,8 +28,8 @@ struct wire {
 struct wire wire_exchange(unsigned port, const void *data, size_t length, double seconds);
 void wire_free(struct wire *wire);
 
-/* A free port of 127.0.0.1, for programs that cannot choose one. */
-unsigned wire_free_port(void);
+/* A socket that listens on a port of 127.0.0.1 that was free. */
+int wire_listen(unsigned *ret_port);
 /* As many connections as the machine allows. */
 bool wire_raise_files(size_t wanted);
 
