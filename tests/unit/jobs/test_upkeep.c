@@ -1,6 +1,7 @@
 /* Copies of a state folder, a check of all its files, and an end to what nobody needs. */
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -295,22 +296,29 @@ static void fill_audit(void)
     }
 }
 
-/* Who asks for the audit table and reads none of it. */
-START_TEST(a_reader_who_stopped_holds_nobody_up_for_long)
+/* Asks for the audit table, and reads none of it, until it is being sent. */
+static int ask_and_stop(void)
 {
     struct den_err err = DEN_ERR_INIT;
+    int fd = -1;
+    must(den_control_connect(folder, &fd, &err));
+    ck_assert(den_control_line(fd, "", "audit show 0 json"));
+    struct pollfd sent = {.fd = fd, .events = POLLIN};
+    ck_assert_int_eq(poll(&sent, 1, 20000), 1);
+    return fd;
+}
+
+START_TEST(a_reader_who_stopped_holds_nobody_up_for_long)
+{
     struct den_service_config config = usual_config();
     char said_once[400] = "", line[DEN_CONTROL_LINE];
     size_t lines = 0;
-    int fd = -1;
     close_all();
     config.with_workers = true;
     open_with(config);
     must_command("token create one ann read 0", said_once, sizeof said_once);
     fill_audit();
-    must(den_control_connect(folder, &fd, &err));
-    ck_assert(den_control_line(fd, "", "audit show 0 json"));
-    (void)usleep(100000);
+    int fd = ask_and_stop();
     const double asked = den_monotonic_s();
     must_command("token revoke one", said_once, sizeof said_once);
     ck_assert_msg(strstr(said_once, "(one of ann)") != NULL, "%s", said_once);
@@ -328,16 +336,12 @@ END_TEST
 
 START_TEST(the_end_of_the_service_waits_for_no_reader_long)
 {
-    struct den_err err = DEN_ERR_INIT;
     struct den_service_config config = usual_config();
-    int fd = -1;
     close_all();
     config.with_workers = true;
     open_with(config);
     fill_audit();
-    must(den_control_connect(folder, &fd, &err));
-    ck_assert(den_control_line(fd, "", "audit show 0 json"));
-    (void)usleep(100000);
+    int fd = ask_and_stop();
     const double asked = den_monotonic_s();
     close_all();
     const double waited = den_monotonic_s() - asked;
