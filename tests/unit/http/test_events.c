@@ -20,17 +20,25 @@ static bool read_until(int fd, char *text, size_t size, const char *words, doubl
     return strstr(text, words) != NULL;
 }
 
+/* Not with the next second: of nine tries, whose answers would lie all over it, five come
+ * within a fifth of it, and a busy machine may hold up the others. */
 START_TEST(the_headers_come_at_once)
 {
-    char text[2000] = "";
-    int fd = toy_connect();
-    toy_say(fd, ASK);
-    ck_assert_msg(read_until(fd, text, sizeof text, "\r\n\r\n", 0.8), "%s", text);
-    expect_status(text, 200);
-    expect_text(text, "Content-Type: text/event-stream");
-    expect_text(text, "Cache-Control: no-cache\r\n");
-    expect_text(text, "X-Accel-Buffering: no");
-    close(fd);
+    int soon = 0;
+    for (int i = 0; i < 9; i++) {
+        char text[2000] = "";
+        int fd = toy_connect();
+        double start = den_monotonic_s();
+        toy_say(fd, ASK);
+        ck_assert_msg(read_until(fd, text, sizeof text, "\r\n\r\n", 5), "%s", text);
+        soon += den_monotonic_s() - start < 0.2;
+        expect_status(text, 200);
+        expect_text(text, "Content-Type: text/event-stream");
+        expect_text(text, "Cache-Control: no-cache\r\n");
+        expect_text(text, "X-Accel-Buffering: no");
+        close(fd);
+    }
+    ck_assert_int_ge(soon, 5);
 }
 END_TEST
 
