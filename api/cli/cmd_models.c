@@ -80,12 +80,15 @@ static bool print(const json_t *list, const json_t *aliases, struct den_err *err
 static bool run(struct den_cli *cli, const struct den_args *args, struct den_err *err)
 {
     const char *name = args->count == 1 ? args->words[0] : NULL;
-    char path[256] = "/v1/models";
+    char path[256] = "/v1/models?limit=500";
     json_t *list = NULL, *aliases = NULL;
-    if (name != NULL && !den_client_path(path, sizeof path, "/v1/models", name, "", err))
+    if (name != NULL &&
+        !den_client_path(path, sizeof path, "/v1/models", name, "?limit=500", err))
         return false;
     if (!den_client_get(cli, path, &list, err))
         return false;
+    if (json_is_string(json_object_get(list, "next_cursor")))
+        (void)fputs("these are the first 500; there are more\n", stderr);
     if (name != NULL && !cli->json)
         aliases = get_aliases(cli, name);
     bool done = true;

@@ -93,6 +93,9 @@ static json_t *answer_to(const char *request, int *ret_status)
         return model_of(2);
     if (asks(request, "GET /v1/models/m "))
         return json_pack("{s[oo]}", "models", model_of(2), model_of(1));
+    if (asks(request, "GET /v1/models/m?limit=500 "))
+        return json_pack("{s[oo] ss}", "models", model_of(2), model_of(1), "next_cursor",
+                         "1");
     if (asks(request, "GET /v1/models/m/aliases/champion ") && !stub.no_champion)
         return json_pack("{si}", "version", 1);
     if (asks(request, "GET /v1/models/m/aliases/best "))
@@ -316,6 +319,15 @@ static void must_hold(const char *text, const char *words)
     ck_assert_msg(strstr(text, words) != NULL, "no '%s' in:\n%s", words, text);
 }
 
+START_TEST(a_list_of_versions_says_that_there_are_more)
+{
+    struct outcome o = DENOISE(folder, stub.url, "models", "m");
+    must_end(&o, 0, "these are the first 500; there are more");
+    must_hold(o.out, "m            2");
+    outcome_free(&o);
+}
+END_TEST
+
 START_TEST(junit_says_that_there_is_no_champion_yet)
 {
     differ_by(0, 1);
@@ -453,6 +465,7 @@ int main(void)
                         COUNT(verdicts));
     tcase_add_test(all, the_interval_is_that_of_the_seed);
     tcase_add_test(all, an_evaluation_is_asked_for_under_the_same_key);
+    tcase_add_test(all, a_list_of_versions_says_that_there_are_more);
     tcase_add_test(all, junit_says_that_there_is_no_champion_yet);
     tcase_add_test(all, the_verdict_is_told_as_text_markdown_and_junit);
     tcase_add_loop_test(all, what_is_wrong_is_told_and_nothing_changes, 0, COUNT(wrong));
