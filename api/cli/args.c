@@ -172,24 +172,6 @@ const char *den_args_text(const struct den_args *args, const char *name)
     return n > 0 ? den_args_at(args, name, n - 1) : NULL;
 }
 
-bool den_args_choice(const struct den_args *args, const char *name, struct den_err *err)
-{
-    const char *value = den_args_text(args, name), *at = NULL;
-    for (size_t i = 0; i < args->given_count; i++)
-        if (strcmp(args->given[i].option->name, name) == 0)
-            at = args->given[i].option->value;
-    if (value == NULL || at == NULL)
-        return true;
-    for (const char *word = at; word != NULL; word = strchr(word, '|')) {
-        word += *word == '|';
-        if (strcspn(word, "|") == strlen(value) &&
-            memcmp(word, value, strlen(value)) == 0)
-            return true;
-    }
-    return den_err_set(err, DEN_E_INVALID, "--%s '%.40s' is none of: %s", name, value,
-                       at);
-}
-
 static bool about_option(struct den_err *err, const char *name,
                          const struct den_err *cause)
 {

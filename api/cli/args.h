@@ -53,9 +53,6 @@ const char *den_args_text(const struct den_args *args, const char *name);
 /* Value number i of an option, or NULL behind the last one. */
 const char *den_args_at(const struct den_args *args, const char *name, size_t i);
 size_t den_args_count(const struct den_args *args, const char *name);
-/* An option whose value the help calls this|or|that; DEN_E_INVALID when it is none. */
-bool den_args_choice(const struct den_args *args, const char *name,
-                     struct den_err *err) DEN_CHECKED;
 /* *ret keeps its value when the option is not given; DEN_E_INVALID names option and
  * range. */
 bool den_args_int(const struct den_args *args, const char *name, int64_t min, int64_t max,

@@ -140,8 +140,7 @@ static bool run(struct den_cli *cli, const struct den_args *args, struct den_err
     char path[512];
     if (args->count == 1)
         return one(cli, args->words[0], err);
-    if (!den_args_int(args, "limit", 1, 500, &limit, err) ||
-        !den_args_choice(args, "state", err) || !den_args_choice(args, "kind", err))
+    if (!den_args_int(args, "limit", 1, 500, &limit, err))
         return false;
     (void)den_str_format(path, sizeof path, "/v1/jobs?limit=%d", (int)limit);
     for (size_t i = 0; i < 2; i++) {

@@ -39,7 +39,7 @@ json_t *den_denoise_request(const struct den_args *args, struct den_err *err)
         return NULL;
     }
     config = json_object();
-    if (!den_args_choice(args, "priority", err) || !den_settings_add(args, config, err) ||
+    if (!den_settings_add(args, config, err) ||
         !read_channels(den_args_text(args, "channels"), &channels, err))
         goto out;
     for (size_t i = 0; i < sizeof shortcuts / sizeof shortcuts[0]; i++) {
