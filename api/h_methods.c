@@ -123,6 +123,7 @@ DEN_HANDLER(den_h_methods)
     for (size_t i = 0; i < DEN_PRESETS; i++)
         (void)json_array_append_new(list, named(den_presets[i].name, den_presets[i].doc));
     (void)json_object_set_new(out, "presets", list);
+    (void)json_object_set_new(out, "default_preset", json_string(DEN_PRESET_DEFAULT));
     EACH_NAMED(den_train_keys, setting_of(&den_train_keys[i]));
     (void)json_object_set_new(out, "settings", list);
     EACH(den_nets, named(den_nets[i]->name, den_nets[i]->doc));

@@ -8,18 +8,22 @@
 
 static const struct den_option options[] = {
     {"preset", 0, DEN_OPTION_VALUE, "PRESET",
-     "whose defaults to show (default: the first)"},
+     "whose defaults to show (default: that of `denoise train`)"},
     {NULL, 0, DEN_OPTION_FLAG, NULL, NULL},
 };
 
-static void print_named(const json_t *all, const char *key, const char *title)
+/* standard: the one that is taken where none is named; "" = no such thing */
+static void print_named(const json_t *all, const char *key, const char *title,
+                        const char *standard)
 {
     size_t i;
     json_t *one;
     (void)printf("%s\n", title);
     json_array_foreach(json_object_get(all, key), i, one)
     {
-        (void)printf("  %-14s %s\n", den_get_text(one, "name"), den_get_text(one, "doc"));
+        const char *name = den_get_text(one, "name");
+        (void)printf("  %-14s %s%s\n", name, den_get_text(one, "doc"),
+                     strcmp(name, standard) == 0 ? "  (default)" : "");
     }
 }
 
@@ -87,12 +91,15 @@ static bool has_preset(const json_t *all, const char *preset)
 
 static bool print(const json_t *all, const char *preset, struct den_err *err)
 {
-    if (preset == NULL)
+    const char *standard = den_get_text(all, "default_preset");
+    if (preset == NULL && standard[0] != '\0')
+        preset = standard;
+    else if (preset == NULL)
         preset = den_get_text(json_array_get(json_object_get(all, "presets"), 0), "name");
     else if (!has_preset(all, preset))
         return den_err_set(err, DEN_E_INVALID, "there is no preset '%.40s'", preset);
-    print_named(all, "methods", "training methods");
-    print_named(all, "presets", "presets");
+    print_named(all, "methods", "training methods", "");
+    print_named(all, "presets", "presets", standard);
     print_filters(all);
     return print_settings(all, preset, err);
 }

@@ -13,12 +13,12 @@ function numbers(text) {
 }
 
 /* A grid of one row: the same training on more and more images. */
-function curveForm(sets, presets, sent) {
+function curveForm(sets, { presets, default_preset: standard }, sent) {
   const choices = [...sets.values()].map((s) => [s.id, `${s.name} (${plural(s.samples, "noisy image")})`]);
   const [most, next] = [...sets.values()].sort((a, b) => b.samples - a.samples);
   const set = select(choices, most.id);
   const test = select(choices, next.id);
-  const preset = select(presets.map((p) => [p.name, p.name]), "care_ssim");
+  const preset = select(presets.map((p) => [p.name, p.name]), standard);
   const samples = el("input", { type: "text", value: "8, 16, 32, all", spellcheck: "false" });
   const seeds = el("input", { type: "text", value: "1, 2, 3", inputmode: "numeric", spellcheck: "false" });
   const steps = el("input", { type: "number", value: "2000", min: 1, max: 10000000, inputmode: "numeric" });
@@ -70,7 +70,7 @@ export async function show(root, { signal }) {
   clear(root, el("h2", {}, "Experiments"), form, place);
   const [sets, methods] = await Promise.all([dataSets(signal), get("/v1/methods", { signal })]);
   if (may("train") && sets.size > 1)
-    clear(form, curveForm(sets, methods.presets, (job) => {
+    clear(form, curveForm(sets, methods, (job) => {
       location.hash = `#/experiments/${job.id}`;
     }));
   jobFeed("experiment", { signal,

@@ -45,7 +45,7 @@ export async function show(root, { query, signal }) {
     list("/v1/datasets", "datasets", { signal }), list("/v1/jobs?kind=train", "jobs", { signal, most: 200 }),
     wanted.size ? list("/v1/images", "images", { signal }) : []]);
 
-  const standard = methods.presets.some((p) => p.name === "care_ssim") ? "care_ssim" : methods.presets[0].name;
+  const standard = methods.default_preset;
   const wrong = el("div", {});
   const cost = el("div", { class: "cost", role: "status" });
   const name = el("input", { type: "text", required: true, maxlength: 64, pattern: "[A-Za-z0-9._\\-]{1,64}", spellcheck: "false", placeholder: "nuclei" });

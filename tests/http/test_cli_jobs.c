@@ -525,6 +525,11 @@ START_TEST(a_file_is_uploaded_once_and_methods_are_listed)
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         ck_assert_msg(strstr(o.out, words[i]) != NULL, "no '%s' in %s", words[i], o.out);
     outcome_free(&o);
+    o = DENOISE(folder, d.url, "methods");
+    must_end(&o, 0, "");
+    ck_assert_ptr_nonnull(strstr(o.out, "of its time.  (default)\nfilters\n"));
+    ck_assert_ptr_nonnull(strstr(o.out, "with the defaults of preset care_ssim\n"));
+    outcome_free(&o);
     o = DENOISE(folder, d.url, "methods", "--preset", "none");
     must_end(&o, 2, "there is no preset 'none'");
     outcome_free(&o);
