@@ -83,12 +83,19 @@ static bool take_token_create(char **argv, char *words, size_t size, struct den_
     const char *owner = take_value(argv, "--owner"),
                *days = take_value(argv, "--expires"),
                *scopes = take_value(argv, "--scope");
+    int64_t count;
     if (!plain_word(argv[3]) || !plain_word(owner) || !plain_word(scopes) ||
         (days != NULL && !plain_word(days)))
         return den_err_set(err, DEN_E_INVALID,
                            "a token needs a name, an owner and scopes: denoised token "
                            "create NAME --owner OWNER --scope read,submit,train,admin "
                            "[--expires DAYS]");
+    /* In the word for the service 0 is never, which nobody asks for by a number. */
+    if (days != NULL && !den_parse_int(days, 1, INT64_MAX, &count, NULL))
+        return den_err_set(err, DEN_E_INVALID,
+                           "--expires takes days, 1 or more, not '%.40s'; without it a "
+                           "token does not expire",
+                           days);
     return den_str_format(words, size, "token create %s %s %s %s", argv[3], owner, scopes,
                           days != NULL ? days : "0") ||
            den_err_set(err, DEN_E_INVALID, "these words are too long");

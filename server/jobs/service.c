@@ -104,6 +104,13 @@ static void set_defaults(struct den_service_config *config)
         config->lease_s = LEASE_S;
 }
 
+static bool make_state(const struct den_service *s, struct den_err *err)
+{
+    struct den_err cause = DEN_ERR_INIT;
+    return den_fs_mkdirs(s->state, 0700, &cause) ||
+           den_err_field(err, cause.code, "state", "the state folder: %s", cause.text);
+}
+
 /* Order matters: nothing is touched before the lock is held, and nothing is swept before
  * recovery has said which jobs go on. */
 bool den_service_open(const struct den_service_config *config, struct den_service **ret,
@@ -129,7 +136,7 @@ bool den_service_open(const struct den_service_config *config, struct den_servic
         goto fail;
     }
     if (!den_outlooks_new(&s->outlooks, err) || !find_parts(s, config, err) ||
-        !den_fs_mkdirs(s->state, 0700, err) || !take_lock(s, err) ||
+        !make_state(s, err) || !take_lock(s, err) ||
         !den_blobs_open(s->state, &s->blobs, err) || !open_store(s, err) ||
         !den_tokens_new(config->token_per_s, &s->tokens, err) ||
         !den_service_tokens_load(s, err) ||
