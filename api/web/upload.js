@@ -87,10 +87,16 @@ async function run(upload) {
     if (upload.file.size === 0) throw new Error("The file is empty.");
     const inPieces = upload.file.size > IN_PIECES && (await has("/v1/uploads"));
     upload.image = await (inPieces ? sendPieces(upload) : sendWhole(upload));
-    finish(upload, "done", upload.known ? "was here already" : "");
+    finish(upload, "done", found(upload));
   } catch (error) {
     finish(upload, "failed", error.name === "AbortError" ? "stopped" : error.message);
   }
+}
+
+/* The server keeps alike bytes once, under the name that they had first. */
+function found({ known, file, image }) {
+  if (!known) return "";
+  return image.name === file.name ? "was here already" : `was here already, as ${image.name}`;
 }
 
 function progress(upload, sent) {

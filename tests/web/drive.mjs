@@ -176,6 +176,7 @@ async function smoke(h, _daemon, folder) {
     for (const name of ["images", "denoise", "training", "training/new", "models", "experiments"]) await h.go(`/${name}`);
   });
   await h.step("upload by drop", () => images.uploadByDrop(h, pairs));
+  await h.step("a copy is known", () => images.findACopy(h, pairs[0]));
   await h.step("denoise by a filter", () => images.denoise(h, "fov1_noisy.tif", "median"));
   await h.step("compare, and move the slider", async () => {
     await images.compare(h);

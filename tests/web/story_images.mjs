@@ -1,6 +1,7 @@
 // Images come by drop, are denoised, and are compared in the viewer.
 
-import { basename } from "node:path";
+import { copyFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { must, stageRow } from "./harness.mjs";
 
 export async function uploadByDrop(h, paths) {
@@ -27,6 +28,16 @@ export async function refuseWhatIsNoImage(h) {
   must(text.includes("<b>notes</b>.tif"), `a name is text, not markup: ${text}`);
   must(text.length > 40, `the reason is told: ${text}`);
   await h.page.getByRole("button", { name: "Clear the list" }).click();
+}
+
+/** A copy under another name is the image that is there; it is told which one. */
+export async function findACopy(h, path) {
+  const copy = join(dirname(path), "a copy.tif");
+  copyFileSync(path, copy);
+  await h.drop(".drop", [copy]);
+  const row = h.page.locator(".upload.done", { hasText: "a copy.tif" });
+  await row.waitFor();
+  must((await row.textContent()).includes(`was here already, as ${basename(path)}`), "the first name is told");
 }
 
 /** Chooses the image and the model or filter, and waits for the result. */
