@@ -21,6 +21,7 @@ struct den_task {
     struct den_lease lease;
     enum den_job_class class;
     size_t planned;          /* bytes */
+    size_t wanted;           /* bytes that it waits for, 0 = it does not wait */
     int64_t renewed_at;      /* den_boot_ms: by the clock that leases run out by */
     atomic_bool cancel;      /* it shall stop */
     atomic_bool lost;        /* it is another's: it shall stop, and leave no trace */

@@ -31,6 +31,9 @@ void den_worker_give_memory(struct den_worker *worker);
 /* Until there is room, or there is a reason to look at the job again.  false: there is
  * none, and beside the training of the same worker there will be none. */
 bool den_worker_take_memory(struct den_job_context *context, size_t need);
+/* A short job that goes before those of `class` waits for memory on another worker.  The
+ * lock is held. */
+bool den_worker_is_outranked(const struct den_worker *worker, enum den_job_class class);
 /* After a job only the model that was kept counts, the job's own or an earlier one, with
  * all that its job had. */
 void den_worker_settle_memory(struct den_job_context *context,
@@ -40,7 +43,7 @@ bool den_worker_may_drop(struct den_worker *worker);
 
 /* ---- worker_yield.c ---- */
 /* At a tick of a training: lets short jobs go first, on this worker when no other is
- * free.  DEN_SUSPEND when one needs the training's memory. */
+ * free.  DEN_SUSPEND when one, here or there, needs the training's memory. */
 enum den_verdict den_worker_yield(struct den_job_context *context);
 
 #endif

@@ -53,8 +53,21 @@ static size_t planned_by_others(struct den_worker *worker, bool ask)
     return sum;
 }
 
-/* Takes `need` bytes if they are there beside what all others and the worker itself have.
- * A job always finds room when there is nobody else. */
+bool den_worker_is_outranked(const struct den_worker *worker, enum den_job_class class)
+{
+    const struct den_service *s = worker->service;
+    for (int i = 0; i < s->worker_count; i++) {
+        const struct den_task *task = s->workers[i].task;
+        if (&s->workers[i] != worker && task != NULL && task->wanted > 0 &&
+            !den_class_trains(task->class) && task->class < class)
+            return true;
+    }
+    return false;
+}
+
+/* Takes `need` bytes if they are there beside what all others and the worker itself have,
+ * and no job that goes first waits for them.  A job always finds room when there is
+ * nobody else. */
 static bool try_take(struct den_job_context *context, size_t need, bool wait)
 {
     struct den_worker *worker = context->worker;
@@ -63,11 +76,15 @@ static bool try_take(struct den_job_context *context, size_t need, bool wait)
     den_worker_sign(worker);
     pthread_mutex_lock(&s->lock);
     size_t own = planned_by(worker), others = planned_by_others(worker, wait);
-    bool fits = limit == 0 || own + others == 0 || own + others + need <= limit;
+    bool fits = limit == 0 || own + others == 0 ||
+                (own + others + need <= limit &&
+                 !den_worker_is_outranked(worker, context->task.class));
     if (fits) {
         context->task.planned = need;
+        context->task.wanted = 0;
     } else if (wait) {
         struct timespec until = den_in_a_second();
+        context->task.wanted = need;
         pthread_cond_timedwait(&s->wake, &s->lock, &until);
     }
     pthread_mutex_unlock(&s->lock);
@@ -99,7 +116,7 @@ void den_worker_settle_memory(struct den_job_context *context,
     struct den_worker *worker = context->worker;
     struct den_service *s = worker->service;
     pthread_mutex_lock(&s->lock);
-    context->task.planned = 0;
+    context->task.planned = context->task.wanted = 0;
     if (worker->kept == NULL) {
         worker->kept_bytes = 0;
     } else if (row->model[0] != '\0' && !den_class_trains(row->class)) {

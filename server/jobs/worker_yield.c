@@ -57,7 +57,7 @@ static bool interactive_elsewhere(const struct den_worker *worker)
     const struct den_service *s = worker->service;
     for (int i = 0; i < s->worker_count; i++) {
         const struct den_task *task = s->workers[i].task;
-        if (&s->workers[i] != worker && task != NULL &&
+        if (&s->workers[i] != worker && task != NULL && task->wanted == 0 &&
             task->class == DEN_CLASS_INTERACTIVE)
             return true;
     }
@@ -86,6 +86,15 @@ static bool wait_for_others(struct den_job_context *context, double since)
     return waits;
 }
 
+static bool memory_is_wanted(struct den_job_context *context)
+{
+    struct den_service *s = context->worker->service;
+    pthread_mutex_lock(&s->lock);
+    bool wanted = den_worker_is_outranked(context->worker, context->task.class);
+    pthread_mutex_unlock(&s->lock);
+    return wanted;
+}
+
 enum den_verdict den_worker_yield(struct den_job_context *context)
 {
     struct den_worker *worker = context->worker;
@@ -97,7 +106,7 @@ enum den_verdict den_worker_yield(struct den_job_context *context)
     if (den_worker_may_drop(worker))
         den_worker_give_memory(worker);
     context->paused += den_monotonic_s() - since;
-    if (done)
+    if (done && !memory_is_wanted(context))
         return DEN_GO_ON;
     den_job_log(context, "makes room for a job that needs its memory");
     return DEN_SUSPEND;

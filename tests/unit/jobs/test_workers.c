@@ -113,6 +113,42 @@ START_TEST(a_training_makes_room_for_an_image_that_needs_its_memory)
 }
 END_TEST
 
+/* More than either takes alone, less than both. */
+static size_t room_for_one(const struct den_job_request *a,
+                           const struct den_job_request *b)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_row row;
+    struct den_job_estimate of_a, of_b;
+    must(den_service_submit(service, DEN_OWNER_LOCAL, a, true, &row, &of_a, &err));
+    must(den_service_submit(service, DEN_OWNER_LOCAL, b, true, &row, &of_b, &err));
+    return of_a.bytes > of_b.bytes ? of_a.bytes : of_b.bytes;
+}
+
+START_TEST(a_training_makes_room_for_an_image_on_another_worker)
+{
+    struct den_service_config config = usual_config();
+    struct den_err err = DEN_ERR_INIT;
+    struct den_job_request request = train_request(add_pairs("p").id, "1000000");
+    struct den_job_request image = median_request(
+        add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 512, 1)).id, "2");
+    config.training_yields = _i == 0;
+    config.memory_limit = room_for_one(&request, &image);
+    reopen_with(config);
+    struct den_job_row job = submit(&request);
+    wait_for(job.id, DEN_JOB_RUNNING);
+    for (int round = 0; round < 3; round++) {
+        wait_for_iterations(5);
+        wait_for(submit(&image).id, DEN_JOB_SUCCEEDED);
+        ck_assert(has_event(job.id, "log", "makes room", false));
+    }
+    wait_for(job.id, DEN_JOB_RUNNING); /* and goes on by itself */
+    ck_assert_int_eq(get_job(job.id).attempts, 1);
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, job.id, &job, &err));
+    wait_for(job.id, DEN_JOB_CANCELLED);
+}
+END_TEST
+
 /* The second worker trains, the first has an image for some time. */
 static uint64_t iterations_beside_an_image(bool yields)
 {
@@ -307,21 +343,13 @@ START_TEST(a_wait_for_memory_is_no_work)
 {
     struct den_service_config config = usual_config();
     struct den_err err = DEN_ERR_INIT;
-    struct den_job_row row;
-    struct den_job_estimate of_training, of_image;
     struct den_job_request request = train_request(add_pairs("p").id, "1000000");
-    struct den_job_request image = median_request(
-        add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 512, 1)).id, "2");
-    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, true, &row, &of_training,
-                            &err));
-    must(den_service_submit(service, DEN_OWNER_LOCAL, &image, true, &row, &of_image,
-                            &err));
-    config.memory_limit =
-        of_training.bytes > of_image.bytes ? of_training.bytes : of_image.bytes;
+    config.workers = 3; /* two of them train */
+    config.memory_limit = room_for_one(&request, &request);
     reopen_with(config);
     struct den_job_row job = submit(&request);
     wait_for_iterations(1);
-    struct den_job_row second = submit(&image);
+    struct den_job_row second = submit(&request);
     ck_assert(has_event(second.id, "log", "waiting for memory", true));
     sleep_for(1);
     must(den_service_cancel(service, DEN_OWNER_LOCAL, second.id, &second, &err));
@@ -417,6 +445,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, the_only_worker_does_images_between_two_batches_of_a_training);
     tcase_add_test(tcase, a_training_makes_room_for_an_image_that_needs_its_memory);
+    tcase_add_loop_test(tcase, a_training_makes_room_for_an_image_on_another_worker, 0,
+                        2);
     tcase_add_test(tcase, a_training_waits_while_another_worker_has_an_image);
     tcase_add_test(tcase, a_training_that_waits_for_one_image_does_the_next);
     tcase_add_test(tcase, a_job_that_takes_too_long_ends_with_both_numbers);
