@@ -307,6 +307,57 @@ static bool split_listen(struct den_config *config, struct den_err *err)
     return true;
 }
 
+/* ---- lists --------------------------------------------------------------------------
+ */
+
+/* The daemon compares texts, so an address is written as inet_ntop writes it. */
+static bool good_proxy(const char *word, struct den_err *err)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+    char usual[INET6_ADDRSTRLEN];
+    int family = strchr(word, ':') != NULL ? AF_INET6 : AF_INET;
+    if (inet_pton(family, word, address) != 1)
+        return den_err_set(err, DEN_E_INVALID, "'%.64s' is not an IP address", word);
+    return inet_ntop(family, address, usual, sizeof usual) != NULL &&
+           (strcmp(word, usual) == 0 ||
+            den_err_set(err, DEN_E_INVALID, "write '%s' as %s", word, usual));
+}
+
+static bool good_host(const char *word, struct den_err *err)
+{
+    static const char name[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-_";
+    unsigned char address[sizeof(struct in6_addr)];
+    char inner[INET6_ADDRSTRLEN];
+    size_t length = strlen(word);
+    if (word[strspn(word, name)] == '\0')
+        return true;
+    if (word[0] == '[' && word[length - 1] == ']' &&
+        den_str_format(inner, sizeof inner, "%.*s", (int)length - 2, word + 1) &&
+        inet_pton(AF_INET6, inner, address) == 1)
+        return true;
+    return den_err_set(err, DEN_E_INVALID,
+                       "'%.64s' is not the name of a host, without scheme and port",
+                       word);
+}
+
+/* A name that no request or peer can have would pass for one that never comes. */
+static bool check_list(const char *key, const char *list,
+                       bool (*good)(const char *word, struct den_err *err),
+                       struct den_err *err)
+{
+    char word[sizeof((struct den_config *)NULL)->hosts];
+    struct den_err why = DEN_ERR_INIT;
+    for (const char *at = list + strspn(list, " "); *at != '\0'; at += strspn(at, " ")) {
+        size_t length = strcspn(at, " ");
+        if (den_str_format(word, sizeof word, "%.*s", (int)length, at) &&
+            !good(word, &why))
+            return den_err_field(err, DEN_E_INVALID, key, "%s: %s", key, why.text);
+        at += length;
+    }
+    return true;
+}
+
 /* ---- sources ------------------------------------------------------------------------
  */
 
@@ -522,7 +573,9 @@ static bool read_all(struct den_config *config, const char *file, char *const ar
     return (file == NULL || read_file(config, file, faults, err) || note(faults, err)) &&
            (read_environment(config, environment, faults, err) || note(faults, err)) &&
            (read_flags(config, argv, faults, err) || note(faults, err)) &&
-           (split_listen(config, err) || note(faults, err));
+           (split_listen(config, err) || note(faults, err)) &&
+           (check_list("hosts", config->hosts, good_host, err) || note(faults, err)) &&
+           (check_list("proxies", config->proxies, good_proxy, err) || note(faults, err));
 }
 
 bool den_config_load(char *const argv[], char *const environment[],

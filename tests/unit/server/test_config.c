@@ -233,6 +233,27 @@ static const struct {
     {"a port too large", "", {{"--listen=127.0.0.1:65536"}}, {{NULL}}, "65535"},
     {"an empty port", "", {{"--listen=127.0.0.1:"}}, {{NULL}}, "port"},
     {"no address", "", {{"--listen=:80"}}, {{NULL}}, "ADDRESS:PORT"},
+    {"a proxy with a typing error",
+     "",
+     {{"--proxies=127.0.0.1 10.0.0.999"}},
+     {{NULL}},
+     "proxies: '10.0.0.999' is not an IP address"},
+    {"proxies with a comma",
+     "proxies = 10.0.0.1,10.0.0.2\n",
+     {{"--config", "FILE"}},
+     {{NULL}},
+     "proxies: '10.0.0.1,10.0.0.2' is not"},
+    {"a proxy that no peer reads like",
+     "",
+     {{"--proxies=0:0:0:0:0:0:0:1"}},
+     {{NULL}},
+     "write '0:0:0:0:0:0:0:1' as ::1"},
+    {"a host with a port",
+     "",
+     {{"--hosts=a.example.org b.example.org:443"}},
+     {{NULL}},
+     "hosts: 'b.example.org:443' is not the name of a host"},
+    {"a URL as host", "", {{"--hosts=https://a.org"}}, {{NULL}}, "'https://a.org'"},
 };
 
 START_TEST(what_is_wrong_is_said)
@@ -247,6 +268,20 @@ START_TEST(what_is_wrong_is_said)
     ck_assert_msg(strstr(err.text, refused[_i].words) != NULL, "%s: %s", refused[_i].name,
                   err.text);
     ck_assert_int_eq(config.tile, 77); /* untouched */
+}
+END_TEST
+
+START_TEST(lists_have_names_and_addresses_with_spaces_between)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    const struct words none = {{NULL}};
+    const struct words arguments = {
+        {"--hosts= a.example.org  [fd00::1] 10.0.0.1 ", "--proxies=127.0.0.1  ::1 "}};
+    make_file("");
+    must(load(&arguments, &none, &config, &action, &err));
+    ck_assert_str_eq(config.proxies, "127.0.0.1  ::1 ");
 }
 END_TEST
 
@@ -441,6 +476,7 @@ int main(void)
     tcase_add_loop_test(tc, the_nearest_source_wins, 0, COUNT(sources));
     tcase_add_loop_test(tc, who_asks_everybody_for_a_token_may_be_public, 0,
                         COUNT(public));
+    tcase_add_test(tc, lists_have_names_and_addresses_with_spaces_between);
     tcase_add_loop_test(tc, what_is_wrong_is_said, 0, COUNT(refused));
     tcase_add_loop_test(tc, loopback_addresses_are_taken_apart, 0, COUNT(places));
     tcase_add_test(tc, show_can_be_read_back);
