@@ -76,6 +76,15 @@ static bool listed(const char *list, const char *word)
     return false;
 }
 
+/* A socket that listens on [::] shows IPv4 as ::ffff:a.b.c.d; it is the same client. */
+static void write_v6(const struct in6_addr *address, char *to, socklen_t size)
+{
+    if (IN6_IS_ADDR_V4MAPPED(address))
+        inet_ntop(AF_INET, address->s6_addr + 12, to, size);
+    else
+        inet_ntop(AF_INET6, address, to, size);
+}
+
 /* A proxy's X-Real-IP is believed when it is an address: it is the one header that nginx
  * replaces and never appends to. */
 void den_request_read_client(struct den_request *r)
@@ -83,13 +92,13 @@ void den_request_read_client(struct den_request *r)
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(r->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
     const struct sockaddr *from = info != NULL ? info->client_addr : NULL;
-    const void *v4 = from, *v6 = from;
+    const void *any_family = from;
     if (from != NULL && from->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)v4)->sin_addr, r->client,
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)any_family)->sin_addr, r->client,
                   sizeof r->client);
     else if (from != NULL && from->sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)v6)->sin6_addr, r->client,
-                  sizeof r->client);
+        write_v6(&((const struct sockaddr_in6 *)any_family)->sin6_addr, r->client,
+                 sizeof r->client);
     if (r->http->config.proxies == NULL || !listed(r->http->config.proxies, r->client))
         return;
     unsigned char any[sizeof(struct in6_addr)];

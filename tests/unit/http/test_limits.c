@@ -201,6 +201,43 @@ START_TEST(streams_are_shared_among_clients)
 }
 END_TEST
 
+static bool has_both_families(void)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+    int alone = 0, fd = socket(AF_INET6, SOCK_STREAM, 0);
+    socklen_t length = sizeof alone;
+    bool has = fd >= 0 && bind(fd, (const struct sockaddr *)&any, sizeof any) == 0 &&
+               getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &alone, &length) == 0 && !alone;
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
+/* A socket for both families shows an IPv4 peer as ::ffff:127.0.0.1. */
+START_TEST(a_proxy_is_known_where_both_families_are_listened_to)
+{
+    struct den_http_config config = toy_config();
+    if (!has_both_families()) {
+        puts("skipped: no socket for IPv4 and IPv6 here");
+        return;
+    }
+    config.address = "::";
+    config.streams_per_client = 1;
+    config.proxies = "127.0.0.1";
+    toy_open(&config);
+    int status[3] = {0};
+    int fds[3] = {open_stream("X-Real-IP: 192.0.2.1\r\n", &status[0]),
+                  open_stream("X-Real-IP: 192.0.2.2\r\n", &status[1]),
+                  open_stream("X-Real-IP: 192.0.2.2\r\n", &status[2])};
+    ck_assert_int_eq(status[0], 200);
+    ck_assert_int_eq(status[1], 200);
+    ck_assert_int_eq(status[2], 429);
+    for (int i = 0; i < COUNT(fds); i++)
+        close(fds[i]);
+    toy_teardown();
+}
+END_TEST
+
 /* ---- the end --------------------------------------------------------------------------
  */
 
@@ -269,6 +306,7 @@ int main(void)
     tcase_add_test(tc, who_reads_slowly_is_cut);
     tcase_add_test(tc, connections_of_one_address_are_limited);
     tcase_add_loop_test(tc, streams_are_shared_among_clients, 0, 2);
+    tcase_add_test(tc, a_proxy_is_known_where_both_families_are_listened_to);
     tcase_add_test(tc, while_it_drains_reading_goes_on_and_nothing_new_begins);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);
