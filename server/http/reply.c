@@ -173,13 +173,16 @@ static struct MHD_Response *stream_or_refusal(struct den_reply *reply)
     struct MHD_Response *response = den_stream_response(reply, &status);
     if (response != NULL)
         return response;
+    const struct den_http_config *c = &reply->request->http->config;
+    char text[96];
+    den_str_format(text, sizeof text,
+                   "%s %u event streams open and no more are allowed; ask for the state "
+                   "instead",
+                   status == 429 ? "you have" : "there are",
+                   status == 429 ? c->streams_per_client : c->streams);
     den_reply_reset(reply);
     den_reply_header(reply, "Retry-After", "10");
-    den_reply_problem(reply, status, "too_many_streams",
-                      status == 429 ? "you have too many event streams, ask for the "
-                                      "state instead"
-                                    : "there are too many event streams, ask for the "
-                                      "state instead");
+    den_reply_problem(reply, status, "too_many_streams", text);
     return NULL;
 }
 

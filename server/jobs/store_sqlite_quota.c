@@ -7,6 +7,8 @@
 #include "clock.h"
 #include "str.h"
 
+static const double MIB = 1 << 20;
+
 void den_sqlite_set_quotas(struct den_store *s, const struct den_quotas *quotas)
 {
     pthread_mutex_lock(&s->lock);
@@ -51,12 +53,21 @@ static void refuse(struct den_tx *tx, int retry_s, int64_t limit, int64_t actual
     tx->ok = false;
 }
 
+/* To the hundredth: in whole MiB a small file, or a small quota, would read as nothing.
+ */
+static void write_stored(const struct den_quotas *q, int64_t stored, const char *end,
+                         char *to, size_t size)
+{
+    den_str_format(
+        to, size, "your images, results and models take %.2f MiB and may take %lld; %s",
+        (double)stored / MIB, (long long)(q->stored_bytes / (int64_t)MIB), end);
+}
+
 void den_tx_admit_job(struct den_tx *tx, const char *owner)
 {
     enum { SOON_S = 10 };
     const struct den_quotas *q = &tx->store->quotas;
     const int64_t now = den_wall_ms();
-    const long long mib = 1 << 20;
     char text[200];
     int64_t queued = q->queued_jobs > 0 && tx->ok ? queued_by(tx, owner) : 0;
     if (tx->ok && q->queued_jobs > 0 && queued >= q->queued_jobs) {
@@ -68,10 +79,7 @@ void den_tx_admit_job(struct den_tx *tx, const char *owner)
     }
     int64_t stored = q->stored_bytes > 0 && tx->ok ? stored_by(tx, owner) : 0;
     if (tx->ok && q->stored_bytes > 0 && stored >= q->stored_bytes) {
-        den_str_format(text, sizeof text,
-                       "your images, results and models take %lld MiB and may take %lld; "
-                       "delete some",
-                       (long long)stored / mib, (long long)q->stored_bytes / mib);
+        write_stored(q, stored, "delete some", text, sizeof text);
         refuse(tx, SOON_S, q->stored_bytes, stored, text);
     }
     double seconds = q->compute_s > 0 && tx->ok ? computed_by(tx, owner, now) : 0;
@@ -88,19 +96,16 @@ void den_tx_admit_bytes(struct den_tx *tx, const char *owner, uint64_t bytes)
 {
     enum { LATER_S = 60 };
     const struct den_quotas *q = &tx->store->quotas;
-    const long long mib = 1 << 20;
-    char text[200];
+    char text[200], more[64];
     if (q->stored_bytes == 0 || !tx->ok)
         return;
     int64_t stored = stored_by(tx, owner);
     if (!tx->ok || (bytes <= INT64_MAX - (uint64_t)stored &&
                     stored + (int64_t)bytes <= q->stored_bytes))
         return;
-    den_str_format(text, sizeof text,
-                   "your images, results and models take %lld MiB and may take %lld; "
-                   "%lld MiB more is too much",
-                   (long long)stored / mib, (long long)q->stored_bytes / mib,
-                   (long long)(bytes / (uint64_t)mib));
+    den_str_format(more, sizeof more, "%.2f MiB more is too much",
+                   ceil(100 * (double)bytes / MIB) / 100);
+    write_stored(q, stored, more, text, sizeof text);
     refuse(tx, LATER_S, q->stored_bytes, stored + (int64_t)bytes, text);
 }
 

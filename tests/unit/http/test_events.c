@@ -199,6 +199,7 @@ START_TEST(streams_up_to_the_cap_get_every_event)
         char *reply = toy_ask("GET /events", "", "");
         expect_status(reply, 503);
         expect_text(reply, "too_many_streams");
+        expect_text(reply, "there are 256 event streams open and no more are allowed");
         expect_text(reply, "Retry-After");
         free(reply);
     }

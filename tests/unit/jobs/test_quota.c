@@ -132,6 +132,20 @@ START_TEST(bytes_are_counted_in_and_out)
 }
 END_TEST
 
+START_TEST(how_much_is_too_much_is_told_to_the_hundredth)
+{
+    struct den_err err = DEN_ERR_INIT;
+    allow((struct den_quotas){.stored_bytes = 1 << 20});
+    ck_assert(try_image("ann", 1, 1000000, NULL, &err));
+    must_fail(try_image("ann", 2, 270000, NULL, &err), DEN_E_BUSY,
+              "take 0.95 MiB and may take 1; 0.26 MiB more is too much");
+    ck_assert(try_image("ann", 3, 48576, NULL, &err));
+    must_fail(try_image("ann", 4, 1, NULL, &err), DEN_E_BUSY,
+              "take 1.00 MiB and may take 1; 0.01 MiB more is too much");
+    must_fail(try_job("ann", &err), DEN_E_BUSY, "take 1.00 MiB and may take 1; delete");
+}
+END_TEST
+
 START_TEST(seconds_at_work_are_counted_by_day)
 {
     struct den_err err;
@@ -370,6 +384,7 @@ int main(void)
         jobs_that_wait_are_counted_by_owner,
         an_owner_with_enough_at_work_is_passed_over,
         bytes_are_counted_in_and_out,
+        how_much_is_too_much_is_told_to_the_hundredth,
         seconds_at_work_are_counted_by_day,
         a_day_ends_at_midnight_utc,
         seconds_of_every_attempt_are_counted,
