@@ -8,6 +8,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "audit.h"
 #include "base64.h"
 #include "rng.h"
 #include "str.h"
@@ -119,6 +120,10 @@ static bool good_word(const char *text, const char *letters, size_t size)
 
 bool den_owner_check(const char *text, const char *field, struct den_err *err)
 {
+    if (strcmp(text, DEN_AUDIT_SYSTEM) == 0)
+        return den_err_field(err, DEN_E_INVALID, field,
+                             "the owner '%s' is the server itself; take another name",
+                             text);
     return good_word(text, LOWER, DEN_OWNER_SIZE) ||
            den_err_field(err, DEN_E_INVALID, field,
                          "an owner has 1 to %d characters of a-z 0-9 . _ -",

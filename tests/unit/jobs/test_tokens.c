@@ -116,6 +116,7 @@ static const struct {
     {"a/b", false, false},
     {"a\"b", false, false},
     {"\xc3\xa4", false, false},
+    {"system", false, true}, /* the server's own name in the audit table */
     {"0123456789012345678901234567890123456789012345678901234567890123", true, true},
     {"01234567890123456789012345678901234567890123456789012345678901234", false, false},
 };
