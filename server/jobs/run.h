@@ -27,13 +27,15 @@ struct den_job_context {
     /* The worker's own. */
     struct den_worker *worker;
     struct den_task task;
-    atomic_uint_least64_t *counter;                /* of the service's stats */
-    size_t done, total;                            /* as ticked last */
-    size_t first;                                  /* as ticked first, in this attempt */
-    bool ticked;                                   /* that was */
-    bool too_long;                                 /* it has been at it for too long */
-    double started_at, first_at, reported_at;      /* monotonic seconds */
-    double paused;                                 /* seconds for which it gave way */
+    const char *rate;                         /* of the row; "": it measures itself */
+    double units;                             /* of that rate, in the whole job */
+    atomic_uint_least64_t *counter;           /* of the service's stats */
+    size_t done, total;                       /* as ticked last */
+    size_t first;                             /* as ticked first, in this attempt */
+    bool ticked;                              /* that was */
+    bool too_long;                            /* it has been at it for too long */
+    double started_at, first_at, reported_at; /* monotonic seconds */
+    double paused;                            /* seconds for which it gave way */
     struct den_event_row metrics[DEN_JOB_METRICS]; /* not stored yet */
     size_t metric_count;
 };

@@ -53,6 +53,25 @@ static double at_work(const struct den_job_context *context)
     return den_monotonic_s() - context->started_at - context->paused;
 }
 
+/* For estimates of jobs like this one. */
+static void measure(struct den_job_context *context)
+{
+    if (!context->ticked || context->total == 0)
+        return;
+    size_t done = context->done - context->first;
+    den_rates_add(&context->service->rates, context->rate,
+                  at_work(context) - context->first_at,
+                  context->units * (double)done / (double)context->total);
+}
+
+/* The first of its kind says how long those behind it will take, long before it ends. */
+static void measure_first(struct den_job_context *context)
+{
+    double rate;
+    if (!den_rates_get(&context->service->rates, context->rate, &rate))
+        measure(context);
+}
+
 static void report(struct den_job_context *context)
 {
     struct den_service *s = context->service;
@@ -66,6 +85,7 @@ static void report(struct den_job_context *context)
         atomic_store(&context->task.lost, lost(context) || err.code == DEN_E_CONFLICT);
     else if (!den_service_event(s, &lease, &event, 1))
         atomic_store(&context->task.lost, true);
+    measure_first(context);
     context->reported_at = den_monotonic_s();
 }
 
@@ -412,6 +432,9 @@ static void begin(struct den_worker *worker, const struct den_job_row *row,
         .task = {.lease = den_job_lease(row),
                  .class = row->class,
                  .renewed_at = renewed_at},
+        /* It measures itself, without what is around the work. */
+        .rate = strcmp(row->kind, "denoise") == 0 ? "" : row->rate,
+        .units = row->units,
         .counter = den_class_trains(row->class) ? &s->iterations_done : &s->tiles_done,
         .total = row->steps,
         .started_at = now,
@@ -421,18 +444,6 @@ static void begin(struct den_worker *worker, const struct den_job_row *row,
     context->progress = (struct den_progress){.tick = tick, .context = context};
     den_service_work_path(s, &context->task.lease, context->work, sizeof context->work);
     take_up(context);
-}
-
-/* For estimates of jobs like this one.  Kinds that measure themselves, without what is
- * around the work, go by another name. */
-static void measure(struct den_job_context *context, const struct den_job_row *row)
-{
-    size_t done = context->done - context->first;
-    if (!context->ticked || context->total == 0 || strcmp(row->kind, "denoise") == 0)
-        return;
-    den_rates_add(&context->service->rates, row->rate,
-                  at_work(context) - context->first_at,
-                  row->units * (double)done / (double)context->total);
 }
 
 /* Who has lost the job writes nothing of it, and clears away what is its own. */
@@ -473,7 +484,7 @@ bool den_worker_do(struct den_worker *worker, struct den_job_row *row,
     bool good = run(context, row, &room, &err);
     row->seconds = at_work(context);
     if (good)
-        measure(context, row);
+        measure(context);
     den_worker_settle_memory(context, row);
     end(context, row, good, &err);
     den_free(context);

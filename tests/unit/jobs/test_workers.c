@@ -339,6 +339,32 @@ START_TEST(a_training_that_is_put_back_does_not_count_its_pauses)
 }
 END_TEST
 
+/* Nothing of the kind has ended since the start, and nothing ends here. */
+START_TEST(a_training_at_work_tells_how_long_the_next_one_will_take)
+{
+    struct den_service_config config = usual_config();
+    struct den_err err = DEN_ERR_INIT;
+    struct den_outlook first = {.eta_s = -1}, second = {.eta_s = -1};
+    config.workers = 1;
+    reopen_with(config);
+    struct den_job_request request = train_request(add_pairs("p").id, "1000000");
+    struct den_job_row running = submit(&request), waiting = submit(&request);
+    wait_for_iterations(2);
+    for (int i = 0; i < 600 && second.eta_s < 0; i++) {
+        usleep(50000);
+        must(den_service_outlook(service, &waiting, &second, &err));
+    }
+    running = get_job(running.id);
+    must(den_service_outlook(service, &running, &first, &err));
+    ck_assert_uint_eq(second.position, 1);
+    ck_assert_double_gt(first.eta_s, 0);
+    ck_assert_double_gt(second.eta_s, first.eta_s);
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, waiting.id, &waiting, &err));
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, running.id, &running, &err));
+    wait_for(running.id, DEN_JOB_CANCELLED);
+}
+END_TEST
+
 START_TEST(a_wait_for_memory_is_no_work)
 {
     struct den_service_config config = usual_config();
@@ -457,6 +483,7 @@ int main(void)
     tcase_add_test(tcase, a_wait_for_memory_is_no_work);
     tcase_add_test(tcase, jobs_for_a_model_go_to_the_worker_that_has_it);
     tcase_add_test(tcase, how_long_it_takes_is_known_by_earlier_jobs);
+    tcase_add_test(tcase, a_training_at_work_tells_how_long_the_next_one_will_take);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
 }
