@@ -25,6 +25,8 @@ void den_api_set_stall(struct den_api *api, double seconds);
 bool den_webhooks_start(struct den_api *api, struct den_courier *courier,
                         const char *hosts, const char *key_file,
                         struct den_err *err) DEN_CHECKED;
+/* Is there a key in the file?  What is wrong is said by the setting's name. */
+bool den_webhooks_key_check(const char *path, struct den_err *err) DEN_CHECKED;
 void den_webhooks_stop(struct den_api *api); /* before den_api_free; NULL is fine */
 /* Ends with method NULL.  app of the handlers is the struct den_api. */
 const struct den_route *den_api_routes(void);

@@ -39,8 +39,9 @@ static bool read_key(const char *path, struct den_webhooks *w, struct den_err *e
     enum { LEAST = 24 };
     char *text = NULL;
     size_t length = 0;
-    if (!den_fs_read(path, KEY_MAX - 1, &text, &length, err))
-        return false;
+    struct den_err why = DEN_ERR_INIT;
+    if (!den_fs_read(path, KEY_MAX - 1, &text, &length, &why))
+        return den_err_set(err, why.code, "webhook_key: %s", why.text);
     text[strcspn(text, "\r\n")] = '\0';
     if (den_str_starts(text, prefix)) {
         const char *code = text + strlen(prefix);
@@ -56,6 +57,14 @@ static bool read_key(const char *path, struct den_webhooks *w, struct den_err *e
                        "webhook_key: the file must hold a line of %d bytes or more, or "
                        "whsec_ and such a key in base64",
                        LEAST);
+}
+
+bool den_webhooks_key_check(const char *path, struct den_err *err)
+{
+    struct den_webhooks w = {.key_length = 0};
+    bool good = read_key(path, &w, err);
+    explicit_bzero(w.key, sizeof w.key);
+    return good;
 }
 
 /* ---- a message ----------------------------------------------------------------------

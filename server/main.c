@@ -377,10 +377,28 @@ static int tell(enum den_config_action what, const struct den_config *config)
     return done ? 0 : EXIT_FAILED;
 }
 
+/* Webhooks are off where no host is named. */
+static bool check_webhooks(const struct den_config *c, struct den_networks *ret,
+                           struct den_err *err)
+{
+    struct den_err why = DEN_ERR_INIT;
+    if (c->webhook_hosts[0] == '\0')
+        return true;
+    if (c->webhook_key[0] == '\0')
+        return den_err_set(err, DEN_E_INVALID,
+                           "webhook_hosts needs webhook_key, a file with the key that "
+                           "signs messages");
+    if (!den_networks_read(c->webhook_networks, ret, &why))
+        return den_err_set(err, why.code, "webhook_networks: %s", why.text);
+    return den_webhooks_key_check(c->webhook_key, err);
+}
+
 /* What only the parts know to be wrong. */
 static void check_parts(const struct den_config *c, struct den_buf *out, size_t *faults)
 {
-    struct den_err why[3] = {DEN_ERR_INIT, DEN_ERR_INIT, DEN_ERR_INIT};
+    enum { PARTS = 4 };
+    struct den_err why[PARTS] = {DEN_ERR_INIT, DEN_ERR_INIT, DEN_ERR_INIT, DEN_ERR_INIT};
+    struct den_networks networks;
     struct den_tls tls = {NULL, NULL};
     bool known = false;
     for (size_t i = 0; den_stores[i] != NULL; i++)
@@ -392,7 +410,8 @@ static void check_parts(const struct den_config *c, struct den_buf *out, size_t 
                     c->backend);
     if (den_tls_load(c->tls_cert, c->tls_key, &tls, &why[2]))
         den_tls_release(&tls);
-    for (size_t i = 0; i < 3; i++)
+    (void)check_webhooks(c, &networks, &why[3]);
+    for (size_t i = 0; i < PARTS; i++)
         if (why[i].code != DEN_OK) {
             den_buf_printf(out, "%s\n", why[i].text);
             ++*faults;
@@ -431,14 +450,9 @@ static bool start_courier(const struct den_config *c, struct den_courier **ret,
                           struct den_err *err)
 {
     struct den_networks networks;
-    if (c->webhook_hosts[0] == '\0')
-        return true;
-    if (c->webhook_key[0] == '\0')
-        return den_err_set(err, DEN_E_INVALID,
-                           "webhook_hosts needs webhook_key, a file with the key that "
-                           "signs messages");
-    return den_networks_read(c->webhook_networks, &networks, err) &&
-           den_courier_start(&networks, c->webhook_ca, ret, err);
+    return c->webhook_hosts[0] == '\0' ||
+           (check_webhooks(c, &networks, err) &&
+            den_courier_start(&networks, c->webhook_ca, ret, err));
 }
 
 static int serve_until_told(const struct den_config *config, char *const argv[])

@@ -12,6 +12,7 @@
 #include "den_certificate.h"
 #include "folder.h"
 #include "fs.h"
+#include "program.h"
 #include "story.h"
 #include "str.h"
 #include "wire.h"
@@ -309,6 +310,37 @@ START_TEST(a_job_that_is_tried_again_is_told_of_again)
 }
 END_TEST
 
+/* By its name, before a daemon is started with it. */
+START_TEST(the_check_of_settings_finds_what_is_wrong_with_webhooks)
+{
+    char key[96], small[96], gone[96], program[256];
+    save("key", KEY "\n", key, sizeof key);
+    save("small", "too short\n", small, sizeof small);
+    (void)snprintf(gone, sizeof gone, "%s/none", folder);
+    (void)built("denoised", program, sizeof program);
+    const struct {
+        const char *networks, *key, *words;
+        int status;
+    } cases[] = {
+        {"127.0.0.0/8", key, "", 0},
+        {"127.0.0.0/8", "", "webhook_hosts needs webhook_key", 2},
+        {"127.0.0.0/33", key, "webhook_networks: '127.0.0.0/33' is not a network", 2},
+        {"127.0.0.0/8", gone, "webhook_key: a file cannot be opened", 2},
+        {"127.0.0.0/8", small, "webhook_key: the file must hold a line of 24", 2},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *argv[] = {program,           "config",
+                              "check",           "--webhook_hosts",
+                              "localhost",       "--webhook_networks",
+                              cases[i].networks, "--webhook_key",
+                              cases[i].key,      NULL};
+        struct outcome o = run_program(folder, NULL, argv);
+        must_end(&o, cases[i].status, cases[i].words);
+        outcome_free(&o);
+    }
+}
+END_TEST
+
 START_TEST(an_address_inside_is_not_called)
 {
     char id[32];
@@ -382,6 +414,7 @@ int main(void)
     if (test_full())
         tcase_add_test(tc, who_fails_is_told_again_also_by_the_next_daemon);
     tcase_add_test(tc, a_job_that_is_tried_again_is_told_of_again);
+    tcase_add_test(tc, the_check_of_settings_finds_what_is_wrong_with_webhooks);
     tcase_add_test(tc, an_address_inside_is_not_called);
     tcase_add_test(tc, a_redirection_is_not_followed);
     tcase_add_test(tc, other_places_are_refused_with_the_job);
