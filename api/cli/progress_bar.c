@@ -9,6 +9,9 @@
 
 #define REDRAW_SECONDS 0.1
 #define CELLS 30
+#define CELLS_NARROW 10 /* where 30 would push what is left of the time out of the line \
+                         */
+#define NARROW 110
 
 static int columns(void)
 {
@@ -27,10 +30,11 @@ static void draw(const char *text)
 
 static void cells(char *to, double fraction)
 {
-    int full = (int)(fraction * CELLS);
-    for (int i = 0; i < CELLS; i++)
+    int count = columns() < NARROW ? CELLS_NARROW : CELLS;
+    int full = (int)(fraction * count);
+    for (int i = 0; i < count; i++)
         to[i] = i < full ? '#' : '.';
-    to[CELLS] = '\0';
+    to[count] = '\0';
 }
 
 static void remaining(const struct den_bar *bar, double now, double fraction, char *to,
@@ -83,8 +87,10 @@ void den_bar_bytes(const struct den_cli *cli, const char *label, double now, dou
     if (!cli->bar || total <= 0)
         return;
     cells(drawn, now / total);
-    (void)den_str_format(line, sizeof line, "%.40s [%s] %.1f of %.1f MB", label, drawn,
-                         now / 1e6, total / 1e6);
+    bool small = total < 1e6;
+    double unit = small ? 1e3 : 1e6;
+    (void)den_str_format(line, sizeof line, "%.40s [%s] %.1f of %.1f %s", label, drawn,
+                         now / unit, total / unit, small ? "kB" : "MB");
     draw(line);
 }
 

@@ -8,6 +8,7 @@
 #include "daemon.h"
 #include "den_check.h"
 #include "folder.h"
+#include "front.h"
 #include "fs.h"
 #include "mem.h"
 #include "program.h"
@@ -98,6 +99,36 @@ static void put_text(const char *name, const char *text)
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     must(den_fs_write(path, text, strlen(text), &err));
 }
+
+/* On a terminal of 80 columns, as most are: the last validation is not cut off. */
+START_TEST(a_narrow_terminal_shows_what_there_is_to_know)
+{
+    static const char command[] =
+        "stty cols 80; denoise train --name cells --pairs data/pairs.csv "
+        "--set downs=5 ngf=4 ndf=4 crop=32 batch=2 iterations=40 --wait";
+    char path[512], program[256], *real, line[1024];
+    if (!program_exists("script")) {
+        printf("skipped: %s (no script)\n", __func__);
+        return;
+    }
+    real = realpath(built("denoise", program, sizeof program), NULL);
+    ck_assert_ptr_nonnull(real);
+    *strrchr(real, '/') = '\0';
+    (void)snprintf(path, sizeof path, "PATH=%s:%s", real, getenv("PATH"));
+    (void)snprintf(line, sizeof line, "TERM=xterm %s script -qec '%s' /dev/null", path,
+                   command);
+    struct outcome o =
+        run_program(folder, d.url, (const char *const[]){"sh", "-c", line, NULL});
+    must_end(&o, 0, "");
+    const char *bar = strstr(o.out, "  validation_psnr ");
+    ck_assert_msg(bar != NULL, "%.2000s", o.out);
+    size_t digits = strspn(bar + strlen("  validation_psnr "), "-0123456789.");
+    ck_assert_msg(digits >= 4 && strstr(o.out, "[####") != NULL, "%.200s", bar);
+    ck_assert_msg(strstr(o.out, " kB") != NULL, "%.200s", o.out);
+    outcome_free(&o);
+    free(real);
+}
+END_TEST
 
 /* data has scene01 to scene04, each with frame_01.tif, frame_02.tif and clean.tif. */
 static const struct {
@@ -543,6 +574,7 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_set_timeout(all, 120);
     tcase_add_test(all, a_model_is_trained_judged_and_used_by_the_client);
+    tcase_add_test(all, a_narrow_terminal_shows_what_there_is_to_know);
     tcase_add_loop_test(all, folders_and_patterns_name_their_images, 0,
                         (int)(sizeof folders / sizeof folders[0]));
     tcase_add_test(all, a_result_is_called_as_the_file_that_was_given);
