@@ -12,9 +12,11 @@ import { may } from "./session.js";
 
 const MANY = 8; // images from which on others may go first
 
-function partInputs() {
-  const pages = el("input", { type: "text", inputmode: "numeric", placeholder: "0-9,12", spellcheck: "false" });
-  const channels = el("input", { type: "text", inputmode: "numeric", placeholder: "0,2", spellcheck: "false" });
+/* Of no inputmode: keyboards of digits have neither - nor a comma. */
+function partInputs(onChange) {
+  const pages = el("input", { type: "text", placeholder: "0-9,12", spellcheck: "false" });
+  const channels = el("input", { type: "text", placeholder: "0,2", spellcheck: "false" });
+  for (const input of [pages, channels]) input.addEventListener("input", onChange);
   return {
     node: el("details", {}, el("summary", {}, "Only some pages or channels"),
       field("Pages", pages, "From 0, as in 0-9,12. All others stay as they are."),
@@ -32,7 +34,7 @@ export async function show(root, { query, signal }) {
   const chosen = new Set((query.get("images") ?? "").split(",").filter(Boolean));
   const wrong = el("div", {});
   const estimate = el("p", { class: "estimate", role: "status" });
-  const part = partInputs();
+  const part = partInputs(() => draw());
   const how = el("div", {}, busyBox("Loading models"));
   const submitId = newId("send");
   const submit = el("button", { class: "primary", type: "button", id: submitId, "aria-describedby": `${submitId}-e` }, "Denoise");

@@ -20,7 +20,7 @@ function curveForm(sets, { presets, default_preset: standard }, sent) {
   const test = select(choices, next.id);
   const preset = select(presets.map((p) => [p.name, p.name]), standard);
   const samples = el("input", { type: "text", value: "8, 16, 32, all", spellcheck: "false" });
-  const seeds = el("input", { type: "text", value: "1, 2, 3", inputmode: "numeric", spellcheck: "false" });
+  const seeds = el("input", { type: "text", value: "1, 2, 3", spellcheck: "false" });
   const steps = el("input", { type: "number", value: "2000", min: 1, max: 10000000, inputmode: "numeric" });
   const cost = el("p", { class: "facts", role: "status" });
   const wrong = el("div", {});

@@ -177,6 +177,7 @@ async function smoke(h, _daemon, folder) {
   });
   await h.step("upload by drop", () => images.uploadByDrop(h, pairs));
   await h.step("a copy is known", () => images.findACopy(h, pairs[0]));
+  await h.step("pages that are not there are told", () => images.refusePagesThatAreNot(h, "fov1_noisy.tif"));
   await h.step("denoise by a filter", () => images.denoise(h, "fov1_noisy.tif", "median"));
   await h.step("compare, and move the slider", async () => {
     await images.compare(h);

@@ -40,6 +40,18 @@ export async function findACopy(h, path) {
   must((await row.textContent()).includes(`was here already, as ${basename(path)}`), "the first name is told");
 }
 
+/** Pages that an image does not have are told before it is sent. */
+export async function refusePagesThatAreNot(h, image) {
+  await h.go("/denoise");
+  h.allow(/status of 422/);
+  await h.page.locator(".card", { hasText: image }).locator("input").check();
+  await h.page.locator("summary", { hasText: "Only some pages" }).click();
+  await h.page.getByLabel("Pages").fill("5-9");
+  await h.page.locator(".box.error", { hasText: "page 9 does not exist" }).waitFor();
+  await h.page.getByLabel("Pages").fill("");
+  await h.page.locator(".box.error").waitFor({ state: "detached" });
+}
+
 /** Chooses the image and the model or filter, and waits for the result. */
 export async function denoise(h, image, by) {
   await h.go("/denoise");
