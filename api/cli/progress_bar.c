@@ -9,8 +9,7 @@
 
 #define REDRAW_SECONDS 0.1
 #define CELLS 30
-#define CELLS_NARROW 10 /* where 30 would push what is left of the time out of the line \
-                         */
+#define CELLS_NARROW 10 /* 30 would push the time left out of the line */
 #define NARROW 110
 
 static int columns(void)
