@@ -39,6 +39,7 @@ struct den_line_row {
     double units;
     enum den_job_class class;
     int64_t wait_ms; /* until it may begin at all */
+    bool held;       /* its owner is at a quota, and is passed over */
 };
 
 #endif

@@ -114,6 +114,10 @@ static void foresee(struct den_service *s, const struct den_line_row *rows, size
         double from = now + 1e-3 * (double)rows[i].wait_ms;
         items[i].position = i + 1;
         memcpy(items[i].id, rows[i].id, sizeof items[i].id);
+        if (rows[i].held) { /* until its owner's own jobs end, or the day does */
+            items[i].ends_at = (double)NAN;
+            continue;
+        }
         if (!trains) {
             items[i].ends_at =
                 assign(&short_ones, rows[i].class, from, seconds_of(s, &rows[i]));

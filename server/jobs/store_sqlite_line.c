@@ -100,6 +100,7 @@ static void read_line(struct den_tx *tx, struct den_line_row *row)
     row->units = den_tx_get_real(tx);
     row->class = (enum den_job_class)den_tx_get_int(tx);
     row->wait_ms = den_tx_get_int(tx);
+    row->held = den_tx_get_int(tx) != 0;
 }
 
 bool den_sqlite_job_line(struct den_store *s, struct den_line_row **ret,
@@ -117,11 +118,17 @@ bool den_sqlite_job_line(struct den_store *s, struct den_line_row **ret,
                  "not_before > ?1 AS late, row_number() OVER (PARTITION BY class, owner, "
                  "not_before > ?1 ORDER BY place) AS k FROM jobs WHERE state = 'queued') "
                  "SELECT id, rate, units, class, CASE late WHEN 0 THEN 0 ELSE not_before "
-                 "- ?1 END FROM line JOIN lines USING (class, owner) ORDER BY late, CASE "
+                 "- ?1 END, line.owner IN (SELECT owner FROM lines WHERE class BETWEEN 0 "
+                 "AND 3 GROUP BY owner HAVING ?2 > 0 AND sum(running) >= ?2 UNION SELECT "
+                 "owner FROM usage WHERE ?3 > 0 AND day = ?4 AND seconds >= ?3) "
+                 "FROM line JOIN lines USING (class, owner) ORDER BY late, CASE "
                  "late WHEN 0 THEN class ELSE not_before END, CASE late WHEN 0 THEN k "
                  "ELSE 0 END, CASE late WHEN 0 THEN turn ELSE 0 END, CASE late WHEN 0 "
                  "THEN owner ELSE id END");
     den_tx_int(&tx, den_boot_ms());
+    den_tx_int(&tx, s->quotas.running_jobs);
+    den_tx_int(&tx, s->quotas.compute_s);
+    den_tx_int(&tx, den_quota_day(den_wall_ms()));
     while (rows != NULL && count < size && den_tx_row(&tx))
         read_line(&tx, &rows[count++]);
     if (!den_tx_end(&tx)) {

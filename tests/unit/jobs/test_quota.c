@@ -95,6 +95,30 @@ START_TEST(an_owner_with_enough_at_work_is_passed_over)
 }
 END_TEST
 
+START_TEST(who_is_passed_over_is_marked_in_the_line)
+{
+    struct den_err err;
+    struct den_line_row *line = NULL;
+    size_t count = 0;
+    allow((struct den_quotas){.running_jobs = 1});
+    ck_assert(try_job("ann", &err) && try_job("ann", &err) && try_job("bob", &err));
+    struct den_job_row row = claim(EVERY_CLASS);
+    ck_assert_str_eq(row.owner, "ann");
+    for (int held = 1; held >= 0; held--) {
+        must(kind->job_line(store, &line, &count, &err));
+        ck_assert_uint_eq(count, 2);
+        struct den_job_row first;
+        must(kind->job_any(store, line[0].id, &first, &err));
+        bool is_ann = strcmp(first.owner, "ann") == 0;
+        ck_assert_int_eq(line[is_ann ? 0 : 1].held, held);
+        ck_assert(!line[is_ann ? 1 : 0].held);
+        den_free(line);
+        if (held)
+            finish(&row, DEN_JOB_SUCCEEDED);
+    }
+}
+END_TEST
+
 START_TEST(bytes_are_counted_in_and_out)
 {
     struct den_err err;
@@ -383,6 +407,7 @@ int main(void)
     const TTest *const tests[] = {
         jobs_that_wait_are_counted_by_owner,
         an_owner_with_enough_at_work_is_passed_over,
+        who_is_passed_over_is_marked_in_the_line,
         bytes_are_counted_in_and_out,
         how_much_is_too_much_is_told_to_the_hundredth,
         seconds_at_work_are_counted_by_day,

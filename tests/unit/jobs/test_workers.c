@@ -365,6 +365,35 @@ START_TEST(a_training_at_work_tells_how_long_the_next_one_will_take)
 }
 END_TEST
 
+/* A worker is free, and the owner has enough at work. */
+START_TEST(who_waits_for_a_quota_is_promised_no_time)
+{
+    struct den_service_config config = usual_config();
+    struct den_err err = DEN_ERR_INIT;
+    struct den_outlook outlook;
+    config.workers = 2;
+    config.training_yields = false;
+    config.quotas.running_jobs = 1;
+    reopen_with(config);
+    struct den_job_request request = train_request(add_pairs("p").id, "1000000");
+    struct den_job_request image = median_request(
+        add_scene("s.tif", 7, 0, info_of("tiff", DEN_U16, 512, 1)).id, "2");
+    wait_for(submit(&image).id, DEN_JOB_SUCCEEDED); /* its speed is known */
+    struct den_job_row running = submit(&request);
+    wait_for_iterations(1);
+    struct den_job_row held = submit(&image);
+    must(den_service_outlook(service, &held, &outlook, &err));
+    ck_assert_uint_eq(outlook.position, 1);
+    sleep_for(0.2); /* the queue is looked at again */
+    must(den_service_outlook(service, &held, &outlook, &err));
+    ck_assert_int_eq(get_job(held.id).state, DEN_JOB_QUEUED);
+    ck_assert(outlook.eta_s < 0);
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, held.id, &held, &err));
+    must(den_service_cancel(service, DEN_OWNER_LOCAL, running.id, &running, &err));
+    wait_for(running.id, DEN_JOB_CANCELLED);
+}
+END_TEST
+
 START_TEST(a_wait_for_memory_is_no_work)
 {
     struct den_service_config config = usual_config();
@@ -483,6 +512,7 @@ int main(void)
     tcase_add_test(tcase, a_wait_for_memory_is_no_work);
     tcase_add_test(tcase, jobs_for_a_model_go_to_the_worker_that_has_it);
     tcase_add_test(tcase, how_long_it_takes_is_known_by_earlier_jobs);
+    tcase_add_test(tcase, who_waits_for_a_quota_is_promised_no_time);
     tcase_add_test(tcase, a_training_at_work_tells_how_long_the_next_one_will_take);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
