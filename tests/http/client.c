@@ -18,19 +18,23 @@
 
 struct bytes {
     char *data;
-    size_t length;
+    size_t length, room;
 };
 
 static size_t collect(char *data, size_t size, size_t n, void *to)
 {
     struct bytes *bytes = to;
-    char *grown = realloc(bytes->data, bytes->length + size * n + 1);
-    if (grown == NULL)
-        return 0;
-    bytes->data = grown;
-    memcpy(grown + bytes->length, data, size * n);
+    if (bytes->length + size * n >= bytes->room) {
+        size_t room = 2 * (bytes->length + size * n) + 1;
+        char *grown = realloc(bytes->data, room);
+        if (grown == NULL)
+            return 0;
+        bytes->data = grown;
+        bytes->room = room;
+    }
+    memcpy(bytes->data + bytes->length, data, size * n);
     bytes->length += size * n;
-    grown[bytes->length] = '\0';
+    bytes->data[bytes->length] = '\0';
     return size * n;
 }
 
