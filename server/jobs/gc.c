@@ -48,6 +48,14 @@ static void tell(struct sweep *sweep, const char *sha256, uint64_t bytes)
                 (unsigned long long)bytes);
 }
 
+/* A walk over all files may take minutes, for which the end of the service does not
+ * wait. */
+static bool leaving(struct den_service *s, struct den_err *err)
+{
+    return atomic_load(&s->stopping) &&
+           !den_err_set(err, DEN_E_DRAINING, "the server is going down");
+}
+
 static bool sweep_one(void *context, const char *sha256, struct den_err *err)
 {
     struct sweep *sweep = context;
@@ -55,6 +63,8 @@ static bool sweep_one(void *context, const char *sha256, struct den_err *err)
     char path[PATH_MAX];
     uint64_t bytes = 0;
     bool used = true;
+    if (leaving(s, err))
+        return false;
     den_blobs_path(s->blobs, sha256, path, sizeof path);
     if (!is_old(path, &bytes))
         return true;
@@ -86,15 +96,25 @@ bool den_service_collect(struct den_service *service, bool dry_run, den_say *say
 bool den_service_expire(struct den_service *service, struct den_err *err)
 {
     const int64_t day_ms = INT64_C(24) * 60 * 60 * 1000;
-    size_t jobs = 0, images = 0;
+    const struct timespec pause = {.tv_nsec = 20 * 1000000}; /* others want the store */
+    size_t jobs = 0, images = 0, some_jobs = 1, some_images = 0;
+    bool done = true;
     if (service->config.retention_days == 0)
         return true;
     int64_t before = den_wall_ms() - service->config.retention_days * day_ms;
-    if (!service->kind->expire(service->store, before, &jobs, &images, err))
-        return false;
+    while (done && some_jobs + some_images > 0) {
+        if (jobs + images > 0)
+            (void)nanosleep(&pause, NULL);
+        some_jobs = some_images = 0;
+        done =
+            !leaving(service, err) &&
+            service->kind->expire(service->store, before, &some_jobs, &some_images, err);
+        jobs += some_jobs;
+        images += some_images;
+    }
     if (jobs + images > 0)
         den_log(DEN_INFO, "expired", " jobs=%zu images=%zu", jobs, images);
-    return true;
+    return done;
 }
 
 bool den_service_room(struct den_service *service, struct den_err *err)

@@ -95,13 +95,15 @@ static bool init_locks(struct den_service *s, struct den_err *err)
 
 static void set_defaults(struct den_service_config *config)
 {
-    enum { WORKERS = 2, LEASE_S = 60 };
+    enum { WORKERS = 2, LEASE_S = 60, COLLECT_S = 60 };
     if (config->workers < 1)
         config->workers = WORKERS;
     if (config->workers > DEN_WORKERS)
         config->workers = DEN_WORKERS;
     if (!(config->lease_s > 0))
         config->lease_s = LEASE_S;
+    if (!(config->collect_s > 0))
+        config->collect_s = COLLECT_S;
 }
 
 static bool make_state(const struct den_service *s, struct den_err *err)

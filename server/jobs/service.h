@@ -37,9 +37,10 @@ struct den_service_config {
     uint64_t min_free;      /* bytes that uploads must leave on the disk */
     uint64_t ballast;       /* bytes kept aside for when the disk is full; 0 = none */
     int64_t retention_days; /* of what is not used; 0 = for ever */
-    bool auth_required;     /* who asks must show a token */
-    int64_t token_per_s;    /* requests of one token a second; 0 = no limit */
-    bool as_it_is;          /* nothing is recovered or removed: for tools that look */
+    double collect_s;    /* after the start, until what is old is first deleted; 0 = 60 */
+    bool auth_required;  /* who asks must show a token */
+    int64_t token_per_s; /* requests of one token a second; 0 = no limit */
+    bool as_it_is;       /* nothing is recovered or removed: for tools that look */
 };
 
 /* Opens or makes the state folder, takes its lock (DEN_E_CONFLICT when another process

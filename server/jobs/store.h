@@ -272,7 +272,8 @@ struct den_store_kind {
     bool (*ballast)(struct den_store *s, uint64_t bytes, uint64_t spare,
                     struct den_err *err);
     /* Deletes jobs that ended with a result before that time, and images which since then
-     * were neither uploaded nor used, and are in no data set. */
+     * were neither uploaded nor used, and are in no data set: some hundred at most.
+     * There are no more when both counts are 0. */
     bool (*expire)(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                    size_t *ret_images, struct den_err *err);
 

@@ -169,49 +169,59 @@ bool den_sqlite_blob_each(struct den_store *s,
     }
 }
 
+enum { SOME = 256 };
+
+/* The first of what `find` gives: how many there were. */
+static size_t expire_some(struct den_tx *tx, const char *find, const char *remove,
+                          const char *action, int64_t before_ms)
+{
+    char ids[SOME][DEN_ID_SIZE];
+    size_t count = 0;
+    den_tx_query(tx, find);
+    den_tx_int(tx, before_ms);
+    den_tx_int(tx, SOME);
+    for (; count < SOME && den_tx_row(tx); count++)
+        den_tx_get_text(tx, ids[count], sizeof ids[count]);
+    for (size_t i = 0; i < count; i++) {
+        den_tx_query(tx, remove);
+        den_tx_text(tx, ids[i]);
+        den_tx_run(tx);
+        den_tx_audit(tx, action, ids[i], "done");
+    }
+    return count;
+}
+
 size_t den_tx_expire(struct den_tx *tx, const char *find, const char *remove,
                      const char *action, int64_t before_ms)
 {
-    enum { SOME = 64 };
-    char ids[SOME][DEN_ID_SIZE];
     size_t all = 0, count = SOME;
     while (tx->ok && count == SOME) {
-        den_tx_query(tx, find);
-        den_tx_int(tx, before_ms);
-        den_tx_int(tx, SOME);
-        for (count = 0; count < SOME && den_tx_row(tx); count++)
-            den_tx_get_text(tx, ids[count], sizeof ids[count]);
-        for (size_t i = 0; i < count; i++) {
-            den_tx_query(tx, remove);
-            den_tx_text(tx, ids[i]);
-            den_tx_run(tx);
-            den_tx_audit(tx, action, ids[i], "done");
-        }
+        count = expire_some(tx, find, remove, action, before_ms);
         all += count;
     }
     return all;
 }
 
-/* Jobs with a result first: an image that only they used is then free, too. */
+/* Jobs with a result first: an image that only they used is then free, too.  Some of
+ * each, so that a first round over years of them keeps no other writer waiting. */
 bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                        size_t *ret_images, struct den_err *err)
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    size_t jobs =
-        den_tx_expire(&tx,
-                      "SELECT id FROM jobs WHERE result_sha256 <> '' AND "
-                      "finished_ms > 0 AND finished_ms < ?1 AND state IN "
-                      "('succeeded', 'failed', 'cancelled') LIMIT ?2",
-                      "DELETE FROM jobs WHERE id = ?1", "job.expire", before_ms);
+    size_t jobs = expire_some(&tx,
+                              "SELECT id FROM jobs WHERE result_sha256 <> '' AND "
+                              "finished_ms > 0 AND finished_ms < ?1 AND state IN "
+                              "('succeeded', 'failed', 'cancelled') LIMIT ?2",
+                              "DELETE FROM jobs WHERE id = ?1", "job.expire", before_ms);
     size_t images =
-        den_tx_expire(&tx,
-                      "SELECT id FROM images WHERE created_ms < ?1 AND id NOT IN "
-                      "(SELECT noisy FROM dataset_items) AND id NOT IN "
-                      "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
-                      "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
-                      "finished_ms >= ?1) LIMIT ?2",
-                      "DELETE FROM images WHERE id = ?1", "image.expire", before_ms);
+        expire_some(&tx,
+                    "SELECT id FROM images WHERE created_ms < ?1 AND id NOT IN "
+                    "(SELECT noisy FROM dataset_items) AND id NOT IN "
+                    "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
+                    "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
+                    "finished_ms >= ?1) LIMIT ?2",
+                    "DELETE FROM images WHERE id = ?1", "image.expire", before_ms);
     if (!den_tx_end(&tx))
         return false;
     *ret_jobs = jobs;

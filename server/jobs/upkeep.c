@@ -23,8 +23,8 @@ struct den_upkeep {
     struct den_service *service;
     pthread_t chores, desk;
     int listener, stop; /* a socket; an eventfd that is written to once */
-    double collected_at, ballast_at, swept_at,
-        noted_at; /* monotonic seconds; 0 = never */
+    double ballast_at, swept_at, noted_at; /* monotonic seconds; 0 = never */
+    double collect_at;                     /* the same; when the next round is due */
 
     /* What takes long is handed from the desk to the chores' thread, one at a time. */
     int handed;           /* an eventfd: something is there */
@@ -158,7 +158,8 @@ static void collect(struct den_service *s)
     if (!s->kind->answer_drop(s->store, "", "", den_wall_ms() - day_ms, &err) ||
         !den_service_expire(s, &err) || !den_service_sweep_work(s, &err) ||
         !den_service_collect(s, false, say_nothing, NULL, &removed, &err))
-        failed("collect", &err);
+        if (!atomic_load(&s->stopping)) /* else the next start goes on */
+            failed("collect", &err);
 }
 
 static void chores(struct den_upkeep *upkeep)
@@ -188,8 +189,8 @@ static void chores(struct den_upkeep *upkeep)
         if (!den_service_tokens_note(s, &err))
             failed("tokens", &err);
     }
-    if (now - upkeep->collected_at >= collect_s) {
-        upkeep->collected_at = now;
+    if (now >= upkeep->collect_at) {
+        upkeep->collect_at = now + collect_s;
         collect(s);
     }
 }
@@ -214,7 +215,9 @@ static void *work_at_chores(void *opaque)
     enum { EACH_MS = 1000 };
     struct pollfd fds[] = {{.fd = upkeep->stop, .events = POLLIN},
                            {.fd = upkeep->handed, .events = POLLIN}};
-    upkeep->collected_at = den_monotonic_s(); /* the start has swept */
+    /* Soon, and not only after the hour: some daemons never live that long.  Not at once:
+     * a start has other reads to do. */
+    upkeep->collect_at = den_monotonic_s() + upkeep->service->config.collect_s;
     for (;;) {
         chores(upkeep);
         if (poll(fds, 2, EACH_MS) < 0 && errno != EINTR)

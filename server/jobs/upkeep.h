@@ -32,7 +32,8 @@ bool den_service_check(struct den_service *service, den_say *say, void *context,
 bool den_service_collect(struct den_service *service, bool dry_run, den_say *say,
                          void *context, size_t *ret_removed,
                          struct den_err *err) DEN_CHECKED;
-/* Deletes what has not been used for the configured days; nothing when that is 0. */
+/* Deletes what has not been used for the configured days; nothing when that is 0.  This
+ * and the above end early, with DEN_E_DRAINING, when the service stops. */
 bool den_service_expire(struct den_service *service, struct den_err *err) DEN_CHECKED;
 /* DEN_E_DISK_FULL when less is free than has to be. */
 bool den_service_room(struct den_service *service, struct den_err *err) DEN_CHECKED;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sqlite3.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -179,6 +180,107 @@ START_TEST(what_is_not_used_goes_and_what_is_stays)
     ck_assert(!kind->image_get(store, DEN_OWNER_LOCAL, unused.id, &row, NULL));
     must(kind->image_get(store, DEN_OWNER_LOCAL, waits.id, &row, &err));
     must(kind->job_get(store, DEN_OWNER_LOCAL, job.id, &job, &err));
+}
+END_TEST
+
+/* Years go by: the database is changed while nobody has it, then the service is open
+ * again. */
+static void age_and_open(const char *sql, struct den_service_config config)
+{
+    char path[96];
+    sqlite3 *db = NULL;
+    close_all();
+    (void)snprintf(path, sizeof path, "%s/denoised.db", folder);
+    ck_assert_int_eq(sqlite3_open(path, &db), SQLITE_OK);
+    ck_assert_msg(sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK, "%s",
+                  sqlite3_errmsg(db));
+    ck_assert_int_eq(sqlite3_close(db), SQLITE_OK);
+    open_with(config);
+}
+
+static size_t count_images(void)
+{
+    enum { MOST = 1000 };
+    static struct den_image_row rows[MOST];
+    struct den_err err = DEN_ERR_INIT;
+    size_t count = 0;
+    must(kind->image_list(store, DEN_OWNER_LOCAL, "", MOST, rows, &count, &err));
+    return count;
+}
+
+/* A daemon that lives for less than an hour each day must delete, too. */
+START_TEST(the_first_round_comes_soon_after_the_start)
+{
+    struct den_service_config config = usual_config();
+    char path[PATH_MAX];
+    struct den_image_row old = add_frame(1, 0), young = add_frame(2, 0);
+    blob_of(old.sha256, path);
+    make_old(path);
+    config.retention_days = 1;
+    config.collect_s = 0.01;
+    char sql[120];
+    (void)snprintf(sql, sizeof sql, "UPDATE images SET created_ms = 1 WHERE id = '%s'",
+                   old.id);
+    age_and_open(sql, config);
+    const double end = den_monotonic_s() + 20;
+    while (blob_there(old.sha256) && den_monotonic_s() < end)
+        (void)usleep(20000);
+    ck_assert(!blob_there(old.sha256) && blob_there(young.sha256));
+    ck_assert_uint_eq(count_images(), 1);
+}
+END_TEST
+
+#define FRAMES 600
+#define MANY_OLD                                                                   \
+    "UPDATE images SET created_ms = 1;"                                            \
+    "CREATE TEMP TABLE one AS SELECT * FROM images;"                               \
+    "CREATE TEMP TABLE more AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT " \
+    "i + 1 FROM n WHERE i < 599) SELECT i FROM n;"                                 \
+    "CREATE TEMP TABLE new AS SELECT one.*, more.i FROM one, more;"                \
+    "UPDATE new SET id = substr(id, 1, 26) || printf('%04d', i), sha256 = "        \
+    "printf('%064d', i);"                                                          \
+    "ALTER TABLE new DROP COLUMN i;"                                               \
+    "INSERT INTO images SELECT * FROM new"
+
+START_TEST(what_is_old_goes_some_at_a_time_and_all_in_the_end)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    size_t jobs = 99, images = 0;
+    (void)add_frame(1, 0);
+    config.with_workers = false;
+    config.retention_days = 1;
+    age_and_open(MANY_OLD, config);
+    ck_assert_uint_eq(count_images(), FRAMES);
+    must(kind->expire(store, den_wall_ms(), &jobs, &images, &err));
+    ck_assert_uint_eq(jobs, 0);
+    ck_assert_uint_gt(images, 0);
+    ck_assert_uint_lt(images, FRAMES);
+    ck_assert_uint_eq(count_images(), FRAMES - images);
+    must(den_service_expire(service, &err));
+    ck_assert_uint_eq(count_images(), 0);
+}
+END_TEST
+
+START_TEST(the_end_of_the_service_waits_for_no_round)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    char sha256[DEN_SHA256_SIZE], path[PATH_MAX];
+    size_t removed = 0;
+    (void)add_frame(1, 0);
+    config.with_workers = false;
+    config.retention_days = 1;
+    age_and_open(MANY_OLD, config);
+    put_blob("nobody's", sha256);
+    blob_of(sha256, path);
+    make_old(path);
+    den_service_stop(service);
+    must_fail(den_service_expire(service, &err), DEN_E_DRAINING, "going down");
+    must_fail(den_service_collect(service, false, say, NULL, &removed, &err),
+              DEN_E_DRAINING, "going down");
+    ck_assert_uint_eq(count_images(), FRAMES);
+    ck_assert(blob_there(sha256));
 }
 END_TEST
 
@@ -390,6 +492,9 @@ int main(void)
     tcase_add_test(tc, a_check_finds_what_is_missing_damaged_and_too_short);
     tcase_add_test(tc, only_old_files_that_no_row_names_are_collected);
     tcase_add_test(tc, what_is_not_used_goes_and_what_is_stays);
+    tcase_add_test(tc, the_first_round_comes_soon_after_the_start);
+    tcase_add_test(tc, what_is_old_goes_some_at_a_time_and_all_in_the_end);
+    tcase_add_test(tc, the_end_of_the_service_waits_for_no_round);
     tcase_add_test(tc, uploads_leave_room_on_the_disk);
     tcase_add_test(tc, ballast_is_kept_only_where_there_is_room_for_it);
     tcase_add_test(tc, a_command_asks_the_daemon_or_does_it_alone);
