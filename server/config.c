@@ -652,6 +652,12 @@ static void add_value(const struct den_config *config, const struct den_config_r
     }
 }
 
+bool den_config_given(const struct den_config *config, const char *key)
+{
+    const struct den_config_row *row = find(key);
+    return row != NULL && config->origins[row - den_config_rows] != DEN_ORIGIN_DEFAULT;
+}
+
 void den_config_show(const struct den_config *config, struct den_buf *out)
 {
     static const char *const origins[] = {"default", "file", "environment", "flag"};

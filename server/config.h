@@ -91,6 +91,9 @@ size_t den_config_check(char *const argv[], char *const environment[],
 void den_config_changes(const struct den_config *a, const struct den_config *b, char *to,
                         size_t size);
 
+/* Was it set in any way, or is it the default?  key: a row's. */
+bool den_config_given(const struct den_config *config, const char *key);
+
 /* One value for one key, checked; origin is recorded. */
 bool den_config_set(struct den_config *config, const char *key, const char *value,
                     enum den_config_origin origin, struct den_err *err) DEN_CHECKED;

@@ -473,6 +473,17 @@ static int serve_until_told(const struct den_config *config, char *const argv[])
     return 0;
 }
 
+/* A trial of retention goes by what was said here, else by the settings of the daemon
+ * that has the folder. */
+static const char *with_days(const struct den_config *c, const char *words, char *to,
+                             size_t size)
+{
+    if (strcmp(words, "check dry-run") != 0 || !den_config_given(c, "retention_days"))
+        return words;
+    den_str_format(to, size, "%s %lld", words, (long long)c->retention_days);
+    return to;
+}
+
 /* A command about the state folder; what it found wrong is a failure, too. */
 static int keep_up(const struct den_config *c, const char *words)
 {
@@ -480,7 +491,9 @@ static int keep_up(const struct den_config *c, const char *words)
         .state = c->state, .store = c->store, .threads = 1};
     struct den_err err = DEN_ERR_INIT;
     size_t wrong = 0;
+    char trial[64];
     umask(0077);
+    words = with_days(c, words, trial, sizeof trial);
     if (!den_state_command(&config, words, stdout, &wrong, &err))
         return complain(&err, EXIT_FAILED);
     if (den_str_starts(words, "token create "))

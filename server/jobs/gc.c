@@ -93,15 +93,91 @@ bool den_service_collect(struct den_service *service, bool dry_run, den_say *say
     return true;
 }
 
+/* ---- age ---- */
+
+static int64_t days_ago(int64_t days)
+{
+    return den_wall_ms() - days * INT64_C(24) * 60 * 60 * 1000;
+}
+
+struct trial {
+    struct den_service *service;
+    den_say *say;
+    void *context;
+    int64_t before_ms;
+    uint64_t bytes;
+    bool over; /* nobody listens any more */
+};
+
+static void tell_old(struct trial *trial, bool image, const struct den_old_row *row)
+{
+    char path[PATH_MAX], line[200], day[32] = "";
+    struct stat info;
+    struct tm tm;
+    const time_t since = (time_t)(row->since_ms / 1000);
+    den_blobs_path(trial->service->blobs, row->sha256, path, sizeof path);
+    uint64_t bytes = stat(path, &info) == 0 ? (uint64_t)info.st_size : 0;
+    if (gmtime_r(&since, &tm) != NULL)
+        (void)strftime(day, sizeof day, "%Y-%m-%d", &tm);
+    trial->bytes += bytes;
+    den_str_format(line, sizeof line, "retention: would delete %s, %s %s, %llu bytes",
+                   row->id, image ? "uploaded" : "ended", day, (unsigned long long)bytes);
+    trial->over = !trial->say(trial->context, line);
+}
+
+static bool try_all(struct trial *trial, bool images, size_t *ret_count,
+                    struct den_err *err)
+{
+    enum { ROWS = 64 };
+    struct den_service *s = trial->service;
+    struct den_old_row rows[ROWS];
+    char after[DEN_ID_SIZE] = "";
+    size_t count = ROWS, all = 0;
+    while (count == ROWS && !trial->over) {
+        if (leaving(s, err) || !s->kind->old(s->store, images, trial->before_ms, after,
+                                             ROWS, rows, &count, err))
+            return false;
+        for (size_t i = 0; i < count && !trial->over; i++)
+            tell_old(trial, images, &rows[i]);
+        if (count > 0)
+            den_str_copy(after, sizeof after, rows[count - 1].id);
+        all += count;
+    }
+    *ret_count = all;
+    return true;
+}
+
+bool den_service_expire_try(struct den_service *service, int64_t days, den_say *say,
+                            void *context, struct den_err *err)
+{
+    char line[200];
+    size_t jobs = 0, images = 0;
+    if (days < 0)
+        days = service->config.retention_days;
+    struct trial trial = {
+        .service = service, .say = say, .context = context, .before_ms = days_ago(days)};
+    if (days == 0) {
+        (void)say(context, "retention: retention_days is 0, nothing is deleted by age");
+        return true;
+    }
+    if (!try_all(&trial, false, &jobs, err) || !try_all(&trial, true, &images, err))
+        return false;
+    den_str_format(line, sizeof line,
+                   "retention: %zu jobs and %zu images, %llu bytes to delete "
+                   "(retention_days = %lld)",
+                   jobs, images, (unsigned long long)trial.bytes, (long long)days);
+    (void)say(context, line);
+    return true;
+}
+
 bool den_service_expire(struct den_service *service, struct den_err *err)
 {
-    const int64_t day_ms = INT64_C(24) * 60 * 60 * 1000;
     const struct timespec pause = {.tv_nsec = 20 * 1000000}; /* others want the store */
     size_t jobs = 0, images = 0, some_jobs = 1, some_images = 0;
     bool done = true;
     if (service->config.retention_days == 0)
         return true;
-    int64_t before = den_wall_ms() - service->config.retention_days * day_ms;
+    int64_t before = days_ago(service->config.retention_days);
     while (done && some_jobs + some_images > 0) {
         if (jobs + images > 0)
             (void)nanosleep(&pause, NULL);

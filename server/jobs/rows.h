@@ -22,6 +22,12 @@ struct den_image_row {
     int64_t created_ms;
 };
 
+/* A job or an image that has had its time. */
+struct den_old_row {
+    char id[DEN_ID_SIZE], sha256[DEN_SHA256_SIZE]; /* of the result, or the image */
+    int64_t since_ms;                              /* its end, or its upload */
+};
+
 /* Somebody who wants to be told that a job has ended. */
 #define DEN_WEBHOOK_URL_SIZE 512
 struct den_webhook_row {

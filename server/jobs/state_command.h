@@ -2,7 +2,7 @@
 #define DEN_STATE_COMMAND_H
 
 /* Commands about a state folder, as words: "backup FOLDER", "check", "check gc", "check
- * dry-run" (upkeep.h), "token ..." (service_accounts.h) and "audit ..."
+ * dry-run [DAYS]" (upkeep.h), "token ..." (service_accounts.h) and "audit ..."
  * (service_audit.h). */
 
 #include "upkeep.h"

@@ -271,6 +271,10 @@ struct den_store_kind {
     /* Keeps `bytes` aside for when the disk is full, if then `spare` are free still. */
     bool (*ballast)(struct den_store *s, uint64_t bytes, uint64_t spare,
                     struct den_err *err);
+    /* What `expire` would delete now, jobs or images, ordered by id, behind `after`. */
+    bool (*old)(struct den_store *s, bool images, int64_t before_ms, const char *after,
+                size_t limit, struct den_old_row *ret, size_t *ret_count,
+                struct den_err *err);
     /* Deletes jobs that ended with a result before that time, and images which since then
      * were neither uploaded nor used, and are in no data set: some hundred at most.
      * There are no more when both counts are 0. */

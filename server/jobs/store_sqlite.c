@@ -368,6 +368,7 @@ static const struct den_store_kind sqlite_kind = {
     .check = den_sqlite_check,
     .tidy = den_sqlite_tidy,
     .ballast = den_sqlite_ballast,
+    .old = den_sqlite_old,
     .expire = den_sqlite_expire,
     .token_add = den_sqlite_token_add,
     .token_list = den_sqlite_token_list,

@@ -318,6 +318,9 @@ bool den_sqlite_blob_each(struct den_store *s,
                           bool (*visit)(void *, const char *, const char *, int64_t,
                                         struct den_err *),
                           void *context, struct den_err *err);
+bool den_sqlite_old(struct den_store *s, bool images, int64_t before_ms,
+                    const char *after, size_t limit, struct den_old_row *ret,
+                    size_t *ret_count, struct den_err *err);
 bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
                        size_t *ret_images, struct den_err *err);
 /* Deletes what `find` gives, some at a time, with a row about each.  find: a query of

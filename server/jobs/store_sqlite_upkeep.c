@@ -171,6 +171,41 @@ bool den_sqlite_blob_each(struct den_store *s,
 
 enum { SOME = 256 };
 
+/* What is old, by id: a query of (before, limit, after), where `after` may be left out.
+ * A job with a result goes by its end, an image by its upload and its use. */
+static const char old_jobs[] =
+    "SELECT id, result_sha256, finished_ms FROM jobs WHERE id > coalesce(?3, '') AND "
+    "result_sha256 <> '' AND finished_ms > 0 AND finished_ms < ?1 AND "
+    "state IN ('succeeded', 'failed', 'cancelled') ORDER BY id LIMIT ?2";
+static const char old_images[] =
+    "SELECT id, sha256, created_ms FROM images WHERE id > coalesce(?3, '') AND "
+    "created_ms < ?1 AND id NOT IN (SELECT noisy FROM dataset_items) AND id NOT IN "
+    "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id NOT IN "
+    "(SELECT image FROM jobs WHERE finished_ms = 0 OR finished_ms >= ?1) "
+    "ORDER BY id LIMIT ?2";
+
+bool den_sqlite_old(struct den_store *s, bool images, int64_t before_ms,
+                    const char *after, size_t limit, struct den_old_row *ret,
+                    size_t *ret_count, struct den_err *err)
+{
+    struct den_tx tx;
+    size_t count = 0;
+    den_tx_read(&tx, s, err);
+    den_tx_query(&tx, images ? old_images : old_jobs);
+    den_tx_int(&tx, before_ms);
+    den_tx_int(&tx, (int64_t)limit);
+    den_tx_text(&tx, after);
+    for (; count < limit && den_tx_row(&tx); count++) {
+        den_tx_get_text(&tx, ret[count].id, sizeof ret[count].id);
+        den_tx_get_text(&tx, ret[count].sha256, sizeof ret[count].sha256);
+        ret[count].since_ms = den_tx_get_int(&tx);
+    }
+    if (!den_tx_end(&tx))
+        return false;
+    *ret_count = count;
+    return true;
+}
+
 /* The first of what `find` gives: how many there were. */
 static size_t expire_some(struct den_tx *tx, const char *find, const char *remove,
                           const char *action, int64_t before_ms)
@@ -209,19 +244,10 @@ bool den_sqlite_expire(struct den_store *s, int64_t before_ms, size_t *ret_jobs,
 {
     struct den_tx tx;
     den_tx_write(&tx, s, err);
-    size_t jobs = expire_some(&tx,
-                              "SELECT id FROM jobs WHERE result_sha256 <> '' AND "
-                              "finished_ms > 0 AND finished_ms < ?1 AND state IN "
-                              "('succeeded', 'failed', 'cancelled') LIMIT ?2",
-                              "DELETE FROM jobs WHERE id = ?1", "job.expire", before_ms);
-    size_t images =
-        expire_some(&tx,
-                    "SELECT id FROM images WHERE created_ms < ?1 AND id NOT IN "
-                    "(SELECT noisy FROM dataset_items) AND id NOT IN "
-                    "(SELECT clean FROM dataset_items WHERE clean IS NOT NULL) AND id "
-                    "NOT IN (SELECT image FROM jobs WHERE finished_ms = 0 OR "
-                    "finished_ms >= ?1) LIMIT ?2",
-                    "DELETE FROM images WHERE id = ?1", "image.expire", before_ms);
+    size_t jobs = expire_some(&tx, old_jobs, "DELETE FROM jobs WHERE id = ?1",
+                              "job.expire", before_ms);
+    size_t images = expire_some(&tx, old_images, "DELETE FROM images WHERE id = ?1",
+                                "image.expire", before_ms);
     if (!den_tx_end(&tx))
         return false;
     *ret_jobs = jobs;

@@ -35,6 +35,17 @@ struct den_upkeep {
 
 /* ---- words ---- */
 
+/* Is it a dry run?  *ret_days: 36,500 at most, as the setting; -1 = those configured. */
+static bool read_dry_run(const char *words, int64_t *ret_days, bool *ret_dry,
+                         struct den_err *err)
+{
+    static const char dry_run[] = "check dry-run";
+    const char *rest = den_str_starts(words, dry_run) ? words + strlen(dry_run) : "?";
+    *ret_days = -1;
+    *ret_dry = rest[0] == '\0' || rest[0] == ' ';
+    return rest[0] != ' ' || den_parse_int(rest + 1, 0, 36500, ret_days, err);
+}
+
 bool den_upkeep_do(struct den_service *service, const char *words, den_say *say,
                    void *context, size_t *ret_wrong, struct den_err *err)
 {
@@ -43,13 +54,17 @@ bool den_upkeep_do(struct den_service *service, const char *words, den_say *say,
     *ret_wrong = 0;
     if (den_str_starts(words, backup))
         return den_service_backup(service, words + strlen(backup), say, context, err);
-    bool gc = strcmp(words, "check gc") == 0, dry = strcmp(words, "check dry-run") == 0;
+    int64_t days = -1;
+    bool gc = strcmp(words, "check gc") == 0, dry = false;
+    if (!read_dry_run(words, &days, &dry, err))
+        return false;
     if (!gc && !dry && strcmp(words, "check") != 0)
         return den_err_set(err, DEN_E_INVALID,
                            "the daemon knows backup and check, not '%.40s'", words);
     return den_service_check(service, say, context, ret_wrong, err) &&
            (!(gc || dry) ||
-            den_service_collect(service, dry, say, context, &removed, err));
+            den_service_collect(service, dry, say, context, &removed, err)) &&
+           (!dry || den_service_expire_try(service, days, say, context, err));
 }
 
 struct asker {

@@ -32,6 +32,10 @@ bool den_service_check(struct den_service *service, den_say *say, void *context,
 bool den_service_collect(struct den_service *service, bool dry_run, den_say *say,
                          void *context, size_t *ret_removed,
                          struct den_err *err) DEN_CHECKED;
+/* Says what the below would delete now, a line for each job and image, and counts.
+ * days: instead of the configured ones; < 0: these. */
+bool den_service_expire_try(struct den_service *service, int64_t days, den_say *say,
+                            void *context, struct den_err *err) DEN_CHECKED;
 /* Deletes what has not been used for the configured days; nothing when that is 0.  This
  * and the above end early, with DEN_E_DRAINING, when the service stops. */
 bool den_service_expire(struct den_service *service, struct den_err *err) DEN_CHECKED;
@@ -43,8 +47,8 @@ struct den_upkeep;
 bool den_upkeep_start(struct den_service *service, struct den_upkeep **ret,
                       struct den_err *err) DEN_CHECKED;
 void den_upkeep_stop(struct den_upkeep *upkeep); /* NULL is fine */
-/* The words "backup FOLDER", "check", "check gc" and "check dry-run"; *ret_wrong: how
- * much the check found wrong. */
+/* The words "backup FOLDER", "check", "check gc", and "check dry-run [DAYS]" (of
+ * den_service_expire_try); *ret_wrong: how much the check found wrong. */
 bool den_upkeep_do(struct den_service *service, const char *words, den_say *say,
                    void *context, size_t *ret_wrong, struct den_err *err) DEN_CHECKED;
 

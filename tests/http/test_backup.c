@@ -112,6 +112,37 @@ START_TEST(a_restored_server_is_that_of_the_backups_moment)
 }
 END_TEST
 
+static void tries(const char *flag, const char *value, const char *says)
+{
+    char program[256];
+    struct outcome o = run_program(
+        NULL, NULL,
+        (const char *const[]){built("denoised", program, sizeof program), "check", "--gc",
+                              "--dry-run", "--state", s.daemon.state, flag, value, NULL});
+    must_end(&o, 0, "");
+    ck_assert_msg(strstr(o.out, says) != NULL, "%s is not in: %s", says, o.out);
+    outcome_free(&o);
+}
+
+/* What was said to the command counts, then what its daemon goes by. */
+START_TEST(retention_can_be_tried_with_and_without_the_daemon)
+{
+    char id[32];
+    static const char *const flags[] = {"--retention_days", "30", NULL};
+    upload_one_more(id);
+    tries(NULL, NULL, "retention: retention_days is 0, nothing is deleted by age\n");
+    tries("--retention_days", "7",
+          "retention: 0 jobs and 0 images, 0 bytes to delete (retention_days = 7)\n");
+    ck_assert_int_eq(daemon_stop(&s.daemon), 0);
+    tries(NULL, NULL, "retention: retention_days is 0, nothing is deleted by age\n");
+    tries("--retention_days", "8", "to delete (retention_days = 8)\n");
+    daemon_restart(&s.daemon, flags);
+    tries(NULL, NULL, "to delete (retention_days = 30)\n");
+    tries("--retention_days", "9", "to delete (retention_days = 9)\n");
+    tries("--retention_days", "0", "retention_days is 0");
+}
+END_TEST
+
 /* Layouts only grow: a program that is too old for the database leaves it alone. */
 START_TEST(an_older_program_refuses_a_newer_database)
 {
@@ -140,6 +171,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, a_restored_server_is_that_of_the_backups_moment);
+    tcase_add_test(tc, retention_can_be_tried_with_and_without_the_daemon);
     tcase_add_test(tc, an_older_program_refuses_a_newer_database);
     suite_add_tcase(suite, tc);
     return den_check_main(suite);

@@ -262,6 +262,126 @@ START_TEST(what_is_old_goes_some_at_a_time_and_all_in_the_end)
 }
 END_TEST
 
+static size_t count_lines(const char *with)
+{
+    size_t count = 0;
+    for (const char *at = said; (at = strstr(at, with)) != NULL; at++)
+        count++;
+    return count;
+}
+
+static bool count_say(void *context, const char *line)
+{
+    *(size_t *)context += strstr(line, "would delete img_") != NULL;
+    return true;
+}
+
+/* The files of all those images are missing, which takes as many lines. */
+static bool say_retention(void *context, const char *line)
+{
+    return !den_str_starts(line, "retention: ") || say(context, line);
+}
+
+static bool say_once(void *context, const char *line)
+{
+    (void)count_say(context, line);
+    return false;
+}
+
+/* An image that a job used a day ago, and that has a result; one in a data set; one that
+ * is new; one that waits. */
+START_TEST(a_trial_of_retention_names_what_it_then_deletes)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    struct den_job_row job;
+    struct den_job_estimate estimate;
+    struct den_job_request request = {.kind = "denoise", .method = "median"};
+    struct den_image_row got, used = add_frame(7, 0), unused = add_frame(8, 0),
+                              waits = add_frame(9, 0), young = add_frame(10, 0);
+    char sql[500], line[160];
+    add_pairs("kept");
+    assign(request.image, waits.id);
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job, &estimate,
+                            &err));
+    assign(request.image, used.id);
+    must(den_service_submit(service, DEN_OWNER_LOCAL, &request, false, &job, &estimate,
+                            &err));
+    (void)snprintf(sql, sizeof sql,
+                   "UPDATE images SET created_ms = 1 WHERE id <> '%s'; "
+                   "UPDATE jobs SET state = 'succeeded', finished_ms = 1, "
+                   "result_sha256 = '%s' WHERE id = '%s'",
+                   young.id, unused.sha256, job.id);
+    config.with_workers = false;
+    config.retention_days = 30;
+    age_and_open(sql, config);
+    const size_t all = count_images();
+
+    said[0] = '\0';
+    must(den_service_expire_try(service, -1, say, NULL, &err));
+    (void)snprintf(line, sizeof line,
+                   "would delete %s, ended 1970-01-01, %llu bytes\nretention", job.id,
+                   (unsigned long long)unused.bytes);
+    ck_assert_msg(strstr(said, line) != NULL, "%s", said);
+    (void)snprintf(line, sizeof line, "would delete %s, uploaded 1970-01-01, %llu bytes",
+                   used.id, (unsigned long long)used.bytes);
+    ck_assert_msg(strstr(said, line) != NULL, "%s", said);
+    ck_assert_msg(strstr(said, unused.id) != NULL, "%s", said);
+    ck_assert_uint_eq(count_lines("would delete "), 3);
+    (void)snprintf(line, sizeof line,
+                   "retention: 1 jobs and 2 images, %llu bytes to delete "
+                   "(retention_days = 30)\n",
+                   (unsigned long long)(2 * unused.bytes + used.bytes));
+    ck_assert_msg(strstr(said, line) != NULL, "%s", said);
+    ck_assert_uint_eq(count_images(), all);
+
+    must(den_service_expire(service, &err));
+    ck_assert_uint_eq(count_images(), all - 2);
+    ck_assert(!kind->image_get(store, DEN_OWNER_LOCAL, used.id, &got, NULL));
+    ck_assert(!kind->image_get(store, DEN_OWNER_LOCAL, unused.id, &got, NULL));
+    ck_assert(!kind->job_get(store, DEN_OWNER_LOCAL, job.id, &job, NULL));
+    said[0] = '\0';
+    must(den_service_expire_try(service, -1, say, NULL, &err));
+    ck_assert_uint_eq(count_lines("would delete "), 0);
+}
+END_TEST
+
+START_TEST(a_trial_of_retention_takes_other_days_and_any_number_of_rows)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service_config config = usual_config();
+    size_t wrong = 0, count = 0;
+    (void)add_frame(1, 0);
+    config.with_workers = false;
+    age_and_open(MANY_OLD, config);
+    must(den_service_expire_try(service, 1, count_say, &count, &err));
+    ck_assert_uint_eq(count, FRAMES);
+    count = 0;
+    must(den_service_expire_try(service, 1, say_once, &count, &err));
+    ck_assert_uint_eq(count, 1);
+    said[0] = '\0';
+    must(den_service_expire_try(service, -1, say, NULL, &err));
+    ck_assert_str_eq(said, "retention: retention_days is 0, nothing is deleted by age\n");
+    static const struct {
+        const char *words, *says;
+    } trials[] = {
+        {"check dry-run", "retention_days is 0"},
+        {"check dry-run 0", "retention_days is 0"},
+        {"check dry-run 36500", "retention: 0 jobs and 0 images, 0 bytes to delete"},
+    };
+    for (size_t i = 0; i < sizeof trials / sizeof *trials; i++) {
+        said[0] = '\0';
+        must(den_upkeep_do(service, trials[i].words, say_retention, NULL, &wrong, &err));
+        ck_assert_msg(strstr(said, trials[i].says) != NULL, "%s", said);
+    }
+    must_fail(den_upkeep_do(service, "check dry-run -1", say, NULL, &wrong, &err),
+              DEN_E_INVALID, "-1");
+    must_fail(den_upkeep_do(service, "check dry-runs", say, NULL, &wrong, &err),
+              DEN_E_INVALID, "knows backup and check");
+    ck_assert_uint_eq(count_images(), FRAMES);
+}
+END_TEST
+
 START_TEST(the_end_of_the_service_waits_for_no_round)
 {
     struct den_err err = DEN_ERR_INIT;
@@ -494,6 +614,8 @@ int main(void)
     tcase_add_test(tc, what_is_not_used_goes_and_what_is_stays);
     tcase_add_test(tc, the_first_round_comes_soon_after_the_start);
     tcase_add_test(tc, what_is_old_goes_some_at_a_time_and_all_in_the_end);
+    tcase_add_test(tc, a_trial_of_retention_names_what_it_then_deletes);
+    tcase_add_test(tc, a_trial_of_retention_takes_other_days_and_any_number_of_rows);
     tcase_add_test(tc, the_end_of_the_service_waits_for_no_round);
     tcase_add_test(tc, uploads_leave_room_on_the_disk);
     tcase_add_test(tc, ballast_is_kept_only_where_there_is_room_for_it);

@@ -75,8 +75,23 @@ START_TEST(every_default_is_allowed_and_told)
         ck_assert_msg(strstr(out.data, flag) != NULL, "%s", row->key);
         ck_assert_msg(strlen(row->help) > 10, "%s", row->key);
         ck_assert_int_eq(config.origins[row - den_config_rows], DEN_ORIGIN_DEFAULT);
+        ck_assert(!den_config_given(&config, row->key));
     }
     den_buf_release(&out);
+}
+END_TEST
+
+START_TEST(a_value_that_was_given_is_known_from_a_default)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_config config;
+    enum den_config_action action;
+    must(load(&(struct words){{"--retention_days", "0"}},
+              &(struct words){{"DENOISED_WORKERS=3"}}, &config, &action, &err));
+    ck_assert(den_config_given(&config, "retention_days"));
+    ck_assert(den_config_given(&config, "workers"));
+    ck_assert(!den_config_given(&config, "tile"));
+    ck_assert(!den_config_given(&config, "nothing"));
 }
 END_TEST
 
@@ -473,6 +488,7 @@ int main(void)
     TCase *tc = tcase_create("config");
     tcase_add_checked_fixture(tc, NULL, remove_file);
     tcase_add_test(tc, every_default_is_allowed_and_told);
+    tcase_add_test(tc, a_value_that_was_given_is_known_from_a_default);
     tcase_add_loop_test(tc, the_nearest_source_wins, 0, COUNT(sources));
     tcase_add_loop_test(tc, who_asks_everybody_for_a_token_may_be_public, 0,
                         COUNT(public));
