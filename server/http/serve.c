@@ -179,14 +179,24 @@ static bool check_body(struct den_request *r)
     return true;
 }
 
+/* Most who meet this have put a server behind a new name: they are told what to set. */
+static bool refuse_host(struct den_request *r, const char *host)
+{
+    char quoted[80];
+    den_err_set(&r->err, DEN_E_MALFORMED,
+                "this server is not known by the name in the Host header, %s; its names "
+                "are in the setting hosts",
+                den_log_quote(host, quoted, sizeof quoted));
+    return refuse(r, 421);
+}
+
 /* Who is asked, and who asks: see guard.c. */
 static bool check_site(struct den_request *r)
 {
     const char *host = den_request_header(r, "Host");
     const char *origin = den_request_header(r, "Origin");
     if (host != NULL && !den_guard_host(host, r->http->config.hosts))
-        return refuse_text(r, 421, DEN_E_MALFORMED,
-                           "this server is not known by the name in the Host header");
+        return refuse_host(r, host);
     if (!den_request_reads(r) && origin != NULL &&
         (host == NULL || !den_guard_origin(origin, host)))
         return refuse_text(r, 403, DEN_E_MALFORMED,

@@ -194,6 +194,9 @@ START_TEST(headers_cannot_be_injected_and_defaults_can_be_replaced)
 }
 END_TEST
 
+#define TEN_A "aaaaaaaaaa"
+#define LONG_HOST TEN_A TEN_A TEN_A TEN_A TEN_A TEN_A TEN_A TEN_A TEN_A TEN_A
+
 START_TEST(a_server_with_hosts_knows_only_those)
 {
     struct den_http_config config = toy_config();
@@ -202,7 +205,13 @@ START_TEST(a_server_with_hosts_knows_only_those)
     static const struct {
         const char *host;
         int status;
-    } asked[] = {{"localhost", 200}, {"lab.example:80", 200}, {"evil.example", 421}};
+        const char *says; /* NULL: nothing of it */
+    } asked[] = {
+        {"localhost", 200, NULL},
+        {"lab.example:80", 200, NULL},
+        {"evil.example", 421, "Host header, \\\"evil.example\\\"; its names are"},
+        {"new.example:8080", 421, "new.example:8080\\\"; its names are in the "},
+        {LONG_HOST, 421, "aaaa\\\"; its names are in the setting hosts"}};
     for (int i = 0; i < COUNT(asked); i++) {
         char text[200];
         den_str_format(text, sizeof text,
@@ -210,6 +219,8 @@ START_TEST(a_server_with_hosts_knows_only_those)
                        asked[i].host);
         char *reply = toy_exchange(text, strlen(text));
         expect_status(reply, asked[i].status);
+        if (asked[i].says != NULL)
+            ck_assert_msg(strstr(reply, asked[i].says) != NULL, "%s", reply);
         free(reply);
     }
     toy_teardown();
