@@ -54,12 +54,15 @@ static void note(const char *method, const char *path, const char *type, const v
                              "status", (int)a->status, "type", media, "body", a->json,
                              "request", asked != NULL ? asked : json_null());
     char *text = line != NULL ? json_dumps(line, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    json_decref(line);
+    if (text == NULL) /* a path that is no UTF-8 */
+        return;
+    size_t size = strlen(text);
+    text[size] = '\n'; /* one write a line, for programs that run beside each other */
     int fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (text != NULL && fd >= 0)
-        (void)dprintf(fd, "%s\n", text);
+    ck_assert(fd >= 0 && write(fd, text, size + 1) == (ssize_t)size + 1);
     close(fd);
     free(text);
-    json_decref(line);
 }
 
 struct answer try_ask(const char *method, const char *base, const char *path,
