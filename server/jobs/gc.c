@@ -172,7 +172,7 @@ bool den_service_expire_try(struct den_service *service, int64_t days, den_say *
 
 bool den_service_expire(struct den_service *service, struct den_err *err)
 {
-    const struct timespec pause = {.tv_nsec = 20 * 1000000}; /* others want the store */
+    const struct timespec pause = {.tv_nsec = 20 * 1000000L}; /* others want the store */
     size_t jobs = 0, images = 0, some_jobs = 1, some_images = 0;
     bool done = true;
     if (service->config.retention_days == 0)

@@ -331,7 +331,7 @@ START_TEST(a_trial_of_retention_names_what_it_then_deletes)
     (void)snprintf(line, sizeof line,
                    "retention: 1 jobs and 2 images, %llu bytes to delete "
                    "(retention_days = 30)\n",
-                   (unsigned long long)(2 * unused.bytes + used.bytes));
+                   2ULL * unused.bytes + used.bytes);
     ck_assert_msg(strstr(said, line) != NULL, "%s", said);
     ck_assert_uint_eq(count_images(), all);
 
