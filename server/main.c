@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "api.h"
-#include "backend.h"
 #include "command.h"
 #include "config.h"
 #include "jail.h"
@@ -400,14 +399,9 @@ static void check_parts(const struct den_config *c, struct den_buf *out, size_t 
     struct den_err why[PARTS] = {DEN_ERR_INIT, DEN_ERR_INIT, DEN_ERR_INIT, DEN_ERR_INIT};
     struct den_networks networks;
     struct den_tls tls = {NULL, NULL};
-    bool known = false;
-    for (size_t i = 0; den_stores[i] != NULL; i++)
-        known = known || strcmp(den_stores[i]->name, c->store) == 0;
-    if (!known)
-        den_err_set(&why[0], DEN_E_INVALID, "store: there is no store '%.40s'", c->store);
-    if (strcmp(c->backend, "auto") != 0 && den_backend_find(c->backend) == NULL)
-        den_err_set(&why[1], DEN_E_INVALID, "backend: there is no backend '%.40s'",
-                    c->backend);
+    (void)den_service_has_store(c->store, &why[0]);
+    if (strcmp(c->backend, "auto") != 0)
+        (void)den_service_has_backend(c->backend, &why[1]);
     if (den_tls_load(c->tls_cert, c->tls_key, &tls, &why[2]))
         den_tls_release(&tls);
     (void)check_webhooks(c, &networks, &why[3]);

@@ -35,21 +35,60 @@ static bool take_lock(struct den_service *s, struct den_err *err)
     return den_err_sys(err, errno, "the state folder cannot be locked");
 }
 
+static void add_name(char *names, size_t size, const char *name)
+{
+    size_t used = strlen(names);
+    den_str_format(names + used, size - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
+static bool find_store(const char *name, const struct den_store_kind **ret,
+                       struct den_err *err)
+{
+    char names[200] = "";
+    for (size_t i = 0; den_stores[i] != NULL; i++) {
+        add_name(names, sizeof names, den_stores[i]->name);
+        if (name != NULL && strcmp(name, den_stores[i]->name) != 0)
+            continue;
+        *ret = den_stores[i];
+        return true;
+    }
+    return den_err_field(err, DEN_E_INVALID, "store",
+                         "store: there is no store '%.40s'; allowed: %s", name, names);
+}
+
+static bool find_backend(const char *name, const struct den_backend **ret,
+                         struct den_err *err)
+{
+    char names[200] = "auto";
+    const struct den_backend *found =
+        name == NULL ? den_backend_default() : den_backend_find(name);
+    for (size_t i = 0; den_backends[i] != NULL; i++)
+        add_name(names, sizeof names, den_backends[i]->name);
+    if (found == NULL)
+        return den_err_field(err, DEN_E_INVALID, "backend",
+                             "backend: there is no backend '%.40s'; allowed: %s", name,
+                             names);
+    *ret = found;
+    return true;
+}
+
+bool den_service_has_store(const char *name, struct den_err *err)
+{
+    const struct den_store_kind *kind;
+    return find_store(name, &kind, err);
+}
+
+bool den_service_has_backend(const char *name, struct den_err *err)
+{
+    const struct den_backend *backend;
+    return find_backend(name, &backend, err);
+}
+
 static bool find_parts(struct den_service *s, const struct den_service_config *config,
                        struct den_err *err)
 {
-    for (size_t i = 0; den_stores[i] != NULL && s->kind == NULL; i++)
-        if (config->store == NULL || strcmp(config->store, den_stores[i]->name) == 0)
-            s->kind = den_stores[i];
-    if (s->kind == NULL)
-        return den_err_field(err, DEN_E_INVALID, "store", "there is no store '%.40s'",
-                             config->store);
-    s->backend = config->backend == NULL ? den_backend_default()
-                                         : den_backend_find(config->backend);
-    if (s->backend == NULL)
-        return den_err_field(err, DEN_E_INVALID, "backend", "there is no backend '%.40s'",
-                             config->backend);
-    return true;
+    return find_store(config->store, &s->kind, err) &&
+           find_backend(config->backend, &s->backend, err);
 }
 
 static bool open_store(struct den_service *s, struct den_err *err)

@@ -43,6 +43,11 @@ struct den_service_config {
     bool as_it_is;       /* nothing is recovered or removed: for tools that look */
 };
 
+/* Is there one of that name?  DEN_E_INVALID names those that there are; who only collects
+ * such texts need not look at the answer. */
+bool den_service_has_store(const char *name, struct den_err *err);
+bool den_service_has_backend(const char *name, struct den_err *err);
+
 /* Opens or makes the state folder, takes its lock (DEN_E_CONFLICT when another process
  * has it), recovers interrupted jobs.  Workers start with den_service_start. */
 bool den_service_open(const struct den_service_config *config, struct den_service **ret,

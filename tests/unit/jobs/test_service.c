@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
+#include "backend.h"
 #include "filter.h"
 #include "job_case.h"
 #include "metric.h"
@@ -332,6 +333,25 @@ START_TEST(every_event_is_told_and_numbers_are_counted)
 }
 END_TEST
 
+START_TEST(an_unknown_part_is_refused_with_the_names_of_those_there_are)
+{
+    struct den_err err = DEN_ERR_INIT;
+    struct den_service *none = NULL;
+    struct den_service_config config = usual_config();
+    must_fail(den_service_has_store("oracle", &err), DEN_E_INVALID,
+              "store: there is no store 'oracle'; allowed: sqlite");
+    must_fail(den_service_has_backend("gpu", &err), DEN_E_INVALID,
+              "backend: there is no backend 'gpu'; allowed: auto, cpu, blas, ref");
+    for (size_t i = 0; den_stores[i] != NULL; i++)
+        must(den_service_has_store(den_stores[i]->name, &err));
+    for (size_t i = 0; den_backends[i] != NULL; i++)
+        must(den_service_has_backend(den_backends[i]->name, &err));
+    config.backend = "gpu";
+    must_fail(den_service_open(&config, &none, &err), DEN_E_INVALID, "allowed: auto");
+    ck_assert_ptr_null(none);
+}
+END_TEST
+
 int main(void)
 {
     enum { TIMEOUT_S = 120 };
@@ -348,6 +368,7 @@ int main(void)
     tcase_add_test(tcase, a_training_goes_on_after_kill_9);
     tcase_add_test(tcase, a_training_that_diverges_fails_with_a_sentence);
     tcase_add_test(tcase, every_event_is_told_and_numbers_are_counted);
+    tcase_add_test(tcase, an_unknown_part_is_refused_with_the_names_of_those_there_are);
     suite_add_tcase(suite, tcase);
     return den_check_main(suite);
 }
