@@ -214,6 +214,7 @@ static bool enter(struct den_upload_part *part, const char *owner, const char *i
                   struct den_err *err)
 {
     struct den_service *s = part->service;
+    struct den_upload_row row;
     if (!s->kind->upload_get(s->store, owner, id, &part->row, err))
         return false;
     pthread_mutex_lock(&open_lock);
@@ -227,10 +228,14 @@ static bool enter(struct den_upload_part *part, const char *owner, const char *i
         return den_err_set(err, DEN_E_CONFLICT,
                            "another part of this upload is on its way; ask for the "
                            "offset and try again");
-    if (s->kind->upload_get(s->store, owner, id, &part->row, err))
-        return true;
-    leave(part);
-    return false;
+    if (!s->kind->upload_get(s->store, owner, id, &row, err)) {
+        leave(part);
+        return false;
+    }
+    pthread_mutex_lock(&open_lock); /* find_open reads the rows of all */
+    part->row = row;
+    pthread_mutex_unlock(&open_lock);
+    return true;
 }
 
 static void leave(struct den_upload_part *part)
