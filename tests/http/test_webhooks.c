@@ -334,7 +334,7 @@ START_TEST(the_check_of_settings_finds_what_is_wrong_with_webhooks)
                               "localhost",       "--webhook_networks",
                               cases[i].networks, "--webhook_key",
                               cases[i].key,      NULL};
-        struct outcome o = run_program(folder, NULL, argv);
+        struct outcome o = run_program(NULL, NULL, argv);
         must_end(&o, cases[i].status, cases[i].words);
         outcome_free(&o);
     }
