@@ -187,12 +187,16 @@ static size_t open_files(void)
     return n;
 }
 
-/* Connections that clients have left are closed a moment later. */
+/* Connections that clients have left are closed a moment later, and once a second the
+ * daemon looks into a folder. */
 static size_t open_files_at_rest(size_t at_most)
 {
-    for (int i = 0; i < 200 && open_files() > at_most; i++)
+    size_t n = open_files();
+    for (int i = 0; i < 300 && n > at_most; i++) {
         (void)usleep(50000);
-    return open_files();
+        n = open_files();
+    }
+    return n;
 }
 
 struct sizes {
