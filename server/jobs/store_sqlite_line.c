@@ -25,6 +25,14 @@ uint64_t den_sqlite_job_changes(struct den_store *s)
     "(l.waiting - (SELECT count(*) FROM jobs WHERE state = 'queued' AND not_before > 0 " \
     "AND class = l.class AND owner = l.owner AND not_before > ?2))"
 
+/* The place of the k-th job of an owner, from a row `mine` (turn, k). */
+#define PLACE(class, owner)                                                         \
+    "k + (SELECT coalesce(sum(" READY "), 0) FROM lines l WHERE l.waiting > 0 AND " \
+    "l.class < " class ") + (SELECT coalesce(sum(min(" READY ", k - 1 + ((l.turn, " \
+                       "l.owner) < (mine.turn, " owner                              \
+                       ")))), 0) FROM lines l WHERE l.waiting > 0 AND "             \
+                       "l.class = " class " AND l.owner <> " owner ")"
+
 bool den_sqlite_job_position(struct den_store *s, const char *owner, const char *id,
                              size_t *ret, struct den_err *err)
 {
@@ -45,11 +53,7 @@ bool den_sqlite_job_position(struct den_store *s, const char *owner, const char 
             "SELECT CASE WHEN late THEN (SELECT sum(" READY ") FROM lines l WHERE "
             "l.waiting > 0) + (SELECT count(*) FROM jobs WHERE state = 'queued' AND "
             "not_before > ?2 AND (not_before, id) <= (job.not_before, job.id)) "
-            "ELSE k + (SELECT coalesce(sum(" READY "), 0) FROM lines l WHERE l.waiting > "
-            "0 AND l.class < job.class) + (SELECT coalesce(sum(min(" READY ", k - 1 + "
-            "((l.turn, l.owner) < (mine.turn, job.owner)))), 0) FROM lines l WHERE "
-            "l.waiting > 0 AND l.class = job.class AND l.owner <> job.owner) END "
-            "FROM job, mine");
+            "ELSE " PLACE("job.class", "job.owner") " END FROM job, mine");
         den_tx_text(&tx, id);
         den_tx_int(&tx, den_boot_ms());
         if (den_tx_row(&tx))
@@ -76,11 +80,7 @@ bool den_sqlite_job_last_position(struct den_store *s, const char *owner,
         "?3 AND owner = ?1), (SELECT last + 1 - 1152921504606846976 FROM numbers WHERE "
         "name = 'place')), 1 + coalesce((SELECT " READY " FROM lines l WHERE l.class = "
         "?3 AND l.owner = ?1), 0)) "
-        "SELECT k + (SELECT coalesce(sum(" READY "), 0) FROM lines l WHERE l.waiting > 0 "
-        "AND l.class < ?3) + (SELECT coalesce(sum(min(" READY ", k - 1 + ((l.turn, "
-        "l.owner) < (mine.turn, ?1)))), 0) FROM lines l WHERE l.waiting > 0 AND l.class "
-        "= "
-        "?3 AND l.owner <> ?1) FROM mine");
+        "SELECT " PLACE("?3", "?1") " FROM mine");
     den_tx_text(&tx, owner);
     den_tx_int(&tx, den_boot_ms());
     den_tx_int(&tx, (int64_t) class);
